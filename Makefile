@@ -1,0 +1,56 @@
+# `make test` and `make figures` work on a fresh machine with python3, make and a network.
+# Machines without a network name an existing environment: make test PYTHON=/path/to/python VENV=
+VENV ?= .venv
+ifeq ($(VENV),)
+PYTHON ?= python3
+READY :=
+else
+PYTHON = $(VENV)/bin/python
+READY := $(VENV)/.ready
+endif
+
+# Many small matrices: BLAS threads only collide with each other.
+export OPENBLAS_NUM_THREADS ?= 1
+export OMP_NUM_THREADS ?= 1
+# An application may cache compiled programs; the library itself never does.
+export JAX_COMPILATION_CACHE_DIR ?= $(HOME)/.cache/theory-simulator
+export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
+export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES ?= -1
+
+.PHONY: help setup lint test test-all figures bench clean
+
+help:
+	@echo "make figures   set up, draw the figures of the README into figures/"
+	@echo "make test      set up, lint, check types, run the tests"
+	@echo "make test-all  the same with the slow tests"
+	@echo "make bench     side-by-side speed ratios"
+	@echo "make lint      ruff and mypy only"
+
+setup: $(READY)
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	test -x $(VENV)/bin/python || python3 -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[all,test]"
+	touch $@
+
+lint: $(READY)
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+test: lint
+	$(PYTHON) -m pytest -n 2
+
+test-all: lint
+	$(PYTHON) -m pytest -n 2 -m ''
+
+figures: $(READY)
+	$(PYTHON) scripts/plot_scaling.py
+	$(PYTHON) scripts/plot_real_data.py
+
+bench: $(READY)
+	$(PYTHON) -m benchmarks
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,26 @@
+"""Theory curves of modern learning theory, simulations of the same models, and a verdict.
+
+>>> import simulator
+>>> simulator.studies()                                            # what there is
+>>> simulator.predict("strong-collapse", ridge=[0.01, 0.1, 1.0])   # theory, float64
+>>> simulator.simulate("strong-collapse", replicates=200)          # Monte-Carlo of the model
+>>> simulator.check("strong-collapse")                             # do they agree?
+"""
+
+from simulator.api import check, get, predict, simulate, studies, sweep
+from simulator.study import Study
+from simulator.sweep import NotConverged, SimulationResult
+from simulator.verdict import Verdict
+
+__all__ = [
+    "NotConverged",
+    "SimulationResult",
+    "Study",
+    "Verdict",
+    "check",
+    "get",
+    "predict",
+    "simulate",
+    "studies",
+    "sweep",
+]

@@ -1,0 +1,80 @@
+"""The public face: the verbs, by name of the study."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+# The verbs share their names with subpackages (`simulator.sweep` is the function), so everything
+# inside the package imports from those with `from simulator.sweep import ...`.
+from simulator.studies import get_study, registry
+from simulator.study import Study
+from simulator.sweep import SimulationResult, predict_study, simulate_study, sweep_study
+from simulator.verdict import Verdict, check_study
+
+
+def studies() -> list[str]:
+    """Names of all studies, in alphabetical order."""
+    return list(registry())
+
+
+def get(name: str) -> Study:
+    """The study called ``name``; its ``theory`` is the pure function for jax transformations."""
+    return get_study(name)
+
+
+def predict(name: str, **params: Any) -> dict[str, np.ndarray]:
+    """Theory of a study: see :func:`simulator.sweep.predict_study`."""
+    return predict_study(get(name), **params)
+
+
+def simulate(
+    name: str,
+    *,
+    replicates: int,
+    seed: int = 0,
+    method: str | None = None,
+    dtype: str | None = None,
+    keep_values: bool = False,
+    **params: Any,
+) -> SimulationResult:
+    """Monte-Carlo of a study: see :func:`simulator.sweep.simulate_study`."""
+    return simulate_study(
+        get(name),
+        replicates=replicates,
+        seed=seed,
+        method=method,
+        dtype=dtype,
+        keep_values=keep_values,
+        **params,
+    )
+
+
+def sweep(
+    name: str,
+    grid: Mapping[str, Sequence[Any]],
+    *,
+    replicates: int,
+    seed: int = 0,
+    method: str | None = None,
+    dtype: str | None = None,
+    keep_values: bool = False,
+    **params: Any,
+) -> xr.DataTree:
+    """Theory and simulation on a grid: see :func:`simulator.sweep.sweep_study`."""
+    return sweep_study(
+        get(name),
+        grid,
+        replicates=replicates,
+        seed=seed,
+        method=method,
+        dtype=dtype,
+        keep_values=keep_values,
+        **params,
+    )
+
+
+def check(name: str, grid: Mapping[str, Sequence[Any]] | None = None, **options: Any) -> Verdict:
+    """Verdict on a study: see :func:`simulator.verdict.check_study`."""
+    return check_study(get(name), grid, **options)

@@ -1,0 +1,380 @@
+"""The `simulator` command: the verbs of the package, flags made from the declarations."""
+
+import argparse
+import inspect
+import json
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+USAGE_ERROR = 2
+DISAGREES = 1
+#: Errors whose message is meant for the user; anything else is a defect and keeps its traceback.
+EXPECTED_ERRORS = (ValueError, TypeError, ArithmeticError, OSError, RuntimeError)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    _quiet_one_thread_blas()
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        options = _parser(words).parse_args(words)
+        return options.run(options) or 0
+    except EXPECTED_ERRORS as error:
+        print(f"simulator: {_one_line(error)}", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        print("simulator: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _quiet_one_thread_blas() -> None:
+    """Settings of an application, made before JAX is imported (the library makes none)."""
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")  # many small matrices: BLAS threads only collide
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "theory-simulator"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors are one readable line; no abbreviated flags, which a new parameter could break."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message} (see `{self.prog} --help`)")
+
+
+# --------------------------------------------------------------------------------------------
+# Flags
+# --------------------------------------------------------------------------------------------
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="simulator",
+        description="Learning-theory risk curves, simulations of the same models, and a verdict.",
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
+
+    verb = verbs.add_parser("list", help="the studies there are")
+    verb.set_defaults(run=_list)
+
+    verb = verbs.add_parser("show", help="model, formulas, parameters and outputs of a study")
+    verb.add_argument("study")
+    verb.set_defaults(run=_show)
+
+    verb = _verb_with_parameters(verbs, words, "predict", "theory at one point")
+    verb.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    verb.set_defaults(run=_predict)
+
+    verb = _verb_with_parameters(verbs, words, "simulate", "Monte-Carlo at one point")
+    _add_simulation_flags(verb, replicates=100)
+    verb.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    verb.set_defaults(run=_simulate)
+
+    verb = _verb_with_parameters(verbs, words, "sweep", "theory and simulation on a grid")
+    _add_grid_flag(verb, required=True)
+    _add_simulation_flags(verb, replicates=100)
+    verb.add_argument("--out", type=Path, help="write the result to this NetCDF file (.nc)")
+    verb.set_defaults(run=_sweep)
+
+    verb = _verb_with_parameters(verbs, words, "check", "does simulation agree with theory?")
+    _add_grid_flag(verb, required=False)
+    _add_simulation_flags(verb, replicates=None)
+    verb.add_argument("--tolerance", type=float, help="resolution that *agrees* requires")
+    verb.set_defaults(run=_check)
+
+    verb = verbs.add_parser("figure", help="draw the figures of a study")
+    verb.add_argument("figure", metavar="STUDY[/NAME]")
+    verb.add_argument("--out", type=Path, default=Path("figures"), help="folder (default figures)")
+    verb.add_argument("--replicates", type=int, help="replicates per point (default: the figure's)")
+    verb.add_argument("--seed", type=int, default=0)
+    verb.set_defaults(run=_figure)
+    return parser
+
+
+def _verb_with_parameters(verbs: Any, words: Sequence[str], name: str, text: str) -> Any:
+    """A verb whose flags are the parameters of the study named on the command line."""
+    verb = verbs.add_parser(
+        name, help=text, usage=f"simulator {name} STUDY [--PARAMETER VALUE ...]"
+    )
+    verb.add_argument("study")
+    if len(words) > 1 and words[0] == name and not words[1].startswith("-"):
+        from simulator.studies import get_study
+
+        group = verb.add_argument_group(f"parameters of {words[1]}")
+        for parameter in get_study(words[1]).declarations.values():
+            group.add_argument(
+                f"--{parameter.name.replace('_', '-')}",
+                f"--{parameter.name}",
+                dest=f"parameter_{parameter.name}",
+                metavar=parameter.symbol,
+                default=argparse.SUPPRESS,
+                help=(
+                    f"{parameter.meaning}; {parameter.describe_range()} "
+                    f"(default {parameter.default})"
+                ).replace("%", "%%"),
+            )
+    return verb
+
+
+def _add_grid_flag(verb: Any, required: bool) -> None:
+    verb.add_argument(
+        "--grid",
+        action="append",
+        default=[],
+        required=required,
+        metavar="NAME=VALUES",
+        help="an axis: a,b,c or log:first:last:count or lin:first:last:count; repeat for more",
+    )
+
+
+def _add_simulation_flags(verb: Any, replicates: int | None) -> None:
+    shown = "as many as the tolerance needs" if replicates is None else str(replicates)
+    verb.add_argument("--replicates", type=_whole, default=replicates, help=f"default {shown}")
+    verb.add_argument("--seed", type=_whole, default=0)
+    verb.add_argument("--method", help="fast, direct or conditional (default: the fastest exact)")
+    verb.add_argument("--dtype", help="float32 or float64 (default: float64 on CPU)")
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from error
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """The parameters given on the command line, read according to their declarations."""
+    from simulator.studies import get_study
+
+    declared = get_study(options.study).declarations
+    prefix = "parameter_"
+    return {
+        name[len(prefix) :]: _value(declared[name[len(prefix) :]], text)
+        for name, text in vars(options).items()
+        if name.startswith(prefix)
+    }
+
+
+def _value(parameter: Any, text: str) -> Any:
+    if parameter.type == "choice":
+        return text
+    try:
+        if parameter.type == "array":
+            return np.asarray(json.loads(text if text.startswith("[") else f"[{text}]"))
+        return _number(text)
+    except ValueError as error:
+        raise ValueError(
+            f"{parameter.name} = {text!r} is not allowed: it must be {parameter.describe_range()}"
+        ) from error
+
+
+def _number(text: str) -> float | int:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def _axes(options: argparse.Namespace) -> dict[str, list[Any]]:
+    from simulator.studies import get_study
+
+    study = get_study(options.study)
+    axes: dict[str, list[Any]] = {}
+    for entry in options.grid:
+        name, separator, text = entry.partition("=")
+        name = name.strip().replace("-", "_")
+        if not separator:
+            raise ValueError(f"--grid {entry!r} is not allowed: write NAME=VALUES")
+        parameter = study.check_name(name)
+        if name in axes:
+            raise ValueError(f"--grid {name} is given twice")
+        whole = parameter.integer or parameter.type == "int"
+        axes[name] = _axis(parameter, text, whole)
+    return axes
+
+
+def _axis(parameter: Any, text: str, whole: bool) -> list[Any]:
+    spacing, _, rest = text.partition(":")
+    if spacing not in ("log", "lin"):
+        return [_value(parameter, item.strip()) for item in text.split(",")]
+    try:
+        first, last, count = rest.split(":")
+        ends, size = (float(first), float(last)), int(count)
+    except ValueError as error:
+        raise ValueError(
+            f"--grid {parameter.name}={text} is not allowed: write {spacing}:first:last:count"
+        ) from error
+    if size < 1 or not all(math.isfinite(e) for e in ends) or (spacing == "log" and min(ends) <= 0):
+        raise ValueError(
+            f"--grid {parameter.name}={text} is not allowed: it needs finite ends"
+            f"{' > 0' if spacing == 'log' else ''} and a count >= 1"
+        )
+    axis = (np.geomspace if spacing == "log" else np.linspace)(*ends, size)
+    return list(dict.fromkeys(np.rint(axis).astype(int).tolist() if whole else axis.tolist()))
+
+
+# --------------------------------------------------------------------------------------------
+# Verbs
+# --------------------------------------------------------------------------------------------
+def _list(options: argparse.Namespace) -> None:
+    from simulator.studies import registry
+
+    found = registry()
+    width = max(map(len, found), default=0)
+    for name, study in found.items():
+        print(f"{name:<{width}}  {study.title}")
+
+
+def _show(options: argparse.Namespace) -> None:
+    from simulator.studies import get_study
+
+    study = get_study(options.study)
+    module = inspect.getmodule(study.params)
+    print(f"{study.name}: {study.title}\n{study.reference}\n")
+    print(inspect.cleandoc((module.__doc__ if module else None) or ""))
+    print("\nparameters")
+    for p in study.declarations.values():
+        kind = "static" if p.static else "traced"
+        print(f"  {p.name} ({p.symbol}) = {p.default}: {p.meaning}; {p.describe_range()} [{kind}]")
+    print("\noutputs")
+    for output in study.outputs:
+        dims = f" [{', '.join(output.dims)}]" if output.dims else ""
+        relation = output.relation_at(study.params())
+        note = f", {relation.note}" if relation.note else ""
+        kind = relation.kind.replace("_", " ")
+        print(f"  {output.name}{dims}: {output.meaning} ({output.where}; {kind}{note})")
+    methods = ", ".join(study.methods()) or "none"
+    print(f"\nsimulations: {methods}\nfigures: {', '.join(study.figures) or 'none'}")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from simulator import predict
+
+    given = _given(options)
+    outputs = predict(options.study, **given)
+    if options.json:
+        _print_json(options.study, given, {name: _plain(v) for name, v in outputs.items()})
+    else:
+        for name, value in outputs.items():
+            print(f"{name} = {np.array2string(np.asarray(value), precision=10)}")
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    from simulator import simulate
+
+    given = _given(options)
+    result = simulate(
+        options.study,
+        replicates=options.replicates,
+        seed=options.seed,
+        method=options.method,
+        dtype=options.dtype,
+        **given,
+    )
+    if options.json:
+        outputs = {
+            name: {
+                "mean": _plain(result.mean[name]),
+                "standard_error": _plain(result.standard_error[name]),
+                "replicates": result.replicates[name],
+            }
+            for name in result.mean
+        }
+        _print_json(options.study, given, outputs)
+    else:
+        print(result)
+
+
+def _sweep(options: argparse.Namespace) -> None:
+    from simulator import sweep
+
+    if options.out is not None:
+        _check_netcdf_target(options.out)
+    tree = sweep(
+        options.study,
+        _axes(options),
+        replicates=options.replicates,
+        seed=options.seed,
+        method=options.method,
+        dtype=options.dtype,
+        **_given(options),
+    )
+    if options.out is None:
+        merged = {group: node.to_dataset() for group, node in tree.children.items()}
+        for group, dataset in merged.items():
+            print(f"{group}\n{dataset.to_dataframe().to_string()}\n")
+    else:
+        tree.to_netcdf(options.out, engine="h5netcdf")
+        print(f"wrote {options.out}", file=sys.stderr)
+
+
+def _check_netcdf_target(path: Path) -> None:
+    """Refuse before the computation what could not be written after it."""
+    import importlib.util
+
+    if path.suffix != ".nc":
+        raise ValueError(f"--out {path} is not allowed: the file name must end in .nc")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"--out {path} is not allowed: the folder does not exist")
+    if importlib.util.find_spec("h5netcdf") is None:
+        raise ValueError("--out needs h5netcdf: pip install 'theory-simulator[netcdf]'")
+
+
+def _check(options: argparse.Namespace) -> int:
+    from simulator import check
+
+    verdict = check(
+        options.study,
+        _axes(options) or None,
+        replicates=options.replicates,
+        seed=options.seed,
+        method=options.method,
+        dtype=options.dtype,
+        tolerance=options.tolerance,
+        **_given(options),
+    )
+    print(verdict)
+    return DISAGREES if verdict.status == "disagrees" else 0
+
+
+def _figure(options: argparse.Namespace) -> None:
+    from simulator.figures import save_figures
+    from simulator.studies import get_study
+
+    name, _, only = options.figure.partition("/")
+    for path in save_figures(
+        get_study(name), only or None, options.out, replicates=options.replicates, seed=options.seed
+    ):
+        print(path)
+
+
+def _print_json(study: str, params: dict[str, Any], outputs: dict[str, Any]) -> None:
+    from simulator.studies import get_study
+
+    complete = {name: _plain(value) for name, value in get_study(study).canonical(params).items()}
+    print(json.dumps({"study": study, "params": complete, "outputs": outputs}))
+
+
+def _plain(value: Any) -> Any:
+    """Plain Python values; infinities print as ``Infinity``, as Python's json reads them."""
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""The figures that studies declare: one sweep each, drawn in the house style."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure as MatplotlibFigure
+
+from simulator import plot
+from simulator.study import Figure, Study, suggestion
+from simulator.sweep import sweep_study
+
+FINE = 8  # theory points per interval between simulated ones
+
+
+def save_figures(
+    study: Study,
+    only: str | None,
+    folder: Path,
+    *,
+    replicates: int | None = None,
+    seed: int = 0,
+) -> Iterator[Path]:
+    """Draw one declared figure (or all); yield the path of each PNG as it is written.
+
+    Raises
+    ------
+    ValueError
+        If the study has no figure of that name.
+    """
+    if only is not None and only not in study.figures:
+        raise ValueError(
+            f"{study.name} has no figure {only!r}{suggestion(only, list(study.figures))} "
+            f"(it has {', '.join(study.figures) or 'none'})"
+        )
+    names = study.figures if only is None else [only]
+    for name in names:
+        drawn = draw(study, study.figures[name], replicates=replicates, seed=seed)
+        yield plot.save(drawn, folder / f"{study.name.replace('.', '-')}-{name}.png")
+
+
+def draw(
+    study: Study, figure: Figure, *, replicates: int | None = None, seed: int = 0
+) -> MatplotlibFigure:
+    """Run the figure's sweep and draw it, one panel per output."""
+    count = figure.replicates if replicates is None else replicates
+    simulated = sweep_study(study, figure.grid, replicates=count, seed=seed, **figure.params)
+    fine = simulated
+    if figure.x in figure.grid and not study.declarations[figure.x].static and study.theory:
+        axis = _finer(study, figure)
+        fine = sweep_study(study, {**figure.grid, figure.x: axis}, replicates=0, **figure.params)
+    with plot.house_style():
+        drawn, panels = plot.panels(len(figure.y), title=figure.title)
+        for axes, output in zip(panels, figure.y, strict=True):
+            _panel(axes, study, figure, output, fine, simulated)
+        return drawn
+
+
+def _finer(study: Study, figure: Figure) -> list[Any]:
+    """The x axis of the theory: the simulated points and more between them."""
+    values = np.asarray(figure.grid[figure.x], dtype=float)
+    if not np.all(np.isfinite(values)):
+        return list(figure.grid[figure.x])
+    warp, back = (np.log, np.exp) if figure.xscale == "log" else (np.asarray, np.asarray)
+    position = np.linspace(0, len(values) - 1, FINE * (len(values) - 1) + 1)
+    axis = back(np.interp(position, np.arange(len(values)), warp(values)))
+    axis[::FINE] = values
+    parameter = study.declarations[figure.x]
+    if parameter.type == "int" or parameter.integer:
+        return list(dict.fromkeys(np.rint(axis).astype(int).tolist()))
+    return list(dict.fromkeys(axis.tolist()))
+
+
+def _panel(
+    axes: Any,
+    study: Study,
+    figure: Figure,
+    output: str,
+    fine: xr.DataTree,
+    simulated: xr.DataTree,
+) -> None:
+    values: Sequence[Any] = figure.grid[figure.series] if figure.series else [None]
+    for value, colour in zip(values, plot.colours(values), strict=True):
+        label = None
+        if figure.series is not None:
+            symbol = study.declarations[figure.series].symbol
+            label = f"{symbol} = {value}" if symbol not in ("", "–") else str(value)
+        if "theory" in fine.children and output in fine["theory"].data_vars:
+            x, y = _line(fine["theory"].to_dataset()[output], figure, value)
+            plot.theory_line(axes, x, y, colour, label)
+            label = None
+        if "mean" in simulated.children and output in simulated["mean"].data_vars:
+            x, mean = _line(simulated["mean"].to_dataset()[output], figure, value)
+            _, error = _line(simulated["standard_error"].to_dataset()[output], figure, value)
+            plot.simulation_points(axes, x, mean, error, colour, label)
+    declared = study.declarations.get(figure.x)
+    axes.set(
+        xscale=figure.xscale,
+        yscale=figure.yscale,
+        xlabel=f"{plot.readable(figure.x)} {declared.symbol}" if declared else figure.x,
+        ylabel=plot.readable(output),
+    )
+    plot.kinds_legend(axes)
+
+
+def _line(array: xr.DataArray, figure: Figure, value: Any) -> tuple[np.ndarray, np.ndarray]:
+    chosen = array if figure.series is None else array.sel({figure.series: value})
+    chosen = chosen.squeeze(drop=True)
+    if chosen.dims != (figure.x,):
+        raise ValueError(f"a figure of {array.name} over {figure.x} cannot draw dims {chosen.dims}")
+    x = chosen[figure.x].values if figure.x in chosen.coords else np.arange(chosen.size)
+    return x, chosen.values

@@ -1,0 +1,1 @@
+"""Mathematics that several studies share and a textbook names."""

@@ -1,0 +1,1 @@
+"""Random objects drawn exactly and cheaply."""

@@ -1,0 +1,37 @@
+"""One folder per family, one module per study.
+
+A module that defines ``STUDY`` is a study; the registry finds it by walking this package, so
+adding a study is adding a module.
+"""
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Mapping
+
+from simulator.study import Study, suggestion
+
+
+@functools.cache
+def registry() -> Mapping[str, Study]:
+    """All studies by name, in alphabetical order."""
+    found: dict[str, Study] = {}
+    for module in pkgutil.walk_packages(__path__, prefix=f"{__name__}."):
+        study = getattr(importlib.import_module(module.name), "STUDY", None)
+        if study is None:
+            continue
+        if study.name in found:
+            raise ValueError(f"two modules define the study {study.name!r}")
+        found[study.name] = study
+    return dict(sorted(found.items()))
+
+
+def get_study(name: str) -> Study:
+    """The study called ``name``; ``ValueError`` with the nearest name if there is none."""
+    found = registry()
+    if name not in found:
+        raise ValueError(
+            f"unknown study {name!r}{suggestion(str(name), list(found))} "
+            f"(the studies are {', '.join(found)})"
+        )
+    return found[name]

@@ -1,0 +1,570 @@
+"""The contract of a study: parameters, outputs, relations, and the functions that tie them.
+
+A *study* is one model of the literature. Its module declares ``Params`` (one line per
+parameter), ``theory`` (pure, no randomness), one or more simulations of a single replicate, its
+``figures`` and last ``STUDY``. Everything else in the package is written against this module:
+validation, command line, sweeps, verdicts, plots, documentation pages and the test battery all
+read the same declarations.
+"""
+
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
+
+import jax
+import numpy as np
+
+RESERVED_PARAMETERS = frozenset({"seed", "replicates", "method", "dtype", "name", "grid"})
+#: Key under which a theory or a simulation may return the relative residual of its solver. The
+#: public edge refuses results whose residual exceeds the study's ``residual_tolerance``.
+RESIDUAL = "residual"
+
+Outputs = Mapping[str, jax.Array]
+Theory = Callable[[Any], Outputs]
+Simulation = Callable[[jax.Array, Any], Outputs]
+Method = Literal["direct", "fast", "conditional"]
+METHODS: tuple[Method, ...] = ("fast", "direct", "conditional")
+Bound = float | str
+
+
+# --------------------------------------------------------------------------------------------
+# Parameters
+# --------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Parameter:
+    """Declaration of one parameter.
+
+    Attributes
+    ----------
+    name, symbol, meaning : str
+        Name in code, symbol in the paper, one line of prose.
+    type : {"int", "float", "choice", "array"}
+    default : value used when the parameter is not given.
+    static : bool
+        It fixes array shapes or program structure: a new value means a new compilation.
+    static_in_simulation : bool
+        Traced in the theory, static in the simulation (it fixes the shape of drawn data).
+    at_least, above, at_most, below : number or str, optional
+        Closed and open bounds; a string names another parameter, as in ``"dim"`` or ``"dim + 2"``.
+    integer : bool
+        The value must be a whole number (always true for ``int``).
+    infinite : bool
+        ``inf`` is a legal value.
+    choices : tuple of str
+    dims : tuple of str
+        Dims of an array parameter; an empty array means "not given".
+    """
+
+    name: str
+    type: Literal["int", "float", "choice", "array"]
+    default: Any
+    symbol: str
+    meaning: str
+    static: bool = False
+    static_in_simulation: bool = False
+    at_least: Bound | None = None
+    above: Bound | None = None
+    at_most: Bound | None = None
+    below: Bound | None = None
+    integer: bool = False
+    infinite: bool = False
+    choices: tuple[str, ...] = ()
+    dims: tuple[str, ...] = ()
+
+    @property
+    def is_scalar_number(self) -> bool:
+        return self.type in ("int", "float")
+
+    def is_static(self, side: Literal["theory", "simulation"]) -> bool:
+        return self.static or (side == "simulation" and self.static_in_simulation)
+
+    def describe_range(self) -> str:
+        """What is allowed, in words, for help texts and errors."""
+        if self.type == "choice":
+            return "one of " + ", ".join(self.choices)
+        bounds = [
+            f"{sign} {value:g}" if not isinstance(value, str) else f"{sign} {value}"
+            for sign, value in ((">=", self.at_least), (">", self.above), ("<=", self.at_most))
+            if value is not None
+        ]
+        if self.below is not None:
+            bounds.append(f"< {self.below}")
+        kind = "a whole number" if self.integer or self.type == "int" else "a finite number"
+        if self.type == "array":
+            kind = f"an array with dims ({', '.join(self.dims)}) of " + (
+                "whole numbers" if self.integer else "finite numbers"
+            )
+        if self.infinite:
+            kind = kind.replace("finite ", "") + " or inf"
+        return f"{kind} {' and '.join(bounds)}".rstrip()
+
+    # -- validation ---------------------------------------------------------------------------
+    def canonical(self, value: Any) -> Any:
+        """Check type and finiteness; return a Python number, string, or (tuple of) array values.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the parameter, the value and what is allowed.
+        """
+        if self.type == "choice":
+            if not isinstance(value, str):
+                raise TypeError(self._refusal(value))
+            if value not in self.choices:
+                raise ValueError(self._refusal(value) + suggestion(value, self.choices))
+            return value
+        if self.type == "array":
+            return self._canonical_array(value)
+        return self._canonical_number(value)
+
+    def _canonical_number(self, value: Any) -> float | int:
+        if isinstance(value, (bool, np.bool_, str, bytes)) or value is None:
+            raise TypeError(self._refusal(value))
+        try:
+            array = np.asarray(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(self._refusal(value)) from error
+        if array.ndim != 0 or array.dtype.kind not in "iuf":
+            raise TypeError(self._refusal(value))
+        number = array.item()
+        if math.isnan(number) or (math.isinf(number) and not (self.infinite and number > 0)):
+            raise ValueError(self._refusal(value))
+        if (self.integer or self.type == "int") and math.isfinite(number):
+            if number != int(number):
+                raise ValueError(self._refusal(value))
+            if self.type == "int":
+                return int(number)
+        return float(number) if self.type == "float" else number
+
+    def _canonical_array(self, value: Any) -> Any:
+        try:
+            array = np.asarray(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(self._refusal(value)) from error
+        if array.size == 0:
+            return () if self.static else np.zeros((0,) * len(self.dims))
+        if array.dtype.kind not in "iuf":
+            raise TypeError(self._refusal(value))
+        if array.ndim != len(self.dims):
+            raise ValueError(
+                f"{self._refusal(value)}; got {array.ndim} dims of shape {array.shape}"
+            )
+        if not np.all(np.isfinite(array)):
+            raise ValueError(self._refusal(value))
+        if self.integer and np.any(array != np.round(array)):
+            raise ValueError(self._refusal(value))
+        array = array.astype(int) if self.integer else array.astype(float)
+        return _nested_tuple(array) if self.static else array
+
+    def canonical_grid(self, values: np.ndarray) -> np.ndarray:
+        """Check an array of values of a scalar traced parameter; return it as float64."""
+        if self.static or not self.is_scalar_number:
+            raise ValueError(
+                f"{self.name} does not take a grid of values here: "
+                + (f"it is {self.describe_range()}" if self.type != "array" else "it is an array")
+                + (", static; sweep over it with `sweep`" if self.static else "")
+            )
+        if values.dtype.kind not in "iuf":
+            raise TypeError(self._refusal(values))
+        grid = values.astype(np.float64)
+        legal = np.isfinite(grid) | (self.infinite & (grid == np.inf))
+        if self.integer or self.type == "int":
+            legal &= np.isinf(grid) | (grid == np.round(np.where(legal, grid, 0.0)))
+        if not legal.all():
+            raise ValueError(self._refusal(grid[~legal].flat[0]))
+        return grid
+
+    def check_bounds(self, value: Any, values: Mapping[str, Any]) -> None:
+        """Raise ``ValueError`` if ``value`` (or any entry of it) is out of range.
+
+        Bounds may name other parameters, whose values are looked up in ``values``.
+        """
+        if self.type == "choice":
+            return
+        array = np.asarray(value, dtype=float)
+        tests = (
+            (self.at_least, np.greater_equal),
+            (self.above, np.greater),
+            (self.at_most, np.less_equal),
+            (self.below, np.less),
+        )
+        for bound, holds in tests:
+            if bound is None or array.size == 0:
+                continue
+            limit = _bound_value(bound, values)
+            wrong, limit = np.broadcast_arrays(~holds(array, limit), limit)
+            if wrong.any():
+                shown = np.broadcast_to(array, wrong.shape)[wrong].flat[0]
+                where = f" (here {bound} = {limit[wrong].flat[0]:g})" * isinstance(bound, str)
+                raise ValueError(self._refusal(f"{shown:g}", literal=True) + where)
+
+    def _refusal(self, value: Any, literal: bool = False) -> str:
+        shown = np.array2string(value, threshold=6) if isinstance(value, np.ndarray) else value
+        if isinstance(value, str) and not literal:
+            shown = repr(value)
+        return f"{self.name} = {shown} is not allowed: it must be {self.describe_range()}"
+
+
+def _nested_tuple(array: np.ndarray) -> Any:
+    if array.ndim == 1:
+        return tuple(array.tolist())
+    return tuple(_nested_tuple(row) for row in array)
+
+
+_BOUND_PATTERN = re.compile(r"^\s*(\w+)\s*(?:([+-])\s*(\d+))?\s*$")
+
+
+def _bound_value(bound: Bound, values: Mapping[str, Any]) -> np.ndarray:
+    if not isinstance(bound, str):
+        return np.asarray(float(bound))
+    match = _BOUND_PATTERN.match(bound)
+    if match is None or match[1] not in values:
+        raise ValueError(f"the bound {bound!r} does not name a parameter")
+    offset = float(match[3] or 0) * (-1 if match[2] == "-" else 1)
+    return np.asarray(values[match[1]], dtype=float) + offset
+
+
+def suggestion(name: str, allowed: Sequence[str]) -> str:
+    """``"; did you mean 'ridge'?"`` for the nearest allowed name, or an empty string."""
+    near = difflib.get_close_matches(name, list(allowed), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def static(default: Any, symbol: str, meaning: str, **bounds: Any) -> Any:
+    """Declare a static parameter: a new value means a new compilation."""
+    return _declare(default, symbol, meaning, static=True, **bounds)
+
+
+def traced(default: Any, symbol: str, meaning: str, **bounds: Any) -> Any:
+    """Declare a traced parameter: a whole grid of values shares one compilation.
+
+    With ``static_in_simulation=True`` it is traced in the theory only.
+    """
+    return _declare(default, symbol, meaning, **bounds)
+
+
+def choice(default: str, choices: Sequence[str], symbol: str, meaning: str) -> Any:
+    """Declare a (static) choice between named options."""
+    return _declare(default, symbol, meaning, static=True, choices=tuple(choices))
+
+
+def array(
+    default: Any, symbol: str, meaning: str, *, dims: Sequence[str], static: bool = False, **bounds
+) -> Any:
+    """Declare an array parameter: traced values (unless ``static``) of static shape.
+
+    ``default`` is a (nested) tuple; the empty tuple means "not given".
+    """
+    return _declare(default, symbol, meaning, dims=tuple(dims), static=static, **bounds)
+
+
+def _declare(default: Any, symbol: str, meaning: str, **options: Any) -> Any:
+    options.update(symbol=symbol, meaning=meaning)
+    return field(default=default, metadata={"declaration": options})
+
+
+_TYPES = {int: "int", float: "float", str: "choice"}
+
+
+def parameters(cls: type) -> Any:
+    """Class decorator: turn declarations into a frozen dataclass registered as a pytree.
+
+    Traced fields are leaves; static fields are part of the tree's structure, so that
+    ``jax.jit``, ``jax.vmap`` and ``jax.grad`` apply to ``theory`` directly.
+    """
+    cls = dataclass(frozen=True, kw_only=True)(cls)
+    declared: dict[str, Parameter] = {}
+    for item in dataclasses.fields(cls):
+        if item.name in RESERVED_PARAMETERS:
+            raise ValueError(f"{cls.__qualname__}.{item.name}: the name is reserved")
+        options = item.metadata["declaration"]
+        kind: Any = "array" if options.get("dims") else _TYPES[item.type]  # type: ignore[index]
+        declared[item.name] = Parameter(name=item.name, type=kind, default=item.default, **options)
+    setattr(cls, "declarations", MappingProxyType(declared))  # noqa: B010
+    return jax.tree_util.register_dataclass(
+        cls,
+        data_fields=[name for name, p in declared.items() if not p.static],
+        meta_fields=[name for name, p in declared.items() if p.static],
+    )
+
+
+# --------------------------------------------------------------------------------------------
+# Outputs
+# --------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Relation:
+    """How the simulated mean of an output relates to its theory value.
+
+    Attributes
+    ----------
+    kind : {"exact", "asymptotic", "lower_bound", "upper_bound", "exponent", "none"}
+    rate : float, optional
+        ``asymptotic``: the relative error falls as size^-rate along ``Study.resize``.
+    accuracy : float, optional
+        ``asymptotic`` without an established rate: the declared relative accuracy.
+    of : str, optional
+        The simulated output this theory value speaks of, where it is another one
+        (``test_error_upper_bound`` bounds ``test_error``).
+    note : str
+        The statement in words, for the documentation.
+    """
+
+    kind: Literal["exact", "asymptotic", "lower_bound", "upper_bound", "exponent", "none"]
+    rate: float | None = None
+    accuracy: float | None = None
+    of: str | None = None
+    note: str = ""
+
+
+def exact(note: str = "", *, of: str | None = None) -> Relation:
+    """Means are equal at this very size."""
+    return Relation("exact", note=note, of=of)
+
+
+def asymptotic(
+    note: str = "",
+    *,
+    rate: float | None = 1.0,
+    accuracy: float | None = None,
+    of: str | None = None,
+) -> Relation:
+    """Equal as the size grows: error O(size^-rate), or within ``accuracy`` if rate is None."""
+    if (rate is None) == (accuracy is None):
+        raise ValueError("an asymptotic relation states a rate, or an accuracy and rate=None")
+    return Relation("asymptotic", rate=rate, accuracy=accuracy, note=note, of=of)
+
+
+def lower_bound(note: str = "", *, of: str | None = None) -> Relation:
+    """Theory bounds the simulated mean from below."""
+    return Relation("lower_bound", note=note, of=of)
+
+
+def upper_bound(note: str = "", *, of: str | None = None) -> Relation:
+    """Theory bounds the simulated mean from above."""
+    return Relation("upper_bound", note=note, of=of)
+
+
+def exponent(note: str = "", *, of: str | None = None) -> Relation:
+    """Theory is the log-log slope of the simulated mean along ``Study.resize``."""
+    return Relation("exponent", note=note, of=of)
+
+
+NO_RELATION = Relation("none")
+
+
+@dataclass(frozen=True)
+class Dispersion:
+    """The output is the spread of another output over replicates."""
+
+    statistic: Literal["std", "variance"]
+    of: str
+
+
+@dataclass(frozen=True)
+class Output:
+    """Declaration of one output.
+
+    Attributes
+    ----------
+    name, meaning : str
+    relation : Relation, or a function of the (concrete) parameters that returns one
+    dims : tuple of str
+        Named dims of the array; scalars have none.
+    where : {"both", "theory", "simulation"}
+    dispersion : Dispersion, optional
+        The engine computes it from the replicates; the simulation does not return it.
+    model_std : str, optional
+        Theory output that holds the standard deviation of one replicate of this output. Verdicts
+        use it where the replicates' tails are too heavy for their own standard error.
+    nan_where_undefined : bool
+        The theory returns NaN where the docstring says that no value is defined.
+    """
+
+    name: str
+    meaning: str
+    relation: Relation | Callable[[Any], Relation] = NO_RELATION
+    dims: tuple[str, ...] = ()
+    where: Literal["both", "theory", "simulation"] = "both"
+    dispersion: Dispersion | None = None
+    model_std: str | None = None
+    nan_where_undefined: bool = False
+
+    def relation_at(self, params: Any) -> Relation:
+        """The relation that holds at ``params`` (concrete values)."""
+        return self.relation(params) if callable(self.relation) else self.relation
+
+    @property
+    def in_theory(self) -> bool:
+        return self.where in ("both", "theory")
+
+    @property
+    def in_simulation(self) -> bool:
+        return self.where in ("both", "simulation")
+
+
+# --------------------------------------------------------------------------------------------
+# Figures and the study itself
+# --------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Figure:
+    """One picture of a study, as data: a sweep and how to draw it.
+
+    Attributes
+    ----------
+    title, caption : str
+    x : str
+        Swept parameter, or an output dim, on the horizontal axis.
+    y : tuple of str
+        Outputs drawn (theory as lines, simulation as points with error bars).
+    grid : mapping
+        The swept values by parameter; theory is drawn on a finer grid of ``x``.
+    series : str, optional
+        Swept parameter that distinguishes the lines.
+    params : mapping
+        Fixed parameters that differ from the defaults.
+    replicates : int
+    xscale, yscale : {"linear", "log"}
+    """
+
+    title: str
+    x: str
+    y: tuple[str, ...]
+    grid: Mapping[str, Sequence[Any]]
+    series: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    replicates: int = 100
+    xscale: Literal["linear", "log"] = "log"
+    yscale: Literal["linear", "log"] = "log"
+    caption: str = ""
+
+
+class Resize(Protocol):
+    """Return the parameters of the same problem at ``factor`` times the size."""
+
+    def __call__(self, params: Any, factor: float, /) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Study:
+    """One model of the literature, ready for prediction, simulation, sweeps and verdicts.
+
+    Attributes
+    ----------
+    name : str
+        ``paper`` or ``paper.part``.
+    title, reference : str
+        One line each; the reference holds the arXiv id.
+    params : type
+        The dataclass made by :func:`parameters`.
+    outputs : tuple of Output
+    theory : function ``params -> outputs``, optional
+    simulate_direct, simulate_fast, simulate_conditional : ``(key, params) -> outputs``, optional
+        One replicate: the model taken literally, another draw from the same law, and part of the
+        average taken analytically.
+    resize : ``(params, factor) -> params``, optional
+        The ladder along which asymptotic relations are extrapolated; needed if any output is
+        asymptotic with a rate.
+    check_cells : tuple of mappings
+        Where ``check`` looks by default (the largest size of the ladder), off special points.
+    validate : ``(params, side) -> None``, optional
+        Raises ``ValueError`` for combinations that the ranges cannot express; ``side`` is
+        ``"theory"`` or ``"simulation"`` and the values are concrete.
+    coordinates : mapping
+        ``dim -> function(params) -> coordinate values`` for output dims that have them.
+    figures : mapping name -> Figure
+    tolerance : float
+        Resolution (relative) that a verdict must reach before it says *agrees*.
+    residual_tolerance : float
+        Largest relative residual that the public edge accepts from solvers.
+    schema_version : int
+        Raised when parameters, outputs or the law of the simulation change; part of every cell's
+        random key.
+    """
+
+    name: str
+    title: str
+    reference: str
+    params: Any
+    outputs: tuple[Output, ...]
+    theory: Theory | None = None
+    simulate_direct: Simulation | None = None
+    simulate_fast: Simulation | None = None
+    simulate_conditional: Simulation | None = None
+    resize: Resize | None = None
+    check_cells: tuple[Mapping[str, Any], ...] = ({},)
+    validate: Callable[[Any, str], None] | None = None
+    coordinates: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    tolerance: float = 0.01
+    residual_tolerance: float = 1e-6
+    schema_version: int = 1
+
+    @property
+    def declarations(self) -> Mapping[str, Parameter]:
+        return self.params.declarations
+
+    def output(self, name: str) -> Output:
+        for output in self.outputs:
+            if output.name == name:
+                return output
+        names = [output.name for output in self.outputs]
+        raise ValueError(
+            f"{self.name} has no output {name!r}{suggestion(name, names)} ({', '.join(names)})"
+        )
+
+    def methods(self) -> dict[Method, Simulation]:
+        """The simulations this study has, the preferred one first."""
+        found = {name: getattr(self, f"simulate_{name}") for name in METHODS}
+        return {name: function for name, function in found.items() if function is not None}
+
+    def simulation(self, method: str | None) -> tuple[Method, Simulation]:
+        """The simulation called ``method``; ``None`` is the fast one, or else the direct one."""
+        methods = self.methods()
+        if not methods:
+            raise ValueError(f"{self.name} has a theory only: there is nothing to simulate")
+        name = next(iter(methods)) if method is None else method
+        for known, function in methods.items():
+            if known == name:
+                return known, function
+        raise ValueError(
+            f"method = {method!r} is not allowed: {self.name} has {', '.join(methods)}"
+        )
+
+    def check_name(self, name: str) -> Parameter:
+        """The declaration of parameter ``name``; ``ValueError`` with the nearest name if none."""
+        if name not in self.declarations:
+            raise ValueError(
+                f"{self.name} has no parameter {name!r}{suggestion(name, list(self.declarations))} "
+                f"(it has {', '.join(self.declarations)})"
+            )
+        return self.declarations[name]
+
+    def canonical(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All parameters, checked: the given scalars and arrays, defaults for the rest.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For an unknown name, a wrong type, a non-finite value or one out of range.
+        """
+        for name in given:
+            self.check_name(name)
+        values = {
+            name: parameter.canonical(given.get(name, parameter.default))
+            for name, parameter in self.declarations.items()
+        }
+        for name, parameter in self.declarations.items():
+            parameter.check_bounds(values[name], values)
+        return values
+
+    def resolve(self, given: Mapping[str, Any], side: Literal["theory", "simulation"]) -> Any:
+        """A checked ``Params`` of concrete values, for one side."""
+        params = self.params(**self.canonical(given))
+        if self.validate is not None:
+            self.validate(params, side)
+        return params

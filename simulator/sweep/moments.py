@@ -1,0 +1,126 @@
+"""Running moments of replicate values, in float64.
+
+Values enter in the order of their replicate index and are merged in fixed blocks, so that the
+result does not depend on how a run was cut into chunks or extended later.
+"""
+
+import numpy as np
+
+BLOCK = 64
+
+
+class Moments:
+    """Count, mean and central moments up to the fourth of a stream of arrays.
+
+    ``block_means`` (one per full block of 64 replicates) serve the robust statistics of the
+    verdict.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean: np.ndarray = np.zeros(())
+        self._m2: np.ndarray = np.zeros(())
+        self._m3: np.ndarray = np.zeros(())
+        self._m4: np.ndarray = np.zeros(())
+        self.block_means: list[np.ndarray] = []
+        self._pending: list[np.ndarray] = []
+
+    def update(self, values: np.ndarray) -> None:
+        """Add replicates; ``values`` has the replicate axis first."""
+        pending = np.concatenate([*self._pending, np.asarray(values, dtype=np.float64)])
+        full = len(pending) // BLOCK * BLOCK
+        for start in range(0, full, BLOCK):
+            block = pending[start : start + BLOCK]
+            self.block_means.append(block.mean(axis=0))
+            self._merge(block)
+        self._pending = [pending[full:]]
+
+    def _merge(self, block: np.ndarray) -> None:
+        self.count, self.mean, self._m2, self._m3, self._m4 = _merged(
+            (self.count, self.mean, self._m2, self._m3, self._m4), _central_sums(block)
+        )
+
+    def _total(self) -> tuple:
+        own = (self.count, self.mean, self._m2, self._m3, self._m4)
+        pending = self._pending[0] if self._pending else np.zeros((0,))
+        return _merged(own, _central_sums(pending)) if len(pending) else own
+
+    def summary(self) -> "Summary":
+        """Moments of everything seen so far (``count`` must be at least 1)."""
+        count, mean, m2, _, m4 = self._total()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            variance = m2 / (count - 1) if count > 1 else np.full_like(mean, np.nan)
+            kurtosis = np.where(m2 > 0, count * m4 / np.where(m2 > 0, m2, 1.0) ** 2, 0.0)
+        return Summary(count, mean, variance, kurtosis, np.asarray(self.block_means))
+
+
+class Summary:
+    """Moments of one output in one cell.
+
+    Attributes
+    ----------
+    count : int
+    mean, variance, kurtosis : float64 arrays with the output's shape
+        ``variance`` is unbiased; ``kurtosis`` is m4 / m2^2 (3 for a Gaussian).
+    block_means : array (num_blocks, ...) of means over 64 consecutive replicates
+    """
+
+    def __init__(self, count, mean, variance, kurtosis, block_means) -> None:
+        self.count = count
+        self.mean = mean
+        self.variance = variance
+        self.kurtosis = kurtosis
+        self.block_means = block_means
+
+    @property
+    def standard_error(self) -> np.ndarray:
+        """Standard error of the mean (NaN for a single replicate: it is unknown)."""
+        return np.sqrt(self.variance / self.count)
+
+    def dispersion(self, statistic: str) -> tuple[np.ndarray, np.ndarray]:
+        """Sample std or variance and its standard error (delta method on the fourth moment)."""
+        variance = self.variance
+        variance_error = variance * np.sqrt(np.maximum(self.kurtosis - 1.0, 0.0) / self.count)
+        if statistic == "variance":
+            return variance, variance_error
+        std = np.sqrt(variance)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return std, np.where(std > 0, variance_error / np.where(std > 0, 2 * std, 1.0), 0.0)
+
+
+def _central_sums(values: np.ndarray) -> tuple:
+    mean = values.mean(axis=0)
+    centred = values - mean
+    return (
+        len(values),
+        mean,
+        (centred**2).sum(axis=0),
+        (centred**3).sum(axis=0),
+        (centred**4).sum(axis=0),
+    )
+
+
+def _merged(a: tuple, b: tuple) -> tuple:
+    """Pairwise combination of central moment sums (Chan et al. 1979; Pébay 2008)."""
+    if a[0] == 0:
+        return b
+    n_a, mean_a, m2_a, m3_a, m4_a = a
+    n_b, mean_b, m2_b, m3_b, m4_b = b
+    n = n_a + n_b
+    delta = mean_b - mean_a
+    mean = mean_a + delta * (n_b / n)
+    m2 = m2_a + m2_b + delta**2 * (n_a * n_b / n)
+    m3 = (
+        m3_a
+        + m3_b
+        + delta**3 * (n_a * n_b * (n_a - n_b) / n**2)
+        + 3 * delta * (n_a * m2_b - n_b * m2_a) / n
+    )
+    m4 = (
+        m4_a
+        + m4_b
+        + delta**4 * (n_a * n_b * (n_a**2 - n_a * n_b + n_b**2) / n**3)
+        + 6 * delta**2 * (n_a**2 * m2_b + n_b**2 * m2_a) / n**2
+        + 4 * delta * (n_a * m3_b - n_b * m3_a) / n
+    )
+    return n, mean, m2, m3, m4

@@ -1,0 +1,150 @@
+"""Theory at one point or on a grid: float64, on the CPU, one compilation per static signature."""
+
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from simulator.study import RESIDUAL, Study
+from simulator.sweep.cells import Values, broadcast_cells, single_cells
+
+CHUNK = 256  # a vmapped iteration runs until its slowest lane: small chunks let the others stop
+
+
+class NotConverged(RuntimeError):
+    """A solver did not reach its tolerance at the named parameters."""
+
+
+def predict_study(study: Study, **params: Any) -> dict[str, np.ndarray]:
+    """Theory of ``study``.
+
+    Parameters
+    ----------
+    **params
+        Parameters by name; defaults for the rest. An array for a scalar traced parameter is a
+        grid; several arrays broadcast together.
+
+    Returns
+    -------
+    mapping output -> float64 value of shape (grid shape + output dims)
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad parameter; the message names it, its value and what is allowed.
+    NotConverged
+        If a fixed point did not converge.
+    """
+    if study.theory is None:
+        raise ValueError(f"{study.name} has a simulation only: there is no theory to predict")
+    shape, values = broadcast_cells(study, params)
+    cells = single_cells(study, shape, values) if study.validate is not None or not shape else []
+    for cell in cells:
+        if study.validate is not None:
+            study.validate(study.params(**cell), "theory")
+    flat = theory_on(study, values, int(np.prod(shape)))
+    return {name: value.reshape(shape + value.shape[1:]) for name, value in flat.items()}
+
+
+def theory_of_cells(study: Study, cells: Sequence[Values]) -> list[dict[str, np.ndarray]]:
+    """Theory of checked cells that may differ in static parameters too."""
+    results: list[dict[str, np.ndarray]] = [{} for _ in cells]
+    groups: dict[Any, list[int]] = {}
+    scalars = [n for n, p in study.declarations.items() if p.is_scalar_number and not p.static]
+    for index, cell in enumerate(cells):
+        if study.validate is not None:
+            study.validate(study.params(**cell), "theory")
+        groups.setdefault(_group_key(cell, scalars), []).append(index)
+    for members in groups.values():
+        columns = {name: np.array([float(cells[i][name]) for i in members]) for name in scalars}
+        flat = theory_on(study, cells[members[0]] | columns, len(members))
+        for position, index in enumerate(members):
+            results[index] = {name: value[position] for name, value in flat.items()}
+    return results
+
+
+def theory_on(study: Study, values: Values, count: int) -> dict[str, np.ndarray]:
+    """Theory at ``count`` points: scalar traced parameters may be arrays that ravel to them."""
+    declared = study.declarations
+    static = tuple((name, values[name]) for name, p in declared.items() if p.static)
+    arrays = {n: values[n] for n, p in declared.items() if p.type == "array" and not p.static}
+    scalars = {
+        name: np.broadcast_to(np.asarray(values[name], dtype=np.float64).ravel(), (count,))
+        for name, p in declared.items()
+        if p.is_scalar_number and not p.static
+    }
+    pieces: list[dict[str, np.ndarray]] = []
+    with cpu_float64():
+        program = _compiled(study.theory, study.params, static)
+        lanes = min(CHUNK, 1 << (count - 1).bit_length())
+        for start in range(0, count, lanes):
+            index = np.minimum(np.arange(start, start + lanes), count - 1)
+            chunk = {name: jnp.asarray(column[index]) for name, column in scalars.items()}
+            out = program(chunk, {name: jnp.asarray(value) for name, value in arrays.items()})
+            kept = min(lanes, count - start)
+            pieces.append({k: np.asarray(v, dtype=np.float64)[:kept] for k, v in out.items()})
+    outputs = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+    return _checked(study, outputs, values)
+
+
+@contextlib.contextmanager
+def cpu_float64() -> Iterator[None]:
+    """The scope of every theory evaluation at the public edge."""
+    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        yield
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(theory: Any, params_class: Any, static: tuple[tuple[str, Any], ...]) -> Any:
+    def at_point(scalars: Mapping[str, Any], arrays: Mapping[str, Any]) -> Mapping[str, Any]:
+        return theory(params_class(**dict(static), **scalars, **arrays))
+
+    return jax.jit(jax.vmap(at_point, in_axes=(0, None)))
+
+
+def _group_key(cell: Values, scalars: Sequence[str]) -> Any:
+    others = {name: value for name, value in cell.items() if name not in scalars}
+    return tuple(
+        (name, (value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value)
+        for name, value in others.items()
+    )
+
+
+def _checked(study: Study, outputs: dict[str, np.ndarray], values: Values) -> dict:
+    """Refuse what did not converge, and values that are not a number."""
+    residual = outputs.pop(RESIDUAL, None)
+    if residual is not None:
+        bad = np.any(~(residual.reshape(len(residual), -1) <= study.residual_tolerance), axis=1)
+        if bad.any():
+            raise NotConverged(
+                f"{study.name}: the fixed point did not converge (relative residual "
+                f"{np.max(residual[bad]):.1e} > {study.residual_tolerance:.0e}) at "
+                f"{_point(values, int(np.argmax(bad)))}"
+            )
+    for output in study.outputs:
+        if not output.in_theory or output.nan_where_undefined:
+            continue
+        undefined = (
+            np.isnan(outputs[output.name]).reshape(len(outputs[output.name]), -1).any(axis=1)
+        )
+        if undefined.any():
+            raise NotConverged(
+                f"{study.name}: {output.name} came out as not-a-number at "
+                f"{_point(values, int(np.argmax(undefined)))}; please report this point"
+            )
+    return {output.name: outputs[output.name] for output in study.outputs if output.in_theory}
+
+
+def _point(values: Values, position: int) -> str:
+    """The parameters of one grid point, for error messages."""
+
+    def at(value: Any) -> Any:
+        if isinstance(value, np.ndarray) and value.size > position and value.ndim:
+            return value.ravel()[position]
+        return value
+
+    return ", ".join(f"{name} = {at(value)}" for name, value in values.items())

@@ -1,0 +1,227 @@
+"""Replicates of many cells: compiled once per static signature, vmapped, in chunks.
+
+Lanes of a chunk are (cell, replicate) pairs. The key of a lane is the cell's key folded with the
+replicate's index, so that grids, chunks and later extensions never change a number.
+"""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from simulator.study import RESIDUAL, Study
+from simulator.sweep.cells import Values, identity, key_data
+from simulator.sweep.memory import lanes_that_fit
+from simulator.sweep.moments import Moments, Summary
+from simulator.sweep.predict import NotConverged
+
+DTYPES = ("float32", "float64")
+LARGEST_INT32 = 2**31 - 1
+Progress = Callable[[int], None]
+
+
+class Replicates:
+    """The replicates of a list of cells; ask for more with :meth:`extend`.
+
+    Parameters
+    ----------
+    study : Study
+    cells : checked parameters, one dict of plain values per cell
+    seed : int
+    method : {"fast", "direct", "conditional"}, optional
+    dtype : {"float32", "float64"}, optional
+        float64 on CPU and float32 on accelerators unless given.
+    keep_values : bool
+        Keep every replicate's value (``values``), not only the moments.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        cells: Sequence[Values],
+        *,
+        seed: int = 0,
+        method: str | None = None,
+        dtype: str | None = None,
+        keep_values: bool = False,
+    ) -> None:
+        self.study = study
+        self.cells = list(cells)
+        self.method, self._simulate = study.simulation(method)
+        self.dtype = checked_dtype(dtype)
+        self.seed = checked_seed(seed)
+        self.counts = [0] * len(self.cells)
+        self.values: list[dict[str, list[np.ndarray]]] | None = (
+            [{} for _ in self.cells] if keep_values else None
+        )
+        self._moments: list[dict[str, Moments]] = [{} for _ in self.cells]
+        for cell in self.cells:
+            _check_for_simulation(study, cell)
+        self._keys = [
+            key_data(identity(study, c, method=self.method, dtype=self.dtype, seed=self.seed))
+            for c in self.cells
+        ]
+        self._groups = self._grouped()
+
+    def _grouped(self) -> list[tuple[tuple[tuple[str, Any], ...], list[int]]]:
+        declared = self.study.declarations
+        groups: dict[Any, list[int]] = {}
+        for index, cell in enumerate(self.cells):
+            static = tuple((n, cell[n]) for n, p in declared.items() if p.is_static("simulation"))
+            shapes = tuple(np.shape(cell[n]) for n, p in declared.items() if p.type == "array")
+            groups.setdefault((static, shapes), []).append(index)
+        return [(static, members) for (static, _), members in groups.items()]
+
+    def extend(self, replicates: int | Sequence[int], progress: Progress | None = None) -> None:
+        """Run until each cell has (at least) the given number of replicates."""
+        targets = [replicates] * len(self.cells) if isinstance(replicates, int) else replicates
+        for static, members in self._groups:
+            tasks = [(i, r) for i in members for r in range(self.counts[i], targets[i])]
+            if tasks:
+                self._run_group(static, np.asarray(tasks), progress)
+        self.counts = [max(*pair) for pair in zip(self.counts, targets, strict=True)]
+
+    def summary(self, index: int) -> dict[str, Summary]:
+        """Moments of every output of one cell."""
+        return {name: moments.summary() for name, moments in self._moments[index].items()}
+
+    def _run_group(
+        self, static: tuple[tuple[str, Any], ...], tasks: np.ndarray, progress: Progress | None
+    ) -> None:
+        declared = self.study.declarations
+        members = np.unique(tasks[:, 0])
+        row = {int(cell): position for position, cell in enumerate(members)}
+        keys = np.stack([self._keys[i] for i in members])
+        with simulation_scope(self.dtype):
+            traced = {
+                name: np.stack([_leaf(p.type, self.cells[i][name], self.dtype) for i in members])
+                for name, p in declared.items()
+                if not p.is_static("simulation")
+            }
+            one = _one_lane(self._simulate, self.study.params, static)
+            first = {name: values[0] for name, values in traced.items()}
+            lanes = lanes_that_fit(one, keys[0], np.int32(0), first, tasks=len(tasks))
+            program = _compiled(self._simulate, self.study.params, static)
+            pending: tuple[np.ndarray, Any] | None = None
+            for start in range(0, len(tasks), lanes):
+                chunk = tasks[np.minimum(np.arange(start, start + lanes), len(tasks) - 1)]
+                rows = np.array([row[int(i)] for i in chunk[:, 0]])
+                out = program(
+                    jnp.asarray(keys[rows]),
+                    jnp.asarray(chunk[:, 1], dtype=jnp.int32),
+                    {name: jnp.asarray(values[rows]) for name, values in traced.items()},
+                )
+                # The device computes this chunk while the host digests the one before.
+                if pending is not None:
+                    self._digest(*pending, progress)
+                pending = chunk[: len(tasks) - start], out
+            if pending is not None:
+                self._digest(*pending, progress)
+
+    def _digest(self, chunk: np.ndarray, out: Mapping[str, Any], progress: Progress | None) -> None:
+        arrays = {name: np.asarray(v, dtype=np.float64)[: len(chunk)] for name, v in out.items()}
+        starts = np.flatnonzero(np.r_[True, np.diff(chunk[:, 0]) != 0])
+        for begin, end in zip(starts, [*starts[1:], len(chunk)], strict=True):
+            index = int(chunk[begin, 0])
+            for name, values in arrays.items():
+                self._accept(index, name, values[begin:end], int(chunk[begin, 1]))
+        if progress is not None:
+            progress(len(chunk))
+
+    def _accept(self, index: int, name: str, values: np.ndarray, first: int) -> None:
+        study = self.study
+        if name == RESIDUAL:
+            if not np.all(values <= study.residual_tolerance):
+                raise NotConverged(
+                    f"{study.name}: the {self.method} simulation did not converge (relative "
+                    f"residual {np.max(values):.1e} > {study.residual_tolerance:.0e}) "
+                    f"at {describe(self.cells[index])}"
+                )
+            return
+        if np.isnan(values).any() and not study.output(name).nan_where_undefined:
+            where = first + int(np.argmax(np.isnan(values).reshape(len(values), -1).any(axis=1)))
+            raise FloatingPointError(
+                f"{study.name}: {name} came out as not-a-number in replicate {where} of "
+                f"{describe(self.cells[index])} (method {self.method}, {self.dtype}); "
+                f"try dtype='float64'"
+            )
+        self._moments[index].setdefault(name, Moments()).update(values)
+        if self.values is not None:
+            self.values[index].setdefault(name, []).append(values)
+
+
+@contextlib.contextmanager
+def simulation_scope(dtype: str) -> Iterator[None]:
+    """Precision of a simulation: the dtype asked for, products at full precision."""
+    with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
+        yield
+
+
+def checked_dtype(dtype: Any) -> str:
+    """The name of a simulation dtype; the default depends on the device."""
+    if dtype is None:
+        return "float64" if jax.default_backend() == "cpu" else "float32"
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if name not in DTYPES:
+        raise ValueError(f"dtype = {dtype!r} is not allowed: it must be {' or '.join(DTYPES)}")
+    return name
+
+
+def checked_seed(seed: Any) -> int:
+    """A whole number >= 0."""
+    return _whole("seed", seed, least=0)
+
+
+def checked_replicates(replicates: Any) -> int:
+    """A whole number >= 1."""
+    return _whole("replicates", replicates, least=1)
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} = {value!r} is not allowed: it must be a whole number >= {least}")
+    if value < least:
+        raise ValueError(f"{name} = {value} is not allowed: it must be a whole number >= {least}")
+    return int(value)
+
+
+def describe(cell: Mapping[str, Any]) -> str:
+    """The parameters of a cell in one line."""
+    return ", ".join(f"{name} = {value}" for name, value in cell.items())
+
+
+def _check_for_simulation(study: Study, cell: Values) -> None:
+    if study.validate is not None:
+        study.validate(study.params(**cell), "simulation")
+    for name, parameter in study.declarations.items():
+        counted = parameter.type == "int" and not parameter.is_static("simulation")
+        if counted and cell[name] > LARGEST_INT32:
+            raise ValueError(
+                f"{name} = {cell[name]} is not allowed: simulations take whole numbers "
+                f"up to {LARGEST_INT32}"
+            )
+
+
+def _leaf(kind: str, value: Any, dtype: str) -> np.ndarray:
+    array = np.asarray(value)
+    return array.astype(np.int32 if kind == "int" or array.dtype.kind == "i" else dtype)
+
+
+def _one_lane(simulate: Any, params_class: Any, static: tuple[tuple[str, Any], ...]) -> Any:
+    def one(raw_key: jax.Array, replicate: jax.Array, traced: Mapping[str, Any]) -> Any:
+        key = jax.random.wrap_key_data(raw_key, impl="threefry2x32")
+        return simulate(jax.random.fold_in(key, replicate), params_class(**dict(static), **traced))
+
+    return one
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(simulate: Any, params_class: Any, static: tuple[tuple[str, Any], ...]) -> Any:
+    return jax.jit(jax.vmap(_one_lane(simulate, params_class, static)))

@@ -1,0 +1,66 @@
+"""The toy study of the design page: ordinary least squares, exact at every size."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+
+from simulator.maths.precision import float_dtype
+from simulator.study import Output, Study, asymptotic, exact, parameters, static, traced
+
+
+@parameters
+class Params:
+    dim: int = static(10, "d", "number of features", at_least=2)
+    num_samples: int = traced(40, "n", "training samples", at_least="dim + 2")
+    noise_std: float = traced(0.5, "σ", "label noise", at_least=0)
+
+
+def theory(params):
+    d, n = params.dim, params.num_samples
+    return {"test_error": params.noise_std**2 * d / (n - d - 1)}
+
+
+def simulate_fast(key, params):
+    """One multivariate-t increment: noise / chi of n - d + 1 degrees of freedom."""
+    key_g, key_c = jax.random.split(key)
+    dof = (params.num_samples - params.dim + 1).astype(float_dtype())
+    g = jax.random.normal(key_g, (params.dim,), float_dtype())
+    chi_square = 2 * jax.random.gamma(key_c, dof / 2, dtype=float_dtype())
+    return {"test_error": params.noise_std**2 * jnp.sum(g**2) / chi_square}
+
+
+def resize(params, factor):
+    return replace(
+        params,
+        dim=max(2, round(params.dim * factor)),
+        num_samples=max(8, round(params.num_samples * factor)),
+    )
+
+
+STUDY = Study(
+    name="toy",
+    title="ordinary least squares",
+    reference="textbook",
+    params=Params,
+    outputs=(Output("test_error", "excess risk", exact()),),
+    theory=theory,
+    simulate_fast=simulate_fast,
+    resize=resize,
+    check_cells=({"num_samples": 33, "noise_std": 0.7}, {"dim": 6, "num_samples": 80}),
+)
+
+
+def asymptotic_theory(params):
+    """The limit d / (n - d): wrong by O(1/n) at finite size."""
+    d, n = params.dim, params.num_samples
+    return {"test_error": params.noise_std**2 * d / (n - d)}
+
+
+ASYMPTOTIC = replace(
+    STUDY,
+    name="toy-asymptotic",
+    theory=asymptotic_theory,
+    outputs=(Output("test_error", "excess risk", asymptotic("O(1/d)")),),
+    check_cells=({"dim": 80, "num_samples": 264, "noise_std": 0.7},),
+)
