@@ -1,0 +1,91 @@
+"""Every study: one compilation per static signature; simulations lower for accelerators."""
+
+import contextlib
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from simulator.sweep.predict import theory_of_cells
+from simulator.sweep.run import Replicates, _one_lane, simulation_scope
+from tests.studies.battery import METHODS, STUDIES, WITH_THEORY, cell, each, perturbed_floats
+
+BACKEND_COMPILE = "/jax/core/compile/backend_compile_duration"
+
+
+@contextlib.contextmanager
+def compilations():
+    """Count the programs compiled inside the block."""
+    events = []
+
+    def listener(event, duration, **_):
+        if event == BACKEND_COMPILE:
+            events.append(duration)
+
+    jax.monitoring.register_event_duration_secs_listener(listener)
+    try:
+        yield events
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listener)
+
+
+@each(WITH_THEORY)
+def test_theory_is_traced_once_for_a_grid(name):
+    study = STUDIES[name]
+    traces = []
+
+    def counted(params):
+        traces.append(params)
+        return study.theory(params)
+
+    counting = dataclasses.replace(study, theory=counted)
+    rng = np.random.default_rng(2)
+    grid = [perturbed_floats(study, cell(study), rng) for _ in range(4)]
+    other = [perturbed_floats(study, cell(study), rng) for _ in range(3)]
+    theory_of_cells(counting, grid)
+    theory_of_cells(counting, other)  # padded to the same power of two
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize(("name", "method"), METHODS)
+def test_simulation_compiles_once_for_traced_values(name, method):
+    study = STUDIES[name]
+    rng = np.random.default_rng(2)
+    grids = [[_moved(study, rng) for _ in range(2)] for _ in range(2)]
+    signature = {n: grids[0][0][n] for n, p in study.declarations.items() if p.static_in_simulation}
+    grids = [[c | signature for c in grid] for grid in grids]
+    Replicates(study, grids[0], method=method).extend(4)
+    with compilations() as compiled:
+        Replicates(study, grids[1], method=method).extend(4)
+    assert not compiled
+
+
+def _moved(study, rng):
+    """Floats moved, and traced whole numbers too (sample sizes share one compilation)."""
+    values = perturbed_floats(study, cell(study), rng)
+    for name, p in study.declarations.items():
+        if p.type == "int" and not p.static and not p.static_in_simulation:
+            with contextlib.suppress(ValueError):
+                values = study.canonical(values | {name: values[name] + int(rng.integers(1, 4))})
+    return values
+
+
+@pytest.mark.parametrize(("name", "method"), METHODS)
+def test_simulation_lowers_for_tpu_and_cuda_without_float64(name, method):
+    study = STUDIES[name]
+    values = cell(study)
+    declared = study.declarations
+    static = tuple((n, values[n]) for n, p in declared.items() if p.is_static("simulation"))
+    with simulation_scope("float32"):
+        traced = {
+            n: jnp.asarray(values[n], jnp.int32 if p.type == "int" else jnp.float32)
+            for n, p in declared.items()
+            if not p.is_static("simulation")
+        }
+        one = _one_lane(study.methods()[method], study.params, static)
+        exported = jax.export.export(jax.jit(one), platforms=("tpu", "cuda", "cpu"))(
+            np.zeros(2, np.uint32), np.int32(0), traced
+        )
+    assert "f64" not in exported.mlir_module()

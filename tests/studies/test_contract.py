@@ -1,0 +1,110 @@
+"""Every study: declarations, names, dims, and the shape of its module."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from simulator.study import RESIDUAL, Study
+from simulator.sweep.cells import identity, key_data
+from simulator.sweep.predict import theory_of_cells
+from simulator.sweep.run import Replicates
+from tests.cases import load
+from tests.studies.battery import METHODS, STUDIES, WITH_THEORY, cell, each
+
+ORDER = (
+    "Params",
+    "theory",
+    "simulate_direct",
+    "simulate_fast",
+    "simulate_conditional",
+    "figures",
+    "STUDY",
+)
+
+
+@each(STUDIES)
+def test_module_reads_in_the_common_order(name):
+    module = inspect.getmodule(STUDIES[name].params)
+    source = inspect.getsource(module)
+    starts = (
+        "class Params",
+        "\ndef theory(",
+        "\ndef simulate_direct(",
+        "\ndef simulate_fast(",
+        "\ndef simulate_conditional(",
+        "\nfigures",
+        "\nSTUDY",
+    )
+    positions = [source.find(start) for start in starts]
+    present = [p for p in positions if p >= 0]
+    assert present == sorted(present)
+    assert positions[0] >= 0
+    assert positions[-1] >= 0
+    assert module.STUDY is STUDIES[name]
+    assert module.__doc__
+    assert "arXiv" in STUDIES[name].reference
+
+
+@each(STUDIES)
+def test_declarations_are_complete_and_defaults_are_legal(name):
+    study: Study = STUDIES[name]
+    study.canonical({})
+    for parameter in study.declarations.values():
+        assert parameter.meaning
+        assert parameter.symbol
+    assert all(output.meaning for output in study.outputs)
+    assert len({output.name for output in study.outputs}) == len(study.outputs)
+    for given in study.check_cells:
+        study.canonical(given)
+
+
+@each(STUDIES)
+def test_cases_and_mutants_exist(name):
+    cases, mutants = load(name)
+    study = STUDIES[name]
+    if study.theory is not None:
+        assert cases, "reference values are missing"
+    if study.theory is not None and study.methods():
+        assert len(mutants) >= 6
+        assert len({m.name for m in mutants}) == len(mutants)
+
+
+@each(WITH_THEORY)
+def test_theory_returns_the_declared_outputs_with_their_dims(name):
+    study = STUDIES[name]
+    params = study.resolve(study.check_cells[0], "theory")
+    names = set(study.theory(params)) - {RESIDUAL}
+    assert names == {o.name for o in study.outputs if o.in_theory}
+    (outputs,) = theory_of_cells(study, [cell(study)])
+    for output in study.outputs:
+        if output.in_theory:
+            assert np.ndim(outputs[output.name]) == len(output.dims), output.name
+
+
+@pytest.mark.parametrize(("name", "method"), METHODS)
+def test_simulation_returns_the_declared_outputs_with_the_dims_of_the_theory(name, method):
+    study = STUDIES[name]
+    run = Replicates(study, [cell(study)], method=method)
+    run.extend(2)
+    summary = run.summary(0)
+    declared = {o.name for o in study.outputs if o.in_simulation and o.dispersion is None}
+    assert set(summary) == declared
+    theory = theory_of_cells(study, [cell(study)])[0] if study.theory else {}
+    for output in study.outputs:
+        if output.name in summary:
+            assert np.ndim(summary[output.name].mean) == len(output.dims), output.name
+            if output.name in theory:
+                assert np.shape(summary[output.name].mean) == np.shape(theory[output.name])
+
+
+@each(STUDIES)
+def test_every_parameter_is_part_of_the_key(name):
+    study = STUDIES[name]
+    values = cell(study)
+    options = {"method": "fast", "dtype": "float64", "seed": 0}
+    reference = key_data(identity(study, values, **options)).tolist()
+    for parameter in study.declarations.values():
+        if parameter.is_scalar_number:
+            moved = values | {parameter.name: values[parameter.name] + 1}
+            assert key_data(identity(study, moved, **options)).tolist() != reference

@@ -1,0 +1,124 @@
+"""Every theory: finite over its box, vmap equals loop, gradients, float32 against float64."""
+
+import importlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from simulator.study import RESIDUAL
+from simulator.sweep.predict import cpu_float64, theory_of_cells, theory_on
+from tests.cases import load, module_name
+from tests.studies.battery import (
+    STUDIES,
+    WITH_THEORY,
+    assert_close,
+    box_points,
+    cell,
+    each,
+    interior_floats,
+    perturbed_floats,
+)
+
+
+@each(WITH_THEORY)
+def test_reference_cases(name):
+    study = STUDIES[name]
+    cases, _ = load(name)
+    values = [study.canonical(case.params) for case in cases]
+    for case, outputs in zip(cases, theory_of_cells(study, values), strict=True):
+        for output, expected in case.expected.items():
+            assert_close(outputs[output], expected, case.rtol, case.atol, f"{case.label}: {output}")
+
+
+@each(WITH_THEORY)
+def test_defined_over_the_box(name):
+    study = STUDIES[name]
+    points = box_points(study, np.random.default_rng(11), 24)
+    # `theory_of_cells` raises where a value is not a number or a solver did not converge.
+    for outputs in theory_of_cells(study, points):
+        assert any(np.isfinite(value).any() for value in outputs.values())
+
+
+@each(WITH_THEORY)
+def test_a_grid_equals_a_loop_over_its_points(name):
+    study = STUDIES[name]
+    rng = np.random.default_rng(5)
+    points = [perturbed_floats(study, cell(study), rng) for _ in range(3)]
+    together = theory_of_cells(study, points)
+    for point, outputs in zip(points, together, strict=True):
+        (alone,) = theory_of_cells(study, [point])
+        for output, value in outputs.items():
+            assert_close(value, alone[output], 1e-9, 1e-12, output)
+
+
+@each(WITH_THEORY)
+def test_gradient_matches_finite_differences(name):
+    study = STUDIES[name]
+    values = perturbed_floats(study, cell(study), np.random.default_rng(3))
+    names = interior_floats(study, values)
+    module = importlib.import_module(f"tests.cases.{module_name(name)}")
+    excused = getattr(module, "NOT_DIFFERENTIABLE", {})  # output -> reason
+    names = [n for n in names if n not in getattr(module, "JUMPS_IN", {})]
+    if not names:
+        return
+    weights = np.random.default_rng(4).uniform(0.5, 1.5, 10_000)
+
+    def scalars(outputs):
+        found = {}
+        for output, value in outputs.items():
+            flat = jnp.ravel(value)
+            if output != RESIDUAL and output not in excused:
+                found[output] = jnp.sum(
+                    jnp.where(jnp.isfinite(flat), flat, 0) * weights[: flat.size]
+                )
+        return found
+
+    def of_floats(floats):
+        numbers = {
+            n: jnp.asarray(v, float) if study.declarations[n].is_scalar_number else v
+            for n, v in values.items()
+            if not study.declarations[n].static
+        }
+        fixed = {n: v for n, v in values.items() if study.declarations[n].static}
+        return scalars(study.theory(study.params(**{**numbers, **fixed, **floats})))
+
+    steps = {n: 1e-5 * max(abs(values[n]), 1e-2) for n in names}
+    columns = {n: np.full(2 * len(names), values[n]) for n in names}
+    for i, n in enumerate(names):
+        columns[n][2 * i] -= steps[n]
+        columns[n][2 * i + 1] += steps[n]
+    shifted = theory_on(study, values | columns, 2 * len(names))
+    with cpu_float64():
+        # Compiled once: differentiating eagerly dispatches every loop step by itself.
+        gradient = jax.jit(jax.jacrev(of_floats))({n: jnp.asarray(values[n]) for n in names})
+        centre = of_floats({n: jnp.asarray(values[n]) for n in names})
+        sums = jax.vmap(scalars)({k: jnp.asarray(v) for k, v in shifted.items()})
+    for output, value in centre.items():
+        for i, n in enumerate(names):
+            low, high = np.asarray(sums[output])[2 * i : 2 * i + 2]
+            difference = (high - low) / (2 * steps[n])
+            # Rounding of the difference quotient, in units of the output over the step.
+            noise = 1e-12 * abs(float(value)) / steps[n]
+            tolerance = 2e-4 * abs(difference) + 10 * noise + 1e-9
+            error = abs(float(gradient[output][n]) - difference)
+            assert error <= tolerance, f"d {output} / d {n}: {gradient[output][n]} {difference}"
+
+
+@each(WITH_THEORY)
+def test_float32_is_close_to_float64(name):
+    study = STUDIES[name]
+    module = importlib.import_module(f"tests.cases.{module_name(name)}")
+    rtol = getattr(module, "FLOAT32_RTOL", 1e-5)
+    values = perturbed_floats(study, cell(study), np.random.default_rng(7))
+    (precise,) = theory_of_cells(study, [values])
+    with jax.enable_x64(False):
+        numbers = {
+            n: jnp.asarray(v, jnp.float32) if not study.declarations[n].static else v
+            for n, v in values.items()
+        }
+        single = jax.jit(study.theory)(study.params(**numbers))
+    for output, value in precise.items():
+        assert np.asarray(single[output]).dtype != np.float64
+        scale = np.max(np.abs(value), initial=0, where=np.isfinite(value))
+        assert_close(single[output], value, rtol, rtol * scale, output)

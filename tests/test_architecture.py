@@ -1,0 +1,86 @@
+"""Arrows run one way, imports touch nothing, and the library leaves JAX's configuration alone."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "simulator"
+#: What each layer may import, besides itself.
+ALLOWED = {
+    "maths": set(),
+    "sampling": {"maths"},
+    "data": {"maths", "sampling"},
+    "study": set(),
+    "studies": {"study", "maths", "sampling", "data"},
+    "sweep": {"study"},
+    "verdict": {"study", "sweep"},
+    "plot": set(),
+    "figures": {"study", "sweep", "plot"},
+    "api": {"study", "studies", "sweep", "verdict"},
+    "cli": {"study", "studies", "sweep", "verdict", "figures", "data"},
+}
+
+
+def layer(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_modules(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            if node.module == "simulator":
+                yield from (f"simulator.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem != "__init__")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_arrows_run_one_way(path):
+    own = layer(path)
+    assert own in ALLOWED, f"the design does not know the layer {own}"
+    for module in imported_modules(path):
+        if not module.startswith("simulator."):
+            continue
+        target = module.split(".")[1]
+        if own == "cli" and target in ("predict", "simulate", "sweep", "check"):
+            continue  # the public verbs, which share their names with subpackages
+        assert target == own or target in ALLOWED[own], f"{own} imports {module}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in MODULES if "studies" in p.parts and p.parent.name != "studies"],
+    ids=lambda p: str(p.relative_to(PACKAGE)),
+)
+def test_a_study_imports_no_other_paper(path):
+    family = PACKAGE / "studies"
+    parts = path.relative_to(family).parts
+    paper = parts[1].removesuffix(".py")
+    for module in imported_modules(path):
+        names = module.split(".")
+        if names[:2] == ["simulator", "studies"] and len(names) > 2:
+            assert names[2:4] == [parts[0], paper], f"{path.name} imports {module}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_global_configuration(path):
+    assert "jax.config.update" not in path.read_text()
+
+
+def test_import_touches_no_device_and_is_fast():
+    """Importing the package adds little to importing JAX and initialises no backend."""
+    program = (
+        "import time, jax, xarray, scipy.stats; start = time.perf_counter(); import simulator; "
+        "took = time.perf_counter() - start; "
+        "from jax._src import xla_bridge; "
+        "assert not xla_bridge._backends, 'a backend was initialised'; "
+        "assert took < 1.0, took"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
