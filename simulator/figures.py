@@ -52,9 +52,10 @@ def draw(
         axis = _finer(study, figure)
         fine = sweep_study(study, {**figure.grid, figure.x: axis}, replicates=0, **figure.params)
     with plot.house_style():
-        drawn, panels = plot.panels(len(figure.y), title=figure.title)
+        drawn, panels = plot.panels(len(figure.y), title=figure.title, legend_beside=True)
         for axes, output in zip(panels, figure.y, strict=True):
             _panel(axes, study, figure, output, fine, simulated)
+        plot.kinds_legend(panels[-1], beside=True)
         return drawn
 
 
@@ -102,7 +103,6 @@ def _panel(
         xlabel=f"{plot.readable(figure.x)} {declared.symbol}" if declared else figure.x,
         ylabel=plot.readable(output),
     )
-    plot.kinds_legend(axes)
 
 
 def _line(array: xr.DataArray, figure: Figure, value: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -16,9 +16,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 PANEL = (4.3, 3.4)  # inches
+LEGEND_WIDTH = 2.3
 DPI = 130
 STYLE: dict[str, Any] = {
     "font.size": 10,
@@ -45,9 +47,15 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def panels(columns: int, rows: int = 1, title: str = "") -> tuple[Figure, list[Axes]]:
-    """A figure of equal panels and its axes, row by row; call it inside :func:`house_style`."""
-    figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows), layout="constrained")
+def panels(
+    columns: int, rows: int = 1, title: str = "", legend_beside: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure of equal panels and its axes, row by row; call it inside :func:`house_style`.
+
+    ``legend_beside`` leaves room for a legend right of the last panel.
+    """
+    width = PANEL[0] * columns + (LEGEND_WIDTH if legend_beside else 0.0)
+    figure = Figure(figsize=(width, PANEL[1] * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     if title:
         figure.suptitle(title, fontsize=11.5)
@@ -123,14 +131,23 @@ def mark_minimum(axes: Axes, x: Any, y: Any, colour: Any) -> None:
     )
 
 
-def kinds_legend(axes: Axes, **options: Any) -> None:
-    """Add what lines and points mean to the axes' legend."""
+def kinds_legend(axes: Axes, beside: bool = False, **options: Any) -> None:
+    """The axes' legend, with what lines and points mean; ``beside`` puts it right of the axes."""
+    if beside:
+        options |= {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
     handles, labels = axes.get_legend_handles_labels()
     handles += [
         Line2D([], [], color="#555555"),
         Line2D([], [], color="#555555", marker="o", linestyle="none", markeredgecolor="white"),
     ]
     axes.legend(handles, labels + ["theory", "simulation ± 2 s.e."], **options)
+
+
+def few_log_ticks(axis: Any) -> None:
+    """Label 1, 2 and 5 of every decade as plain numbers: for axes of less than two decades."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def readable(name: str) -> str:

@@ -47,8 +47,9 @@ class Parameter:
     default : value used when the parameter is not given.
     static : bool
         It fixes array shapes or program structure: a new value means a new compilation.
-    static_in_simulation : bool
-        Traced in the theory, static in the simulation (it fixes the shape of drawn data).
+    static_in : tuple of str
+        Simulation methods in which a traced parameter is static all the same, because it fixes
+        the shape of drawn data: often ``("direct",)``, where rows are drawn one by one.
     at_least, above, at_most, below : number or str, optional
         Closed and open bounds; a string names another parameter, as in ``"dim"`` or ``"dim + 2"``.
     integer : bool
@@ -66,7 +67,7 @@ class Parameter:
     symbol: str
     meaning: str
     static: bool = False
-    static_in_simulation: bool = False
+    static_in: tuple[str, ...] = ()
     at_least: Bound | None = None
     above: Bound | None = None
     at_most: Bound | None = None
@@ -80,8 +81,9 @@ class Parameter:
     def is_scalar_number(self) -> bool:
         return self.type in ("int", "float")
 
-    def is_static(self, side: Literal["theory", "simulation"]) -> bool:
-        return self.static or (side == "simulation" and self.static_in_simulation)
+    def is_static(self, side: str) -> bool:
+        """Static on this side: ``"theory"`` or a simulation method."""
+        return self.static or side in self.static_in
 
     def describe_range(self) -> str:
         """What is allowed, in words, for help texts and errors."""
@@ -243,8 +245,11 @@ def static(default: Any, symbol: str, meaning: str, **bounds: Any) -> Any:
 def traced(default: Any, symbol: str, meaning: str, **bounds: Any) -> Any:
     """Declare a traced parameter: a whole grid of values shares one compilation.
 
-    With ``static_in_simulation=True`` it is traced in the theory only.
+    With ``static_in_simulation=True`` it is traced in the theory only; ``static_in=("direct",)``
+    makes it static in the named simulation methods.
     """
+    if bounds.pop("static_in_simulation", False):
+        bounds["static_in"] = METHODS
     return _declare(default, symbol, meaning, **bounds)
 
 
@@ -466,6 +471,9 @@ class Study:
     simulate_direct, simulate_fast, simulate_conditional : ``(key, params) -> outputs``, optional
         One replicate: the model taken literally, another draw from the same law, and part of the
         average taken analytically.
+    shortcuts : tuple of (``params -> bool``, simulation)
+        Cheaper draws from the same law for the (concrete) parameters at which they apply; the
+        first that does replaces ``simulate_fast``.
     resize : ``(params, factor) -> params``, optional
         The ladder along which asymptotic relations are extrapolated; needed if any output is
         asymptotic with a rate.
@@ -495,6 +503,7 @@ class Study:
     simulate_direct: Simulation | None = None
     simulate_fast: Simulation | None = None
     simulate_conditional: Simulation | None = None
+    shortcuts: tuple[tuple[Callable[[Any], bool], Simulation], ...] = ()
     resize: Resize | None = None
     check_cells: tuple[Mapping[str, Any], ...] = ({},)
     validate: Callable[[Any, str], None] | None = None
@@ -534,6 +543,14 @@ class Study:
         raise ValueError(
             f"method = {method!r} is not allowed: {self.name} has {', '.join(methods)}"
         )
+
+    def sampler(self, method: Method, params: Any) -> Simulation:
+        """The function that simulates ``method`` at concrete ``params``."""
+        if method == "fast":
+            for applies, shortcut in self.shortcuts:
+                if applies(params):
+                    return shortcut
+        return self.methods()[method]
 
     def check_name(self, name: str) -> Parameter:
         """The declaration of parameter ``name``; ``ValueError`` with the nearest name if none."""

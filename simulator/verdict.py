@@ -18,7 +18,7 @@ from scipy import stats
 
 from simulator.study import Output, Relation, Study
 from simulator.sweep.cells import Values, product_cells
-from simulator.sweep.moments import Summary
+from simulator.sweep.moments import BLOCK, Summary
 from simulator.sweep.predict import theory_of_cells
 from simulator.sweep.progress import replicates_bar
 from simulator.sweep.results import estimates
@@ -27,8 +27,9 @@ from simulator.sweep.run import Replicates, checked_replicates
 Status = Literal["agrees", "disagrees", "inconclusive", "not tested"]
 LADDER = (0.25, 0.5, 1.0)
 PILOT = 256
+ROUNDS = 4  # a pilot's variance is uncertain, more so under heavy tails: look again
 POWER_QUANTILE = float(stats.norm.isf(0.05))  # 95 % power
-HEAVY_TAIL = 0.2  # relative uncertainty of the standard error beyond which it is not believed
+HEAVY_TAIL = 0.1  # relative uncertainty of the standard error beyond which it is not believed
 BATCHES = 25
 ROUNDING = 1e3  # units in the last place, of the cell's largest output, that are no discrepancy
 SMALL_ENTRY = 0.1  # entries of an array below this share of its largest need no resolution
@@ -241,18 +242,26 @@ def gather(
     first = PILOT if replicates is None else replicates
     with replicates_bar(first * len(flat), f"{study.name}: pilot") as progress:
         run.extend(min(first, max_replicates), progress)
-    if replicates is None:
-        comparisons = _compare(study, evidence, threshold=5.0, tolerance=tolerance)
-        needs = list(run.counts)
-        for ladder, mine in zip(evidence.ladders, comparisons, strict=True):
-            factor = max((c.replicates + c.missing) / c.replicates for c in mine) if mine else 1.0
-            for rung in ladder:
-                # A tenth more than the pilot's variance asks for, which is itself uncertain.
-                wanted = math.ceil(1.1 * factor * needs[rung.position]) if factor > 1 else 0
-                needs[rung.position] = min(max(wanted, needs[rung.position]), max_replicates)
+    for _ in range(ROUNDS if replicates is None else 0):
+        needs = _needs(study, evidence, tolerance, max_replicates)
+        if needs == run.counts:
+            break
         with replicates_bar(sum(needs) - sum(run.counts), study.name) as progress:
             run.extend(needs, progress)
     return evidence
+
+
+def _needs(study: Study, evidence: Evidence, tolerance: float, most: int) -> list[int]:
+    """Replicates per simulated cell that the comparisons so far ask for."""
+    needs = list(evidence.run.counts)
+    comparisons = _compare(study, evidence, threshold=5.0, tolerance=tolerance)
+    for ladder, mine in zip(evidence.ladders, comparisons, strict=True):
+        factor = max(((c.replicates + c.missing) / c.replicates for c in mine), default=1.0)
+        for rung in ladder:
+            # A tenth more than the variance asks for, which is itself uncertain.
+            wanted = math.ceil(1.1 * factor * needs[rung.position]) if factor > 1 else 0
+            needs[rung.position] = min(max(wanted, needs[rung.position]), most)
+    return needs
 
 
 def judge(
@@ -496,6 +505,6 @@ def _normal_quantile(excess: np.ndarray, error: np.ndarray, replicates: int) -> 
 def _missing_replicates(coarsest: float, floor: Any, tolerance: float, replicates: int) -> int:
     """Replicates still missing to the tolerance: the error falls as their square root."""
     if replicates < 2 or not math.isfinite(coarsest):
-        return max(PILOT, replicates)
+        return max(BATCHES * BLOCK - replicates, replicates)
     room = max(tolerance - float(np.max(floor)), tolerance / 10)
     return max(1, math.ceil(replicates * ((coarsest / room) ** 2 - 1)))

@@ -8,12 +8,14 @@ from jax.extend import core
 
 CPU_BUDGET = 256 * 2**20
 ACCELERATOR_SHARE = 0.25
-MOST_LANES_CPU = 4096
-MOST_LANES_ACCELERATOR = 65536
+#: Batch sizes on offer: few, because each is a compilation, and fixed, because the compiled
+#: program's last bits may depend on it.
+SIZES = (1, 8, 64, 512, 4096)
+ACCELERATOR_SIZES = (*SIZES, 32768)
 
 
 def lanes_that_fit(program: Callable[..., Any], *arguments: Any, tasks: int) -> int:
-    """Lanes for a batch: a power of two, no more than needed for ``tasks``.
+    """Lanes for a batch: the smallest size that holds all tasks, or the largest that fits.
 
     The need of one lane is bounded by the sum of all intermediate values of the unbatched
     program, which tracing alone reveals; the compiler reuses buffers and needs less.
@@ -21,12 +23,15 @@ def lanes_that_fit(program: Callable[..., Any], *arguments: Any, tasks: int) -> 
     need = max(1, bytes_of_intermediates(jax.make_jaxpr(program)(*arguments).jaxpr))
     device = jax.local_devices()[0]
     if device.platform == "cpu":
-        budget, most = CPU_BUDGET, MOST_LANES_CPU
+        budget, sizes = CPU_BUDGET, SIZES
+        if need > CPU_BUDGET // 512:  # matrices: LAPACK runs lane by lane, larger is no faster
+            sizes = SIZES[:3]
     else:
         statistics = device.memory_stats() or {}
         budget = int(ACCELERATOR_SHARE * statistics.get("bytes_limit", 4 * 2**30))
-        most = MOST_LANES_ACCELERATOR
-    return max(1, min(_power_of_two_below(budget // need), most, _power_of_two_above(tasks)))
+        sizes = ACCELERATOR_SIZES
+    fitting = [size for size in sizes if size * need <= budget] or [1]
+    return next((size for size in fitting if size >= tasks), fitting[-1])
 
 
 def bytes_of_intermediates(jaxpr: core.Jaxpr) -> int:
@@ -49,11 +54,3 @@ def _inner(params: dict[str, Any]) -> Iterator[core.Jaxpr]:
 
 def _bytes(aval: Any) -> int:
     return int(aval.size) * getattr(aval.dtype, "itemsize", 8) if hasattr(aval, "size") else 0
-
-
-def _power_of_two_below(number: int) -> int:
-    return 1 << max(0, number.bit_length() - 1)
-
-
-def _power_of_two_above(number: int) -> int:
-    return 1 << max(0, (number - 1).bit_length())

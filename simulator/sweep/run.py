@@ -7,13 +7,13 @@ replicate's index, so that grids, chunks and later extensions never change a num
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simulator.study import RESIDUAL, Study
+from simulator.study import RESIDUAL, Simulation, Study
 from simulator.sweep.cells import Values, identity, key_data
 from simulator.sweep.memory import lanes_that_fit
 from simulator.sweep.moments import Moments, Summary
@@ -22,6 +22,12 @@ from simulator.sweep.predict import NotConverged
 DTYPES = ("float32", "float64")
 LARGEST_INT32 = 2**31 - 1
 Progress = Callable[[int], None]
+
+
+class _Group(NamedTuple):
+    sampler: Simulation
+    static: tuple[tuple[str, Any], ...]
+    members: list[int]
 
 
 class Replicates:
@@ -51,7 +57,7 @@ class Replicates:
     ) -> None:
         self.study = study
         self.cells = list(cells)
-        self.method, self._simulate = study.simulation(method)
+        self.method, _ = study.simulation(method)
         self.dtype = checked_dtype(dtype)
         self.seed = checked_seed(seed)
         self.counts = [0] * len(self.cells)
@@ -60,38 +66,39 @@ class Replicates:
         )
         self._moments: list[dict[str, Moments]] = [{} for _ in self.cells]
         for cell in self.cells:
-            _check_for_simulation(study, cell)
+            _check_for_simulation(study, cell, self.method)
         self._keys = [
             key_data(identity(study, c, method=self.method, dtype=self.dtype, seed=self.seed))
             for c in self.cells
         ]
         self._groups = self._grouped()
 
-    def _grouped(self) -> list[tuple[tuple[tuple[str, Any], ...], list[int]]]:
+    def _grouped(self) -> list["_Group"]:
+        """Cells that share one compiled program: sampler, static values, shapes of arrays."""
         declared = self.study.declarations
-        groups: dict[Any, list[int]] = {}
+        groups: dict[Any, _Group] = {}
         for index, cell in enumerate(self.cells):
-            static = tuple((n, cell[n]) for n, p in declared.items() if p.is_static("simulation"))
+            sampler = self.study.sampler(self.method, self.study.params(**cell))
+            static = tuple((n, cell[n]) for n, p in declared.items() if p.is_static(self.method))
             shapes = tuple(np.shape(cell[n]) for n, p in declared.items() if p.type == "array")
-            groups.setdefault((static, shapes), []).append(index)
-        return [(static, members) for (static, _), members in groups.items()]
+            group = groups.setdefault((sampler, static, shapes), _Group(sampler, static, []))
+            group.members.append(index)
+        return list(groups.values())
 
     def extend(self, replicates: int | Sequence[int], progress: Progress | None = None) -> None:
         """Run until each cell has (at least) the given number of replicates."""
         targets = [replicates] * len(self.cells) if isinstance(replicates, int) else replicates
-        for static, members in self._groups:
-            tasks = [(i, r) for i in members for r in range(self.counts[i], targets[i])]
+        for group in self._groups:
+            tasks = [(i, r) for i in group.members for r in range(self.counts[i], targets[i])]
             if tasks:
-                self._run_group(static, np.asarray(tasks), progress)
+                self._run_group(group, np.asarray(tasks), progress)
         self.counts = [max(*pair) for pair in zip(self.counts, targets, strict=True)]
 
     def summary(self, index: int) -> dict[str, Summary]:
         """Moments of every output of one cell."""
         return {name: moments.summary() for name, moments in self._moments[index].items()}
 
-    def _run_group(
-        self, static: tuple[tuple[str, Any], ...], tasks: np.ndarray, progress: Progress | None
-    ) -> None:
+    def _run_group(self, group: "_Group", tasks: np.ndarray, progress: Progress | None) -> None:
         declared = self.study.declarations
         members = np.unique(tasks[:, 0])
         row = {int(cell): position for position, cell in enumerate(members)}
@@ -100,12 +107,12 @@ class Replicates:
             traced = {
                 name: np.stack([_leaf(p.type, self.cells[i][name], self.dtype) for i in members])
                 for name, p in declared.items()
-                if not p.is_static("simulation")
+                if not p.is_static(self.method)
             }
-            one = _one_lane(self._simulate, self.study.params, static)
+            one = _one_lane(group.sampler, self.study.params, group.static)
             first = {name: values[0] for name, values in traced.items()}
             lanes = lanes_that_fit(one, keys[0], np.int32(0), first, tasks=len(tasks))
-            program = _compiled(self._simulate, self.study.params, static)
+            program = _compiled(group.sampler, self.study.params, group.static)
             pending: tuple[np.ndarray, Any] | None = None
             for start in range(0, len(tasks), lanes):
                 chunk = tasks[np.minimum(np.arange(start, start + lanes), len(tasks) - 1)]
@@ -197,11 +204,11 @@ def describe(cell: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} = {value}" for name, value in cell.items())
 
 
-def _check_for_simulation(study: Study, cell: Values) -> None:
+def _check_for_simulation(study: Study, cell: Values, method: str) -> None:
     if study.validate is not None:
         study.validate(study.params(**cell), "simulation")
     for name, parameter in study.declarations.items():
-        counted = parameter.type == "int" and not parameter.is_static("simulation")
+        counted = parameter.type == "int" and not parameter.is_static(method)
         if counted and cell[name] > LARGEST_INT32:
             raise ValueError(
                 f"{name} = {cell[name]} is not allowed: simulations take whole numbers "

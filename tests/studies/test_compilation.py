@@ -54,7 +54,7 @@ def test_simulation_compiles_once_for_traced_values(name, method):
     study = STUDIES[name]
     rng = np.random.default_rng(2)
     grids = [[_moved(study, rng) for _ in range(2)] for _ in range(2)]
-    signature = {n: grids[0][0][n] for n, p in study.declarations.items() if p.static_in_simulation}
+    signature = {n: grids[0][0][n] for n, p in study.declarations.items() if p.is_static(method)}
     grids = [[c | signature for c in grid] for grid in grids]
     Replicates(study, grids[0], method=method).extend(4)
     with compilations() as compiled:
@@ -66,7 +66,7 @@ def _moved(study, rng):
     """Floats moved, and traced whole numbers too (sample sizes share one compilation)."""
     values = perturbed_floats(study, cell(study), rng)
     for name, p in study.declarations.items():
-        if p.type == "int" and not p.static and not p.static_in_simulation:
+        if p.type == "int" and not p.static:
             with contextlib.suppress(ValueError):
                 values = study.canonical(values | {name: values[name] + int(rng.integers(1, 4))})
     return values
@@ -77,12 +77,12 @@ def test_simulation_lowers_for_tpu_and_cuda_without_float64(name, method):
     study = STUDIES[name]
     values = cell(study)
     declared = study.declarations
-    static = tuple((n, values[n]) for n, p in declared.items() if p.is_static("simulation"))
+    static = tuple((n, values[n]) for n, p in declared.items() if p.is_static(method))
     with simulation_scope("float32"):
         traced = {
             n: jnp.asarray(values[n], jnp.int32 if p.type == "int" else jnp.float32)
             for n, p in declared.items()
-            if not p.is_static("simulation")
+            if not p.is_static(method)
         }
         one = _one_lane(study.methods()[method], study.params, static)
         exported = jax.export.export(jax.jit(one), platforms=("tpu", "cuda", "cpu"))(

@@ -1,0 +1,89 @@
+"""A chain of linear fits, each trained on labels of its predecessor: errors by recursion.
+
+Generators ``m = 1..n`` are refitted one on the labels of the other; then a downstream model is
+fitted to the labels of the last. Given the spectrum ``(lambda_k, s_k)``, ``s_k = lambda_k w_k^2``,
+named or measured on data, the errors follow from the two operators of each fit
+(`simulator.maths.resolvent`), applied *backwards*: the downstream fit first, then the generators
+(arXiv 2402.07712, theorem 1 and its proof; here for any spectrum, with or without ridge in the
+generators, on either side of the interpolation threshold). Start from the form of the test error,
+``b = ell = lambda``:
+
+    downstream     variance = sigma^2 noise(b);                 b <- quad(b), ell <- S ell
+    n generators   generator_variance += sigma_0^2 noise_0(b);  b <- quad_0(b), ell <- S_0 ell
+    last           bias = sum_k s_k (1 - 2 ell_k/lambda_k + b_k/lambda_k)
+
+Exact where every fit is exact (no ridge and either more samples than features or an isotropic
+spectrum); elsewhere asymptotic, with relative error O(1/df2).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from simulator.maths.resolvent import RidgeFit, no_fit, noise_variance
+from simulator.maths.spectra import Spectrum
+
+
+class GenerationErrors(NamedTuple):
+    """Errors of the downstream model after ``0..num_generations`` generators.
+
+    The excess test error after ``n`` generators is ``bias[n] + variance + generator_variance[n]``.
+    """
+
+    bias: Array  # (num_generations + 1,) the noise-free part
+    variance: Array  # () label noise of the downstream fit
+    generator_variance: Array  # (num_generations + 1,) label noise of all generators
+    collapse_slope: Array  # () generator_variance of the last generator alone
+
+
+def generation_errors(
+    spectrum: Spectrum,
+    downstream: RidgeFit,
+    generator: RidgeFit,
+    noise_std,
+    noise_std_generator,
+    num_generations: int,
+    *,
+    same_design: bool = False,
+) -> GenerationErrors:
+    """Errors over generations of refitting on the predecessor's labels.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        Eigenvalues ``lambda_k`` and signal ``s_k`` of the true labels.
+    downstream, generator : RidgeFit
+        The last fit, and each of those before it.
+    noise_std, noise_std_generator : float
+        Label noise ``sigma`` and ``sigma_0``. Zero noise contributes zero, also where the noise
+        operator is infinite.
+    num_generations : int
+        Length ``n`` of the chain (static); ``n = 0`` is a fit to clean labels.
+    same_design : bool
+        All generators see one design (fresh noise each): without ridge that is one projection,
+        hence the law of one generator with noise variance ``n sigma_0^2``. Only valid without
+        ridge in the generators; the caller checks.
+    """
+
+    def noise(fit, form, std):
+        return noise_variance(jnp.square(std), fit.noise(form))
+
+    def one_generation(carry, _):
+        form, total = carry
+        increment = noise(generator, form, noise_std_generator)
+        return (generator.propagate(form), total + increment), (form, total, increment)
+
+    clean = no_fit(spectrum.eigenvalues)
+    variance = noise(downstream, clean, noise_std)
+    # One more step than generations: its increment is the slope, its image is not needed.
+    length = min(num_generations, 1) if same_design else num_generations
+    start = downstream.propagate(clean), jnp.zeros_like(variance)
+    _, (form, total, increment) = lax.scan(one_generation, start, length=length + 1)
+    bias = jax.vmap(lambda form: form.error(spectrum.signal))(form)
+    if same_design:
+        count = jnp.arange(num_generations + 1)
+        bias = bias[jnp.minimum(count, length)]
+        total = jnp.where(count > 0, count * increment[0], 0)
+    return GenerationErrors(bias, variance, total, increment[0])

@@ -1,0 +1,43 @@
+"""Ridge regression of one small dense problem, on either side of the interpolation threshold."""
+
+import jax.numpy as jnp
+from jax import Array
+from jax.scipy.linalg import cho_factor, cho_solve
+from jaxtyping import Bool, Float
+
+from simulator.maths.precision import float_dtype
+
+
+def ridge_solution(
+    design: Float[Array, "rows dim"],
+    targets: Float[Array, "rows columns"],
+    penalty,
+    active: Bool[Array, " rows"] | None = None,
+) -> Float[Array, "dim columns"]:
+    """``argmin ||design w - targets||^2 + penalty ||w||^2`` for every column of targets.
+
+    Without penalty it is the least-squares solution of smallest norm, for a design of full rank.
+
+    Parameters
+    ----------
+    design : array (rows, dim)
+    targets : array (rows, columns)
+        Zero on inactive rows.
+    penalty : float >= 0
+        Total penalty: samples times ridge, for a mean-square loss.
+    active : bool array (rows,), optional
+        Rows that are there; the design must be zero on the others. All rows unless given.
+
+    Notes
+    -----
+    By Cholesky on the smaller side. The dual side, ``X^T (X X^T + penalty)^-1 y``, needs no
+    penalty for fewer rows than columns; an inactive row gets a one on the diagonal.
+    """
+    rows, dim = design.shape
+    identity = jnp.eye(min(rows, dim), dtype=float_dtype())
+    if rows > dim:
+        factor = cho_factor(design.T @ design + penalty * identity, lower=True)
+        return cho_solve(factor, design.T @ targets)
+    missing = 0.0 if active is None else jnp.where(active, 0.0, 1.0)
+    gram = design @ design.T + (penalty + missing) * identity
+    return design.T @ cho_solve(cho_factor(gram, lower=True), targets)

@@ -1,0 +1,243 @@
+"""Deterministic equivalents of ridge regression with Gaussian inputs.
+
+For ``X`` with ``T`` rows ``N(0, Sigma)``, ``Sigma = diag(lambda)``, and a penalty ``lambda``, the
+random resolvent acts on average like a deterministic one with the *effective penalty* ``kappa``,
+
+    kappa (1 - df1(kappa) / T) = lambda,     df_j(kappa) = sum_k (lambda_k / (lambda_k + kappa))^j.
+
+`ridge_fit` gathers what one fit ``w_hat = (X^T X / T + lambda)^-1 X^T y / T`` does to a quadratic
+form of its labelling weights, `ErrorForm`, so that chains of fits are chains of two calls.
+Notation and equations: arXiv 2402.07712, section 3 and appendix; the equivalents err by
+``O(1/dim)`` (``O(1/df2)`` for fast-decaying spectra) and are replaced by exact finite-size formulas
+without ridge where such exist.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from simulator.maths.fixed_point import smallest_slope
+from simulator.maths.precision import float_dtype
+
+_MAX_ITERATIONS = 200  # a safeguard; ten are typical, halving towards a double root needs the most
+
+
+# ------------------------------------------------------------------------------------------------
+# The effective penalty
+# ------------------------------------------------------------------------------------------------
+def degrees_of_freedom(eigenvalues, kappa, order: int = 1, weights=None) -> Array:
+    """``df_j(kappa) = sum_k weights_k (lambda_k / (lambda_k + kappa))^order``."""
+    return jnp.sum(_multiplicity(eigenvalues, weights) * survival(eigenvalues, kappa) ** order)
+
+
+def survival(eigenvalues, kappa) -> Array:
+    """``S_k = lambda_k / (lambda_k + kappa)``: how much of direction k a fit keeps on average.
+
+    A direction without variance is never learned: ``S_k = 0``, also at ``kappa = 0``.
+    """
+    total = eigenvalues + kappa
+    return jnp.where(total > 0, eigenvalues / jnp.where(total > 0, total, 1), 0)
+
+
+def shrinkage(eigenvalues, kappa) -> Array:
+    """``1 - S_k = kappa / (lambda_k + kappa)``, without cancellation; 1 at ``kappa = inf``."""
+    finite = jnp.isfinite(kappa)
+    safe = jnp.where(finite, kappa, 1)
+    total = eigenvalues + safe
+    ratio = jnp.where(total > 0, safe / jnp.where(total > 0, total, 1), 1)
+    return jnp.where(finite, ratio, 1)
+
+
+def effective_penalty(eigenvalues, num_samples, ridge, weights=None) -> Array:
+    """Largest root ``kappa`` of ``kappa (1 - df1(kappa) / num_samples) = ridge``.
+
+    Without ridge it is exactly 0 if ``num_samples >= rank``, else ``df1(kappa) = num_samples``.
+    Infinitely many samples leave ``kappa = ridge``.
+
+    Parameters
+    ----------
+    eigenvalues : array (dim,)
+        ``lambda_k >= 0``.
+    num_samples, ridge : float
+        ``T > 0`` (may be real, or infinite) and ``lambda >= 0``.
+    weights : array (dim,), optional
+        Multiplicity of every eigenvalue, for a spectrum given by its distinct eigenvalues.
+
+    Notes
+    -----
+    ``kappa (1 - df1/T) - ridge`` is convex, so Newton's method from the upper bound
+    ``ridge + tr(Sigma)/T`` decreases to the largest root. It is written with positive terms only:
+    ``kappa <- (ridge + kappa (df1 - df2)/T) / (1 - df2/T)``. Two recorded steps at the root give
+    exact first derivatives, ``d kappa / d ridge = 1 / (1 - df2/T)`` (see `fixed_point`).
+    """
+    eigenvalues = jnp.asarray(eigenvalues, float_dtype())
+    weights = _multiplicity(eigenvalues, weights)
+    num_samples = jnp.asarray(num_samples, float_dtype())
+    ridge = jnp.asarray(ridge, float_dtype())
+    frozen = lax.stop_gradient((eigenvalues, weights, num_samples, ridge))
+    eigenvalues_, weights_, num_samples_, ridge_ = frozen
+    tolerance = 4 * jnp.finfo(ridge.dtype).eps
+
+    def unfinished(carry):
+        iteration, kappa, previous = carry
+        return (iteration < _MAX_ITERATIONS) & (kappa < previous * (1 - tolerance))
+
+    def step(carry):
+        iteration, kappa, _ = carry
+        return iteration + 1, _newton_step(kappa, *frozen), kappa
+
+    bound = ridge_ + jnp.sum(weights_ * eigenvalues_) / num_samples_
+    vanishes = (ridge_ == 0) & (num_samples_ >= _rank(eigenvalues_, weights_))
+    start = jnp.where(vanishes, 0, bound)
+    carry = (jnp.int32(0), start, jnp.full_like(start, jnp.inf))
+    kappa = lax.while_loop(unfinished, step, carry)[1]
+    kappa = _newton_step(kappa, eigenvalues, weights, num_samples, ridge)
+    return _newton_step(kappa, eigenvalues, weights, num_samples, ridge)
+
+
+def _newton_step(kappa, eigenvalues, weights, num_samples, ridge):
+    keep = survival(eigenvalues, kappa)
+    lose = shrinkage(eigenvalues, kappa)
+    numerator = ridge + kappa * jnp.sum(weights * keep * lose) / num_samples
+    slope = residual_fraction(eigenvalues, kappa, num_samples, 2, weights)
+    return numerator / jnp.maximum(slope, smallest_slope(slope.dtype))
+
+
+def residual_fraction(eigenvalues, kappa, num_samples, order: int = 1, weights=None) -> Array:
+    """``1 - df_order(kappa) / num_samples`` (order 1 or 2), accurate also where it nearly vanishes.
+
+    With at least as many samples as directions it is summed from positive terms,
+    ``T - df1 = (T - d) + sum_k (1 - S_k)`` and ``1 - S_k^2 = (1 - S_k)(1 + S_k)``.
+    """
+    weights = _multiplicity(eigenvalues, weights)
+    rank = _rank(eigenvalues, weights)
+    keep = survival(eigenvalues, kappa)
+    lose = jnp.where(eigenvalues > 0, shrinkage(eigenvalues, kappa), 0)
+    lost = jnp.sum(weights * (lose if order == 1 else lose * (1 + keep)))
+    finite = jnp.isfinite(num_samples)
+    count = jnp.where(finite, num_samples, 1)
+    surplus = (count - rank) + lost
+    deficit = count - jnp.sum(weights * keep**order)
+    return jnp.where(finite, jnp.where(count >= rank, surplus, deficit) / count, 1)
+
+
+def _multiplicity(eigenvalues, weights):
+    return jnp.ones_like(eigenvalues) if weights is None else jnp.asarray(weights, float_dtype())
+
+
+def _rank(eigenvalues, weights):
+    return jnp.sum(jnp.where(eigenvalues > 0, weights, 0))
+
+
+# ------------------------------------------------------------------------------------------------
+# Quadratic forms of a fit
+# ------------------------------------------------------------------------------------------------
+class ErrorForm(NamedTuple):
+    """Second moment of ``A_1 ... A_n w - w`` for fits ``A_i``, per direction and unit of variance.
+
+    With ``l_k / lambda_k = 1 - forgotten_k`` the mean and ``b_k / lambda_k = (1 - forgotten_k)^2 +
+    spread_k`` the second moment of what the fits keep of direction ``k``, the mean error is
+    ``sum_k lambda_k w_k^2 (1 - 2 l_k/lambda_k + b_k/lambda_k)``. Both entries are sums of positive
+    terms, so nothing cancels and nothing overflows for steep power laws.
+    """
+
+    forgotten: Array  # (dim,)
+    spread: Array  # (dim,)
+
+    def second_moment(self) -> Array:
+        """``b_k / lambda_k``; shape (dim,)."""
+        return (1 - self.forgotten) ** 2 + self.spread
+
+    def error(self, signal) -> Array:
+        """``sum_k s_k (1 - 2 l_k/lambda_k + b_k/lambda_k)`` for ``s_k = lambda_k w_k^2``."""
+        return jnp.sum(signal * (self.forgotten**2 + self.spread))
+
+
+class RidgeFit(NamedTuple):
+    """Deterministic equivalent of one ridge fit; see `ridge_fit`."""
+
+    kappa: Array
+    df1: Array
+    df2: Array
+    survival: Array  # (dim,) S_k
+    shrinkage: Array  # (dim,) 1 - S_k
+    weights: Array  # (dim,) multiplicities
+    spread_factor: Array  # 1 / (T - df2)
+    noise_factor: Array  # the same, or its exact replacement without ridge
+
+    def propagate(self, form: ErrorForm) -> ErrorForm:
+        """The form before this fit, given the form after it: ``b <- quad(b)``, ``l <- S l``."""
+        return ErrorForm(
+            forgotten=self.shrinkage + self.survival * form.forgotten,
+            spread=self.survival**2 * form.spread
+            + self.shrinkage**2 * self.spread_factor * self._trace(form),
+        )
+
+    def noise(self, form: ErrorForm) -> Array:
+        """Contribution of label noise of variance 1 in this fit: ``noise(b)``; may be ``inf``."""
+        finite = jnp.isfinite(self.noise_factor)
+        value = jnp.where(finite, self.noise_factor, 1) * self._trace(form)
+        return jnp.where(finite, value, jnp.inf)
+
+    def _trace(self, form):
+        """``sum_k b_k lambda_k / (lambda_k + kappa)^2``."""
+        return jnp.sum(self.weights * self.survival**2 * form.second_moment())
+
+
+def no_fit(eigenvalues) -> ErrorForm:
+    """The form before any fit: nothing forgotten, no spread (``b = l = lambda``)."""
+    zero = jnp.zeros(jnp.shape(eigenvalues), float_dtype())
+    return ErrorForm(zero, zero)
+
+
+def ridge_fit(eigenvalues, num_samples, ridge, weights=None) -> RidgeFit:
+    """Equivalent of ``A = (X^T X/T + ridge)^-1 X^T X/T`` and of its response to label noise.
+
+    Mean ``E A = diag(S)``; second moment ``E A^T B A = diag(quad(b))``,
+    ``quad(b)_k = S_k^2 b_k + kappa^2 lambda_k/(lambda_k + kappa)^2 noise(b)``; noise
+    ``noise(b) = sum_j b_j lambda_j/(lambda_j + kappa)^2 / (T - df2)``, for ``B = diag(b)``.
+
+    Without ridge the noise is exact at finite size: ``sum_j (b_j/lambda_j) / (T - d - 1)`` for
+    ``T >= d``; for ``T < d`` and equal eigenvalues ``mean(b/lambda) T / (d - T - 1)``; and infinite
+    for ``|T - d| <= 1``. Parameters as in `effective_penalty`.
+    """
+    eigenvalues = jnp.asarray(eigenvalues, float_dtype())
+    weights = _multiplicity(eigenvalues, weights)
+    num_samples = jnp.asarray(num_samples, float_dtype())
+    kappa = effective_penalty(eigenvalues, num_samples, ridge, weights)
+    fraction = residual_fraction(eigenvalues, kappa, num_samples, 2, weights)
+    spread_factor = 1 / num_samples / jnp.maximum(fraction, smallest_slope(fraction.dtype))
+    return RidgeFit(
+        kappa=kappa,
+        df1=degrees_of_freedom(eigenvalues, kappa, 1, weights),
+        df2=degrees_of_freedom(eigenvalues, kappa, 2, weights),
+        survival=survival(eigenvalues, kappa),
+        shrinkage=shrinkage(eigenvalues, kappa),
+        weights=weights,
+        spread_factor=spread_factor,
+        noise_factor=_noise_factor(eigenvalues, num_samples, ridge, weights, spread_factor),
+    )
+
+
+def noise_variance(variance, noise) -> Array:
+    """``variance * noise``, where a variance of 0 contributes 0 even if ``noise`` is infinite."""
+    return variance * jnp.where((variance > 0) | jnp.isfinite(noise), noise, 0)
+
+
+def _noise_factor(eigenvalues, num_samples, ridge, weights, spread_factor):
+    rank = _rank(eigenvalues, weights)
+    excess = num_samples - rank
+    diverges = jnp.abs(excess) <= 1
+    ordinary = ~diverges & jnp.isfinite(excess)
+    gap = jnp.where(ordinary, jnp.abs(excess), 2) - 1  # |T - d| - 1 > 0
+    overdetermined = 1 / gap
+    # For equal eigenvalues S = T/d; this turns T/(d - T) into the exact T/(d - T - 1).
+    underdetermined = spread_factor * (gap + 1) / gap
+    smallest = jnp.min(jnp.where(eigenvalues > 0, eigenvalues, jnp.inf))
+    isotropic = smallest == jnp.max(eigenvalues)
+    exact = jnp.where(
+        excess >= 0, overdetermined, jnp.where(isotropic, underdetermined, spread_factor)
+    )
+    exact = jnp.where(ordinary, exact, jnp.where(diverges, jnp.inf, 0))
+    return jnp.where(ridge == 0, exact, spread_factor)

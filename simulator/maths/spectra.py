@@ -1,0 +1,81 @@
+"""Covariance spectra and the profile of a teacher on their eigenvectors.
+
+A Gaussian linear model depends on the covariance only through its eigenvalues ``lambda_k`` and on
+the teacher only through ``s_k = lambda_k w_k^2``, its share of the signal variance on eigenvector
+``k``. The squared weights ``w_k^2`` themselves overflow for steep power laws, so they are never
+stored.
+
+"power_law" is capacity ``beta`` and source ``r``: ``lambda_k = k^-beta`` and
+``s_k ~ k^-(1 + 2 beta r)``, as in arXiv 2402.07712, section 4.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from simulator.maths.precision import float_dtype
+
+SPECTRA = ("isotropic", "power_law")
+
+
+class Spectrum(NamedTuple):
+    """What a linear model needs of its inputs and its teacher, in the eigenbasis of the inputs.
+
+    Build it from a named law with `named_spectrum`, or directly from data: the eigenvalues of the
+    covariance and ``eigenvalues * weights**2`` for the teacher's weights in the eigenbasis.
+    """
+
+    eigenvalues: Array  # (dim,) lambda_k
+    signal: Array  # (dim,) s_k = lambda_k w_k^2
+
+
+def named_spectrum(spectrum: str, dim: int, exponent, source_exponent, total) -> Spectrum:
+    """Eigenvalues and signal profile of one of the named laws in `SPECTRA`."""
+    return Spectrum(
+        eigenvalues(spectrum, dim, exponent),
+        signal_profile(spectrum, dim, exponent, source_exponent, total),
+    )
+
+
+def eigenvalues(spectrum: str, dim: int, exponent) -> Array:
+    """``lambda_k = 1`` ("isotropic") or ``k^-exponent`` ("power_law"); shape (dim,).
+
+    Parameters
+    ----------
+    spectrum : {"isotropic", "power_law"}
+    dim : int
+        Number of eigenvalues (static).
+    exponent : float
+        Decay ``beta > 0``; no effect on "isotropic".
+    """
+    if spectrum == "isotropic":
+        return jnp.ones(dim, float_dtype())
+    if spectrum == "power_law":
+        return jnp.exp(-exponent * _log_rank(dim))
+    raise ValueError(f"spectrum must be one of {SPECTRA}, got {spectrum!r}")
+
+
+def signal_profile(spectrum: str, dim: int, exponent, source_exponent, total) -> Array:
+    """``s_k = lambda_k w_k^2``, summing to ``total``: equal, or ``~ k^-(1 + 2 beta r)``.
+
+    Parameters
+    ----------
+    spectrum : {"isotropic", "power_law"}
+    dim : int
+        Number of eigenvalues (static).
+    exponent, source_exponent : float
+        ``beta`` and ``r``; no effect on "isotropic".
+    total : float
+        Signal variance ``||w||^2_Sigma = sum_k s_k``.
+    """
+    if spectrum == "isotropic":
+        return jnp.full(dim, total / dim, float_dtype())
+    if spectrum == "power_law":
+        return total * jax.nn.softmax(-(1 + 2 * exponent * source_exponent) * _log_rank(dim))
+    raise ValueError(f"spectrum must be one of {SPECTRA}, got {spectrum!r}")
+
+
+def _log_rank(dim: int) -> Array:
+    return jnp.log(jnp.arange(1, dim + 1, dtype=float_dtype()))

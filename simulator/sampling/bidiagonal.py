@@ -1,0 +1,91 @@
+"""A whole ridge path of an isotropic regression from 2 dim chi-square variates.
+
+Golub-Kahan bidiagonalisation of an ``N x dim`` Gaussian matrix ``X``, started at any fixed unit
+vector ``u``, leaves ``X = P B Q^T`` with ``Q e_1 = u`` and ``B`` upper bidiagonal with independent
+entries (L. Silverstein 1985; I. Dumitriu, A. Edelman 2002):
+
+    diagonal      chi_N, chi_{N-1}, ...        superdiagonal  chi_{dim-1}, chi_{dim-2}, ...
+
+with ``min(N, dim)`` rows. Ridge regression with ``A = B^T B/N + ridge`` then has, exactly in law
+and jointly for all penalties,
+
+    bias per ||w0||^2       ridge^2 ||A^-1 e_1||^2           (w0 along u)
+    noise per sigma^2       tr(A^-2 B^T B/N) / N = -d df1 / d ridge / N.
+
+Both come from one backward sweep over the factors of the tridiagonal ``A = U D U^T`` and their
+first two derivatives in ``log ridge``: O(dim) per penalty, no matrix, no LAPACK. The sweep is
+written like the differential qd algorithm, with positive terms, so that small penalties lose no
+digits; ``ridge = 0`` is the limit, least squares of smallest norm.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from simulator.maths.precision import float_dtype
+from simulator.sampling.gamma import chi_square
+
+
+class IsotropicPath(NamedTuple):
+    """Risk of isotropic ridge regression given its inputs, averaged over label noise."""
+
+    bias: Array  # (num_ridges,) ||noise-free fit - w0||^2 / ||w0||^2
+    noise: Array  # (num_ridges,) E ||response to label noise of variance 1||^2
+
+
+def isotropic_ridge_path(key: Array, num_samples, dim: int, ridges) -> IsotropicPath:
+    """Bias and noise of ``(X^T X/N + ridge)^-1 X^T y/N`` along all penalties of one draw of ``X``.
+
+    Parameters
+    ----------
+    key : key
+    num_samples : int
+        ``N >= 1``; may be traced.
+    dim : int
+        Static.
+    ridges : array (num_ridges,)
+        Penalties ``>= 0``.
+    """
+    ridges = jnp.asarray(ridges, float_dtype())
+    # The limit ridge -> 0 to working precision; the square of the floor still does not vanish.
+    ridges = jnp.maximum(ridges, float(jnp.finfo(ridges.dtype).tiny) ** 0.4)
+    diagonal, superdiagonal = squared_bidiagonal(key, num_samples, dim)
+
+    def row(carry, entries):
+        # The rows below are done. Pivot = above + below, and below, as a function of log ridge,
+        # has the logarithmic derivative ``keep = 1 - lose`` and the second one ``bend``;
+        # ``curvature`` sums the second derivatives of the log pivots.
+        below, keep, lose, bend, curvature = carry
+        here, above = entries
+        pivot = above + below
+        rest, own = below / pivot, above / pivot
+        squeeze = own * rest * keep**2
+        curvature = curvature + rest * bend + squeeze
+        gain = here * rest
+        new = ridges + gain
+        share, gained = ridges / new, gain / new
+        untouched = lose + keep * rest
+        bend = gained * (share * untouched**2 + own * bend - squeeze)
+        return (new, share + gained * own * keep, gained * untouched, bend, curvature), None
+
+    last = diagonal[-1]
+    below = ridges + last
+    keep, lose = ridges / below, last / below
+    start = (below, keep, lose, keep * lose, jnp.zeros_like(ridges))
+    sweep, _ = lax.scan(row, start, (diagonal[:-1], superdiagonal), reverse=True)
+    first, keep, _, bend, curvature = sweep
+    return IsotropicPath(
+        bias=keep * ridges / first, noise=(curvature + bend) / (ridges * num_samples)
+    )
+
+
+def squared_bidiagonal(key: Array, num_samples, dim: int) -> tuple[Array, Array]:
+    """Squared entries of ``B`` divided by ``num_samples``: diagonal (dim,), superdiagonal (dim-1,).
+
+    Rows beyond ``num_samples`` are zero.
+    """
+    index = jnp.arange(dim)
+    above = jnp.where(index[:-1] < num_samples, dim - 1 - index[:-1], 0)
+    entries = chi_square(key, jnp.concatenate([num_samples - index, above])) / num_samples
+    return entries[:dim], entries[dim:]
