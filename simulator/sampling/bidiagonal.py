@@ -2,7 +2,7 @@
 
 Golub-Kahan bidiagonalisation of an ``N x dim`` Gaussian matrix ``X``, started at any fixed unit
 vector ``u``, leaves ``X = P B Q^T`` with ``Q e_1 = u`` and ``B`` upper bidiagonal with independent
-entries (L. Silverstein 1985; I. Dumitriu, A. Edelman 2002):
+entries (J. W. Silverstein 1985; I. Dumitriu, A. Edelman 2002):
 
     diagonal      chi_N, chi_{N-1}, ...        superdiagonal  chi_{dim-1}, chi_{dim-2}, ...
 

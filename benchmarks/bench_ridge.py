@@ -1,0 +1,189 @@
+"""Ridge regression: what a user would write in NumPy, SciPy or scikit-learn, and ours."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.optimize import brentq
+from sklearn.linear_model import Ridge
+
+import simulator
+from benchmarks.report import Row, seconds
+from simulator.maths.resolvent import effective_penalty
+from simulator.maths.spectra import signal_profile
+from simulator.sampling.bidiagonal import isotropic_ridge_path
+from simulator.sampling.ridge_path import ridge_path
+from simulator.verdict import POWER_QUANTILE
+
+DIM = 256
+SAMPLES = 10 * DIM
+RIDGES = np.geomspace(1e-3, 10, 16).astype(np.float32)
+NOISE = 0.5
+BATCH = 64
+
+
+def run() -> Iterator[Row]:
+    """All rows; every task is one replicate of a whole path of 16 ridges unless it says so."""
+    for spectrum in ("power_law", "isotropic"):
+        yield from _ridge_paths(spectrum)
+    yield from _flat_in_samples()
+    yield from _effective_penalty()
+    yield _one_compilation()
+
+
+def _ridge_paths(spectrum: str) -> Iterator[Row]:
+    eigen = np.ones(DIM) if spectrum == "isotropic" else np.arange(1, DIM + 1) ** -1.5
+    eigen = eigen.astype(np.float32)
+    signal = np.asarray(signal_profile(spectrum, DIM, 1.5, 0.5, 1.0), np.float32)
+    rng = np.random.default_rng(0)
+    if spectrum == "isotropic":
+
+        def one(key):
+            path = isotropic_ridge_path(key, jnp.int32(SAMPLES), DIM, RIDGES)
+            return path.bias + NOISE**2 * path.noise
+
+        target = 300.0
+    else:
+
+        def one(key):
+            path = ridge_path(key, eigen, signal, jnp.int32(SAMPLES), RIDGES)
+            return path.bias + NOISE**2 * path.noise
+
+        target = 15.0
+    batch = BATCH if spectrum == "power_law" else 32 * BATCH
+    ours_batch = jax.jit(lambda key: jax.vmap(one)(jax.random.split(key, batch)))
+    keys = iter(jax.random.split(jax.random.key(1), 1000))
+
+    def ours() -> np.ndarray:
+        return np.asarray(ours_batch(next(keys)))
+
+    def theirs(fit: Callable) -> Callable[[], np.ndarray]:
+        return lambda: _user_path(rng, eigen, signal, fit)
+
+    own = seconds(ours) / batch
+    task = f"{spectrum} path, d = {DIM}, n = {SAMPLES}"
+    for name, fit in (("NumPy loop", _numpy_fit), ("scikit-learn loop", _sklearn_fit)):
+        base = seconds(theirs(fit))
+        yield Row(task, name, base, own, target if name == "NumPy loop" else 0.0)
+        yield Row(
+            f"{task}: time to a 1 % detectable error",
+            name,
+            base * _replicates_for_one_percent(np.stack([theirs(fit)() for _ in range(20)])),
+            own * _replicates_for_one_percent(ours()),
+        )
+
+
+def _user_path(rng, eigen, signal, fit) -> np.ndarray:
+    """One replicate as a user would write it: draw X and y, one solve per ridge, measure."""
+    teacher = np.sqrt(signal / eigen)
+    X = rng.standard_normal((SAMPLES, DIM), dtype=np.float32) * np.sqrt(eigen)
+    y = X @ teacher + NOISE * rng.standard_normal(SAMPLES, dtype=np.float32)
+    return np.array([eigen @ (fit(X, y, ridge) - teacher) ** 2 for ridge in RIDGES])
+
+
+def _numpy_fit(X, y, ridge) -> np.ndarray:
+    gram = X.T @ X / len(X)
+    return np.linalg.solve(gram + ridge * np.eye(DIM, dtype=np.float32), X.T @ y / len(X))
+
+
+def _sklearn_fit(X, y, ridge) -> np.ndarray:
+    return Ridge(alpha=len(X) * ridge, fit_intercept=False).fit(X, y).coef_
+
+
+def _replicates_for_one_percent(errors: np.ndarray) -> float:
+    """Replicates at which 5 sigma and 95 % power detect 1 %, at the ridge that needs the most."""
+    relative = errors.std(axis=0, ddof=1) / errors.mean(axis=0)
+    return float(np.max(relative) * (5 + POWER_QUANTILE) / 0.01) ** 2
+
+
+def _flat_in_samples() -> Iterator[Row]:
+    """The cost of a replicate does not depend on the sample size: 1e9 against 1e3."""
+
+    def simulate(n: int) -> Callable[[], object]:
+        return lambda: simulator.simulate(
+            "ridge-collapse",
+            replicates=64,
+            num_samples=n,
+            num_samples_generator=n,
+            ridge_generator=0.01,
+            num_generations=2,
+            dim=100,
+            dtype="float32",
+        )
+
+    small, large = seconds(simulate(1000)), seconds(simulate(10**9))
+    yield Row("64 replicates, 3 fits each, n = 1e9", "ours at n = 1e3", small, large, 0.8)
+
+
+def _effective_penalty() -> Iterator[Row]:
+    dim, ridges = 1000, np.geomspace(1e-6, 1.0, 256)
+    eigen = np.arange(1, dim + 1) ** -1.3
+
+    def scipy_loop() -> list[float]:
+        def excess(log_kappa: float, ridge: float) -> float:
+            kappa = math.exp(log_kappa)
+            return kappa * (1 - np.sum(eigen / (eigen + kappa)) / 500) - ridge
+
+        bound = eigen.sum() / 500
+        return [
+            math.exp(brentq(excess, math.log(1e-12), math.log(r + bound), (r,), xtol=1e-14))
+            for r in ridges
+        ]
+
+    with jax.enable_x64(True):
+        # lax.map over small batches lets finished lanes stop.
+        solve = jax.jit(
+            lambda r: jax.lax.map(
+                lambda ridge: effective_penalty(jnp.asarray(eigen), 500.0, ridge), r, batch_size=8
+            )
+        )
+        own = seconds(lambda: solve(jnp.asarray(ridges)))
+        error = np.max(np.abs(np.asarray(solve(jnp.asarray(ridges))) / scipy_loop() - 1))
+    if error > 1e-9:
+        raise AssertionError(f"the two solvers differ by {error:.1e}")
+    yield Row(
+        "effective penalty, d = 1000, 256 ridges, float64",
+        "SciPy brentq",
+        seconds(scipy_loop),
+        own,
+        5.0,
+    )
+
+
+def _one_compilation() -> Row:
+    """A sweep over n, p2, width and ridge: first call (one compilation) against the second."""
+
+    def sweep(seed: int) -> None:
+        simulator.sweep(
+            "strong-collapse.random-projections",
+            {
+                "num_samples": [60, 100],
+                "synthetic_fraction": [0.1, 0.5],
+                "width": [30, 90],
+                "ridge": [0.01, 0.1],
+            },
+            replicates=4,
+            dim=50,
+            seed=seed,
+        )
+
+    events: list[str] = []
+
+    def listener(event: str, duration: float, **_: object) -> None:
+        if event.endswith("backend_compile_duration"):
+            events.append(event)
+
+    start = time.perf_counter()
+    sweep(0)
+    first = time.perf_counter() - start
+    jax.monitoring.register_event_duration_secs_listener(listener)
+    start = time.perf_counter()
+    sweep(1)
+    second = time.perf_counter() - start
+    jax.monitoring.unregister_event_duration_listener(listener)
+    if events:
+        raise AssertionError(f"{len(events)} programs were compiled again")
+    return Row("sweep over n, p2, width, ridge: no compilation", "its first run", first, second)

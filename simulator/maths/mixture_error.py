@@ -1,0 +1,64 @@
+"""The error of one fit on a mixture of real and synthetic labels, in four parts.
+
+Real labels ``x.w + N(0, sigma_1^2)``, synthetic labels ``x.(w + delta) + N(0, sigma_2^2)``; error
+on real labels. From the equivalent of the fit, with the gains ``c_j = h_j / omega``,
+``G = sum_j p_j c_j^2``, amplification ``U = tau omega^2`` and inflation ``I = eta tau = G U`` of
+`simulator.maths.mixture_resolvent` (unweighted: ``c_j = G = 1``, ``I = U = u``), and
+``R_k = 1 - 2 t1_k + t2_k``:
+
+    bias       (1 + I) sum_k s_k R_k
+    variance   U sum_j p_j c_j^2 sigma_j^2
+    synthetic  sum_k g_k { p2^2 c2^2 t2_k + U p2 c2^2 [1 - 2 p2 c2 t1_k + p2 G t2_k] }
+    cross      2 p2 c2 sum_k x_k { (1 + I)(t2_k - t1_k) + c2 U (1 - t1_k) }
+
+for ``s_k = lambda_k E w_k^2``, ``g_k = lambda_k E delta_k^2``, ``x_k = lambda_k E w_k delta_k``
+(arXiv 2410.04840, theorems 1 and 2, for correlated shifts and weighted samples). Asymptotic,
+relative error ``O(1/df2)``.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from simulator.maths.mixture_resolvent import MixtureFit
+from simulator.maths.resolvent import shrinkage
+
+
+class MixtureErrors(NamedTuple):
+    """The four parts; their sum is the excess test error."""
+
+    bias: Array
+    variance: Array
+    synthetic_error: Array
+    cross_error: Array
+
+
+def mixture_errors(
+    fit: MixtureFit, eigenvalues, fractions, noise_variances, signal, shift, cross
+) -> MixtureErrors:
+    """The four parts of the module docstring.
+
+    Parameters
+    ----------
+    fit : MixtureFit
+        Of the same eigenvalues and fractions.
+    eigenvalues : array (dim,)
+    fractions, noise_variances : array (2,)
+        ``p_j`` and ``sigma_j^2``, the real source first; ``p_j = 0`` if the source has no weight.
+    signal, shift, cross : array (dim,)
+        ``s_k``, ``g_k`` and ``x_k``. A known teacher and shift enter with their own values.
+    """
+    p2, c2 = fractions[1], fit.gain[1]
+    t1, t2 = fit.response, fit.response_square
+    lost = shrinkage(eigenvalues, fit.kappa)  # 1 - t1
+    spread = fit.shrinkage - lost  # t2 - t1, exactly 0 where nothing is lost
+    amplified = fit.amplification * p2 * c2**2
+    kept = p2**2 * c2**2 * t2 + amplified * (1 - 2 * p2 * c2 * t1 + p2 * fit.gain_square * t2)
+    crossed = (1 + fit.inflation) * spread + c2 * fit.amplification * lost
+    return MixtureErrors(
+        bias=(1 + fit.inflation) * jnp.sum(signal * fit.shrinkage),
+        variance=fit.amplification * jnp.sum(fractions * fit.gain**2 * noise_variances),
+        synthetic_error=jnp.sum(shift * kept),
+        cross_error=2 * p2 * c2 * jnp.sum(cross * crossed),
+    )

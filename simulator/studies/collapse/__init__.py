@@ -1,0 +1,1 @@
+"""Model collapse: models trained on what models made."""
