@@ -40,10 +40,10 @@ lint: $(READY)
 	$(PYTHON) -m mypy
 
 test: lint
-	$(PYTHON) -m pytest -n 2
+	$(PYTHON) -m pytest -n 2 --dist loadgroup
 
 test-all: lint
-	$(PYTHON) -m pytest -n 2 -m ''
+	$(PYTHON) -m pytest -n 2 --dist loadgroup -m ''
 
 figures: $(READY)
 	$(PYTHON) scripts/plot_scaling.py

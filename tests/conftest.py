@@ -1,12 +1,22 @@
 """Settings of the test application, made before JAX is imported."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
+SETTINGS = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "JAX_PLATFORMS": "cpu",
+    # The suite compiles hundreds of small programs and runs each for a moment.
+    "XLA_FLAGS": "--xla_backend_optimization_level=0",
+    "JAX_COMPILATION_CACHE_DIR": str(Path.home() / ".cache" / "theory-simulator"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+for _name, _value in SETTINGS.items():
+    os.environ.setdefault(_name, _value)
 
 
 def pytest_addoption(parser):

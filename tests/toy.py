@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from simulator.maths.precision import float_dtype
+from simulator.sampling.gamma import chi_square
 from simulator.study import Output, Study, asymptotic, exact, parameters, static, traced
 
 
@@ -26,8 +27,8 @@ def simulate_fast(key, params):
     key_g, key_c = jax.random.split(key)
     dof = (params.num_samples - params.dim + 1).astype(float_dtype())
     g = jax.random.normal(key_g, (params.dim,), float_dtype())
-    chi_square = 2 * jax.random.gamma(key_c, dof / 2, dtype=float_dtype())
-    return {"test_error": params.noise_std**2 * jnp.sum(g**2) / chi_square}
+    chi_squared = chi_square(key_c, dof)
+    return {"test_error": params.noise_std**2 * jnp.sum(g**2) / chi_squared}
 
 
 def resize(params, factor):

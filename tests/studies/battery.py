@@ -11,12 +11,25 @@ STUDIES = registry()
 WITH_THEORY = [name for name, study in STUDIES.items() if study.theory]
 WITH_SIMULATION = [name for name, study in STUDIES.items() if study.methods()]
 WITH_BOTH = [name for name in WITH_THEORY if STUDIES[name].methods()]
-METHODS = [(name, method) for name in WITH_SIMULATION for method in STUDIES[name].methods()]
 
 
 def each(names):
-    """Parametrise a test over studies by name."""
-    return pytest.mark.parametrize("name", names)
+    """Parametrise a test over studies; those of one study share a worker and its programs."""
+    return pytest.mark.parametrize(
+        "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
+    )
+
+
+def each_method():
+    """Parametrise a test over studies and their simulations."""
+    return pytest.mark.parametrize(
+        ("name", "method"),
+        [
+            pytest.param(name, method, marks=pytest.mark.xdist_group(name))
+            for name in WITH_SIMULATION
+            for method in STUDIES[name].methods()
+        ],
+    )
 
 
 def cell(study, position=0):

@@ -6,11 +6,10 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from simulator.sweep.predict import theory_of_cells
 from simulator.sweep.run import Replicates, _one_lane, simulation_scope
-from tests.studies.battery import METHODS, STUDIES, WITH_THEORY, cell, each, perturbed_floats
+from tests.studies.battery import STUDIES, WITH_THEORY, cell, each, each_method, perturbed_floats
 
 BACKEND_COMPILE = "/jax/core/compile/backend_compile_duration"
 
@@ -49,7 +48,7 @@ def test_theory_is_traced_once_for_a_grid(name):
     assert len(traces) == 1
 
 
-@pytest.mark.parametrize(("name", "method"), METHODS)
+@each_method()
 def test_simulation_compiles_once_for_traced_values(name, method):
     study = STUDIES[name]
     rng = np.random.default_rng(2)
@@ -72,7 +71,7 @@ def _moved(study, rng):
     return values
 
 
-@pytest.mark.parametrize(("name", "method"), METHODS)
+@each_method()
 def test_simulation_lowers_for_tpu_and_cuda_without_float64(name, method):
     study = STUDIES[name]
     values = cell(study)

@@ -3,14 +3,13 @@
 import inspect
 
 import numpy as np
-import pytest
 
 from simulator.study import RESIDUAL, Study
 from simulator.sweep.cells import identity, key_data
 from simulator.sweep.predict import theory_of_cells
 from simulator.sweep.run import Replicates
 from tests.cases import load
-from tests.studies.battery import METHODS, STUDIES, WITH_THEORY, cell, each
+from tests.studies.battery import STUDIES, WITH_THEORY, cell, each, each_method
 
 ORDER = (
     "Params",
@@ -82,11 +81,11 @@ def test_theory_returns_the_declared_outputs_with_their_dims(name):
             assert np.ndim(outputs[output.name]) == len(output.dims), output.name
 
 
-@pytest.mark.parametrize(("name", "method"), METHODS)
+@each_method()
 def test_simulation_returns_the_declared_outputs_with_the_dims_of_the_theory(name, method):
     study = STUDIES[name]
-    run = Replicates(study, [cell(study)], method=method)
-    run.extend(2)
+    run = Replicates(study, [cell(study)] * 2, method=method)
+    run.extend(4)  # the batch that the compilation test runs too
     summary = run.summary(0)
     declared = {o.name for o in study.outputs if o.in_simulation and o.dispersion is None}
     assert set(summary) == declared
