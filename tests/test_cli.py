@@ -1,0 +1,173 @@
+"""The command line: every verb, one-line errors, exit codes, clean JSON."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import simulator
+from simulator.cli import main
+
+SMALL = ["--dim", "12", "--num-generations", "1"]
+
+
+def run(capsys, *words):
+    code = main(words)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_list_and_show(capsys):
+    code, out, _ = run(capsys, "list")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == simulator.studies()
+    code, out, _ = run(capsys, "show", "ridge-collapse")
+    assert code == 0
+    for word in ("2402.07712", "num_samples_generator", "collapse_slope", "asymptotic", "u-shape"):
+        assert word in out
+
+
+def test_predict_prints_one_json_object_and_nothing_else(capsys):
+    words = ("predict", "ridge-collapse", *SMALL, "--ridge", "0.05", "--json")
+    code, out, err = run(capsys, *words)
+    assert (code, err) == (0, "")
+    answer = json.loads(out)
+    assert set(answer) == {"study", "params", "outputs"}
+    assert answer["params"]["dim"] == 12
+    assert answer["params"]["noise_std"] == 0.5
+    expected = simulator.predict("ridge-collapse", dim=12, num_generations=1, ridge=0.05)
+    assert answer["outputs"] == {name: float(value) for name, value in expected.items()}
+
+
+def test_infinite_values_survive_json(capsys):
+    words = ("predict", "ridge-collapse", *SMALL, "--ridge", "0", "--num_samples", "12", "--json")
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert math.isinf(json.loads(out)["outputs"]["variance"])
+
+
+def test_simulate(capsys):
+    words = ("simulate", "ridge-collapse", *SMALL, "--replicates", "40", "--seed", "1", "--json")
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    expected = simulator.simulate(
+        "ridge-collapse", replicates=40, seed=1, dim=12, num_generations=1
+    )
+    answer = json.loads(out)["outputs"]["test_error"]
+    assert answer["mean"] == expected.mean["test_error"]
+    assert answer["replicates"] == 40
+    code, out, _ = run(capsys, *words[:-1])
+    assert code == 0
+    assert "test_error = " in out
+
+
+def test_sweep_writes_netcdf(capsys, tmp_path):
+    path = tmp_path / "sweep.nc"
+    code, out, err = run(
+        capsys,
+        "sweep",
+        "ridge-collapse",
+        *SMALL,
+        "--grid",
+        "num_samples=20,30,40",
+        "--grid",
+        "ridge=log:1e-2:1:3",
+        "--replicates",
+        "4",
+        "--out",
+        str(path),
+    )
+    assert (code, out) == (0, "")
+    assert str(path) in err
+    with xr.open_datatree(path, engine="h5netcdf") as tree:
+        np.testing.assert_allclose(tree["theory"]["ridge"], [0.01, 0.1, 1.0])
+        assert tree["mean"]["test_error"].dims == ("num_samples", "ridge")
+        expected = simulator.predict(
+            "ridge-collapse", dim=12, num_generations=1, num_samples=30, ridge=0.1
+        )
+        at = {"num_samples": 30, "ridge": 0.1}
+        assert float(tree["theory"]["test_error"].sel(at, method="nearest")) == pytest.approx(
+            float(expected["test_error"])
+        )
+
+
+def test_check_says_inconclusive_with_few_replicates(capsys):
+    code, out, _ = run(
+        capsys, "check", "ridge-collapse", *SMALL, "--ridge", "0", "--replicates", "10"
+    )
+    assert code == 0
+    assert "inconclusive" in out
+
+
+def test_check_exits_with_one_on_disagreement(capsys, monkeypatch):
+    import dataclasses
+
+    from simulator import studies as _
+    from simulator.studies import registry
+
+    right = registry()["ridge-collapse"]
+    wrong = dataclasses.replace(
+        right,
+        theory=lambda p: {k: 2 * v for k, v in right.theory(p).items()},
+    )
+    monkeypatch.setitem(registry(), "ridge-collapse", wrong)
+    code, out, _ = run(
+        capsys, "check", "ridge-collapse", *SMALL, "--ridge", "0", "--replicates", "500"
+    )
+    assert code == 1
+    assert "DISAGREES" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("predict", "ridge-colapse"), "did you mean 'ridge-collapse'"),
+        (("predict", "ridge-collapse", "--rigde", "1"), "--rigde"),
+        (("predict", "ridge-collapse", "--ridge", "-1"), "ridge = -1"),
+        (("predict", "ridge-collapse", "--ridge", "much"), "ridge = 'much'"),
+        (("predict", "ridge-collapse", "--ridge", "nan"), "ridge = nan"),
+        (("predict", "ridge-collapse", "--dim", "2.5"), "dim = 2.5"),
+        (("predict", "ridge-collapse", "--spectrum", "flat"), "one of isotropic, power_law"),
+        (("predict", "strong-collapse", "--synthetic-fraction", "1.2"), "synthetic_fraction = 1.2"),
+        (("simulate", "ridge-collapse", "--replicates", "0"), "replicates = 0"),
+        (("simulate", "ridge-collapse", "--replicates", "some"), "whole number"),
+        (("simulate", "ridge-collapse", "--method", "slow"), "method = 'slow'"),
+        (("sweep", "ridge-collapse"), "--grid"),
+        (("sweep", "ridge-collapse", "--grid", "ridge"), "NAME=VALUES"),
+        (("sweep", "ridge-collapse", "--grid", "ridge=log:0:1:3"), "finite ends > 0"),
+        (("sweep", "ridge-collapse", "--grid", "ridge=log:1:2"), "log:first:last:count"),
+        (("sweep", "ridge-collapse", "--grid", "ridge=1,1"), "twice"),
+        (("sweep", "ridge-collapse", "--grid", "ridge=1", "--out", "x.csv"), "end in .nc"),
+        (("sweep", "ridge-collapse", "--grid", "ridge=1", "--out", "no/such/x.nc"), "folder"),
+        (("figure", "ridge-collapse/none"), "has no figure 'none'"),
+        (("dance",), "dance"),
+        ((), "VERB"),
+    ],
+)
+def test_errors_are_one_readable_line(capsys, words, message):
+    code, out, err = run(capsys, *words)
+    assert code == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_help_comes_from_the_declarations(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["predict", "ridge-collapse", "--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    assert "--num-samples-generator" in out
+    assert "penalty of each generator" in out
+
+
+def test_figure_is_drawn(capsys, tmp_path):
+    code, out, _ = run(
+        capsys, "figure", "ridge-collapse/generations", "--replicates", "2", "--out", str(tmp_path)
+    )
+    assert code == 0
+    path = tmp_path / "ridge-collapse-generations.png"
+    assert out.strip() == str(path)
+    assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
