@@ -332,8 +332,8 @@ def _check_netcdf_target(path: Path) -> None:
         raise ValueError(f"--out {path} is not allowed: the file name must end in .nc")
     if not path.absolute().parent.is_dir():
         raise ValueError(f"--out {path} is not allowed: the folder does not exist")
-    if importlib.util.find_spec("h5netcdf") is None:
-        raise ValueError("--out needs h5netcdf: pip install 'theory-simulator[netcdf]'")
+    if not all(importlib.util.find_spec(name) for name in ("h5netcdf", "h5py")):
+        raise ValueError("--out needs h5netcdf and h5py: pip install 'theory-simulator[netcdf]'")
 
 
 def _check(options: argparse.Namespace) -> int:

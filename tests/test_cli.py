@@ -1,5 +1,6 @@
 """The command line: every verb, one-line errors, exit codes, clean JSON."""
 
+import dataclasses
 import json
 import math
 
@@ -9,6 +10,7 @@ import xarray as xr
 
 import simulator
 from simulator.cli import main
+from simulator.studies import registry
 
 SMALL = ["--dim", "12", "--num-generations", "1"]
 
@@ -102,11 +104,6 @@ def test_check_says_inconclusive_with_few_replicates(capsys):
 
 
 def test_check_exits_with_one_on_disagreement(capsys, monkeypatch):
-    import dataclasses
-
-    from simulator import studies as _
-    from simulator.studies import registry
-
     right = registry()["ridge-collapse"]
     wrong = dataclasses.replace(
         right,
@@ -165,9 +162,9 @@ def test_help_comes_from_the_declarations(capsys):
 
 def test_figure_is_drawn(capsys, tmp_path):
     code, out, _ = run(
-        capsys, "figure", "ridge-collapse/generations", "--replicates", "2", "--out", str(tmp_path)
+        capsys, "figure", "ridge-collapse/samples", "--replicates", "2", "--out", str(tmp_path)
     )
     assert code == 0
-    path = tmp_path / "ridge-collapse-generations.png"
+    path = tmp_path / "ridge-collapse-samples.png"
     assert out.strip() == str(path)
     assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
