@@ -4,7 +4,7 @@ Generators ``m = 1..n`` are refitted one on the labels of the other; then a down
 fitted to the labels of the last. Given the spectrum ``(lambda_k, s_k)``, ``s_k = lambda_k w_k^2``,
 named or measured on data, the errors follow from the two operators of each fit
 (`simulator.maths.resolvent`), applied *backwards*: the downstream fit first, then the generators
-(arXiv 2402.07712, theorem 1 and its proof; here for any spectrum, with or without ridge in the
+(arXiv 2402.07712; here for any spectrum, with or without ridge in the
 generators, on either side of the interpolation threshold). Start from the form of the test error,
 ``b = ell = lambda``:
 

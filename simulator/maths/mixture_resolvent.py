@@ -6,7 +6,7 @@ samples of weight ``a_j``. With ``x = df1(kappa)/n``, the pair ``(kappa, omega)`
     sum_j p_j a_j / (omega + a_j x) = 1,        ridge = kappa omega M,
 
 ``M = 1`` for the linear model and ``M = (m - df1)/d`` for ``m`` random features ``S^T x`` with
-entries of variance ``1/d`` (arXiv 2410.04840, definition 1 and theorem 2; unweighted:
+entries of variance ``1/d`` (arXiv 2410.04840; unweighted:
 ``omega = 1 - df1/n``). Everything else is written with the *gains*
 
     h_j / omega = a_j / (omega + a_j x),        sum_j p_j h_j / omega = 1,
@@ -97,9 +97,8 @@ def mixture_fit(
     kappa = _solve(problem)
     interpolates = (ridge == 0) & (_active_samples(problem) <= _capacity(problem))
     omega = _omega(kappa, problem)
-    omega = omega - lax.stop_gradient(
-        jnp.where(interpolates, omega, 0)
-    )  # exactly 0, derivative kept
+    # Exactly 0 where the fit interpolates, with its derivatives kept.
+    omega = omega - lax.stop_gradient(jnp.where(interpolates, omega, 0))
 
     kappa = jnp.where(anything, kappa, jnp.inf)
     response = survival(eigenvalues, kappa)
@@ -113,7 +112,7 @@ def mixture_fit(
     gain_square = jnp.sum(fractions * gain**2)
 
     # q = (df1 - df2) / (m - df2): the share of the lost part that random features keep as spread.
-    spread = 0.0
+    spread = jnp.zeros_like(df1)
     if width is not None:
         between = jnp.sum(response * lost)  # df1 - df2
         room = between + width * residual_fraction(eigenvalues, kappa, width, 1)  # m - df2

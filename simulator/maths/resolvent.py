@@ -7,7 +7,7 @@ random resolvent acts on average like a deterministic one with the *effective pe
 
 `ridge_fit` gathers what one fit ``w_hat = (X^T X / T + lambda)^-1 X^T y / T`` does to a quadratic
 form of its labelling weights, `ErrorForm`, so that chains of fits are chains of two calls.
-Notation and equations: arXiv 2402.07712, section 3 and appendix; the equivalents err by
+Notation of arXiv 2402.07712. The equivalents err by
 ``O(1/dim)`` (``O(1/df2)`` for fast-decaying spectra) and are replaced by exact finite-size formulas
 without ridge where such exist.
 """

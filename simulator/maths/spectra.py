@@ -6,7 +6,7 @@ the teacher only through ``s_k = lambda_k w_k^2``, its share of the signal varia
 stored.
 
 "power_law" is capacity ``beta`` and source ``r``: ``lambda_k = k^-beta`` and
-``s_k ~ k^-(1 + 2 beta r)``, as in arXiv 2402.07712, section 4.
+``s_k ~ k^-(1 + 2 beta r)``, as in arXiv 2402.07712.
 """
 
 from typing import NamedTuple

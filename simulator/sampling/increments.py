@@ -5,7 +5,7 @@ Let ``X`` have ``N >= dim`` rows ``N(0, Sigma)`` and ``e ~ N(0, I)``. Then, exac
     Sigma^(1/2) (X^T X)^-1 X^T e  =  g / chi_{N - dim + 1}   in law,   g ~ N(0, I_dim),
 
 a multivariate t variate (from ``(X^T X)^-1 X^T e | X ~ N(0, (X^T X)^-1)`` and Bartlett's
-decomposition; arXiv 2402.07712, appendix). Least squares returns its labeller plus such an
+decomposition). Least squares returns its labeller plus such an
 increment, so a chain of generations is a sum of them; given the chi variates the sum is Gaussian.
 All increments here are *whitened*: multiply by ``Sigma^(-1/2)`` for weights, take the plain squared
 norm for the error ``||.||^2_Sigma``. `num_samples` may be traced.

@@ -12,7 +12,7 @@ to ``w0``. With ``r = min(N, dim)``:
   rest like one normal against ``chi_{dim - 2}``.
 
 Exact at every size, O(1) per generation; sample sizes and dimension may be traced. This is the
-sampler of the exact over-parametrised law of arXiv 2402.07712 (theorem on isotropic chains).
+sampler of the self-training chains of arXiv 2402.07712, over-parametrised or not.
 """
 
 from typing import NamedTuple

@@ -50,7 +50,7 @@ def test_tail_mass_keeps_its_relative_precision(beta, k):
 
 
 @pytest.mark.parametrize("beta", [1.05, 1.2, 1.5, 2.0, 3.0])
-@pytest.mark.parametrize("t", [1e6, 1e9, 1e12])
+@pytest.mark.parametrize("t", [1e8, 1e10, 1e12])
 def test_closed_forms_hold_beyond_all_orders(beta, t):
     """Poisson sums over all ranks are pure powers of t, up to errors that vanish at these t."""
     b, t_ = mpmath.mpf(beta), mpmath.mpf(t)

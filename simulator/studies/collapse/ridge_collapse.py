@@ -38,7 +38,7 @@ from simulator.maths.least_squares import ridge_solution
 from simulator.maths.precision import float_dtype
 from simulator.maths.resolvent import ridge_fit
 from simulator.maths.spectra import eigenvalues, named_spectrum
-from simulator.sampling.gamma import chi
+from simulator.sampling.increments import least_squares_increment
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
 from simulator.study import (
     Figure,
@@ -79,7 +79,7 @@ class Params:
 
 
 def theory(params):
-    """Errors by recursion over the fits (section 4 and appendix of arXiv 2402.07712).
+    """Errors by recursion over the fits (arXiv 2402.07712).
 
     Asymptotic O(1/d), exact where the module docstring says so; the random key plays no role.
     """
@@ -264,28 +264,19 @@ def simulate_unbiased_fits(key, params):
     key_generators, key_downstream = jax.random.split(key)
     weights = _initial_weights(params)
     weights = weights.at[:, GENERATOR].set(_generator_increment(key_generators, params))
-    own = params.noise_std * _increment(key_downstream, params, params.num_samples)
+    own = least_squares_increment(key_downstream, params.num_samples, params.dim)
+    own = params.noise_std * own / jnp.sqrt(_spectrum(params).eigenvalues)
     return _errors(params, weights.at[:, DOWNSTREAM].set(own))
 
 
 def _generator_increment(key, params):
     """Sum of what the generators' label noise adds to the weights."""
-    count = params.num_generations
+    count, samples = params.num_generations, params.num_samples_generator
     if params.design == "same":  # one design, hence one chi for all generations
-        total = jnp.sqrt(count) * _increment(key, params, params.num_samples_generator)
+        total = jnp.sqrt(count) * least_squares_increment(key, samples, params.dim)
     else:
-        keys = jax.random.split(key, count)
-        draws = jax.vmap(lambda k: _increment(k, params, params.num_samples_generator))(keys)
-        total = jnp.sum(draws, axis=0)
-    return params.noise_std_generator * total
-
-
-def _increment(key, params, num_samples):
-    """``(XᵀX)⁻¹ Xᵀe`` for unit noise: ``Σ^-1/2 g / chi_{N-d+1}``, exact for ``N >= d``."""
-    key_normal, key_chi = jax.random.split(key)
-    eigen = eigenvalues(params.spectrum, params.dim, params.spectrum_exponent)
-    normal = jax.random.normal(key_normal, (params.dim,), float_dtype())
-    return normal / (jnp.sqrt(eigen) * chi(key_chi, num_samples - params.dim + 1))
+        total = least_squares_increment(key, samples, params.dim, count)
+    return params.noise_std_generator * total / jnp.sqrt(_spectrum(params).eigenvalues)
 
 
 # --------------------------------------------------------------------------------------------

@@ -1,0 +1,135 @@
+"""Proximal maps and Moreau envelopes of margin losses and of power penalties.
+
+For a convex loss ``l`` of the margin, an attack that lowers every margin by ``c`` turns it into
+``z -> l(z - c)``. Its proximal map, score and Moreau envelope at ``omega`` with step ``V`` are
+
+    prox(omega) = argmin_z (z - omega)^2 / (2V) + l(z - c),
+    g(omega)    = (prox - omega) / V = -l'(prox - c),
+    M(omega)    = min_z (z - omega)^2 / (2V) + l(z - c),      dM/domega = -g.
+
+Losses: "logistic" ``log(1 + e^{-t})``, "hinge" ``(1 - t)_+``, "square" ``(1 - t)^2 / 2``.
+All maps act entry by entry and are differentiable in ``omega``, ``V`` and ``c`` (the logistic one
+by the implicit function theorem).
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+LOSSES = ("logistic", "hinge", "square")
+
+_LOGISTIC_STEPS = 30  # about log(V) + 5 are needed
+_POWER_STEPS = 8
+
+
+def loss_value(loss: str, margin) -> Array:
+    """``l(margin)``."""
+    if loss == "logistic":
+        return jax.nn.softplus(-margin)
+    if loss == "hinge":
+        return jnp.maximum(1 - margin, 0)
+    _check(loss)
+    return (1 - margin) ** 2 / 2
+
+
+def proximal(loss: str, omega, step, shift=0.0) -> Array:
+    """``argmin_z (z - omega)^2 / (2 step) + l(z - shift)``."""
+    if loss == "logistic":
+        return _logistic_proximal(omega, step, shift)
+    corner = 1 + shift
+    if loss == "hinge":
+        return jnp.clip(corner, omega, omega + step)
+    _check(loss)
+    return (omega + step * corner) / (1 + step)
+
+
+def score(loss: str, omega, step, shift=0.0) -> Array:
+    """``g = (prox - omega) / step = -l'(prox - shift)``, without cancellation."""
+    if loss == "logistic":
+        return jax.nn.sigmoid(shift - _logistic_proximal(omega, step, shift))
+    if loss == "hinge":
+        return jnp.clip((1 + shift - omega) / step, 0, 1)
+    _check(loss)
+    return (1 + shift - omega) / (1 + step)
+
+
+def moreau_envelope(loss: str, omega, step, shift=0.0) -> Array:
+    """``min_z (z - omega)^2 / (2 step) + l(z - shift)``."""
+    g = score(loss, omega, step, shift)
+    return step * g**2 / 2 + loss_value(loss, proximal(loss, omega, step, shift) - shift)
+
+
+def _logistic_proximal(omega, step, shift):
+    """The root of ``F(x) = x - (omega - shift) - step sigmoid(-x)``, shifted back.
+
+    ``F`` is convex below its inflection point x = 0 and concave above, so that Newton's method
+    started there runs monotonically to the root, for every omega and step. (From x = omega it
+    cycles for large steps.)
+    """
+    start = jnp.asarray(omega - shift)
+
+    def newton(x, start, step):
+        s = jax.nn.sigmoid(-x)
+        return x - (x - start - step * s) / (1 + step * s * (1 - s))
+
+    fixed_start, fixed_step = lax.stop_gradient((start, step))
+    root = lax.fori_loop(
+        0,
+        _LOGISTIC_STEPS,
+        lambda _, x: newton(x, fixed_start, fixed_step),
+        jnp.zeros_like(start * step),
+    )
+    # One more step from a constant carries the exact first derivative.
+    return shift + newton(lax.stop_gradient(root), start, step)
+
+
+def power_proximal(pull, curvature, weight, order) -> tuple[Array, Array]:
+    """``w = argmin_{w >= 0} D w^2 / 2 + lambda w^r - h w`` for pulls ``h >= 0``, and ``dw/dh``.
+
+    Parameters
+    ----------
+    pull, curvature, weight : array
+        ``h >= 0``, ``D > 0`` and ``lambda > 0``.
+    order : float or array
+        ``r >= 1``. The Python numbers 1, 3/2, 2 and 3 use closed forms (for r = 1 ``weight`` acts
+        as a threshold on the pull); any other order, and any traced one (r > 1), solves the
+        monotone equation ``D w + lambda r w^{r-1} = h``.
+    """
+    h, d, lam = pull, curvature, weight
+    if isinstance(order, (int, float)):
+        if order == 1:
+            return jnp.maximum(h - lam, 0) / d, jnp.where(h > lam, 1 / d, 0)
+        if order == 1.5:
+            root = 2 * h / (1.5 * lam + jnp.sqrt(2.25 * lam**2 + 4 * d * h))
+            return root**2, root / (d * root + 0.75 * lam)
+        if order == 2:
+            return h / (d + 2 * lam), 1 / (d + 2 * lam) + 0 * h
+        if order == 3:
+            w = 2 * h / (d + jnp.sqrt(d**2 + 12 * lam * h))
+            return w, 1 / (d + 6 * lam * w)
+    positive = h > 0
+    # y = log w solves logsumexp(log D + y, log(lambda r) + (r - 1) y) = log h, whose left side is
+    # convex and increasing: Newton's method descends to the root from the right.
+    first, second = jnp.log(d), jnp.log(lam * order)
+    target = jnp.log(jnp.where(positive, h, 1))
+
+    def newton(y, first, second, target, order):
+        one, two = first + y, second + (order - 1) * y
+        share = jax.nn.sigmoid(one - two)  # of the quadratic term
+        return y - (jnp.logaddexp(one, two) - target) / (share + (1 - share) * (order - 1))
+
+    arguments = (first, second, target, order)
+    constants = lax.stop_gradient(arguments)
+    start = jnp.minimum(constants[2] - constants[0], (constants[2] - constants[1]) / (order - 1))
+    y = lax.fori_loop(0, _POWER_STEPS, lambda _, y: newton(y, *constants), start)
+    y = newton(lax.stop_gradient(y), *arguments)
+    share = jax.nn.sigmoid(first + y - second - (order - 1) * y)
+    # dw/dh = (w/h) dy/dlog h
+    slope = jnp.exp(y - target) / (share + (1 - share) * (order - 1))
+    at_zero = jnp.where(order > 2, 1 / d, 0)
+    return jnp.where(positive, jnp.exp(y), 0), jnp.where(positive, slope, at_zero)
+
+
+def _check(loss: str) -> None:
+    if loss not in LOSSES:
+        raise ValueError(f"loss = {loss!r} is not allowed: it must be one of {', '.join(LOSSES)}")

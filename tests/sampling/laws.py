@@ -1,0 +1,37 @@
+"""Comparing samplers: whole laws, and no recompilation where a number is traced."""
+
+import jax
+import numpy as np
+from scipy import stats
+
+LEVEL = 1e-4  # of each Kolmogorov-Smirnov test; the seeds are fixed
+
+
+def assert_same_law(sample, reference):
+    """Two-sample Kolmogorov-Smirnov test and, for the tails, a 5-sigma test of the mean."""
+    sample, reference = np.asarray(sample, float), np.asarray(reference, float)
+    assert np.all(np.isfinite(sample))
+    assert stats.ks_2samp(sample, reference).pvalue > LEVEL
+    error = np.sqrt(sample.var() / sample.size + reference.var() / reference.size)
+    assert abs(sample.mean() - reference.mean()) < 5 * error
+
+
+def draws(sampler, count, seed=0):
+    """``count`` independent draws of ``sampler(key)``, as NumPy arrays."""
+    return jax.device_get(jax.jit(jax.vmap(sampler))(jax.random.split(jax.random.key(seed), count)))
+
+
+class CountTraces:
+    """Wrap a function so that ``traces`` counts how often it is compiled under ``jax.jit``."""
+
+    def __init__(self, function):
+        self.traces = 0
+
+        def counted(*args):
+            self.traces += 1
+            return function(*args)
+
+        self.run = jax.jit(counted)
+
+    def __call__(self, *args):
+        return jax.device_get(self.run(*args))

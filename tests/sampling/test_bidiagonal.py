@@ -1,0 +1,87 @@
+"""The bidiagonal ridge path: algebra of the sweep, and the law of the whole path."""
+
+import jax
+import numpy as np
+import pytest
+
+from simulator.sampling.bidiagonal import isotropic_ridge_path, squared_bidiagonal
+from tests.sampling.laws import CountTraces, assert_same_law, draws
+
+RIDGES = np.array([0.0, 1e-9, 1e-3, 0.3, 50.0, 1e4])
+
+
+@pytest.mark.parametrize("num_samples", [9, 6, 4, 1])
+def test_sweep_equals_dense_algebra(num_samples):
+    """Given the bidiagonal matrix, bias and noise from its eigendecomposition."""
+    dim = 6
+    with jax.enable_x64(True):
+        key = jax.random.key(3)
+        diagonal, above = map(np.asarray, squared_bidiagonal(key, num_samples, dim))
+        path = jax.device_get(isotropic_ridge_path(key, num_samples, dim, RIDGES))
+    matrix = np.diag(np.sqrt(diagonal)) + np.diag(np.sqrt(above), 1)
+    _, singular, right = np.linalg.svd(matrix)
+    rank = min(num_samples, dim)
+    variances = np.where(np.arange(dim) < rank, singular**2, 0)
+    kept = variances[:rank]
+    for ridge, bias, noise in zip(RIDGES, path.bias, path.noise, strict=True):
+        shrink = np.where(variances > 0, ridge / (variances + ridge + 1e-300), 1)
+        expected = np.sum((shrink * right[:, 0]) ** 2)
+        np.testing.assert_allclose(bias, expected, rtol=1e-11, atol=1e-60)
+        expected = np.sum(kept / (kept + ridge) ** 2) / num_samples
+        np.testing.assert_allclose(noise, expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("num_samples, dim", [(5, 9), (9, 9), (30, 7), (1, 3), (4, 2)])
+def test_law_of_the_path(num_samples, dim):
+    """Against drawn inputs: every penalty alone, and two of them jointly."""
+    count, ridges = 8000, np.array([0.02, 0.4, 3.0])
+    rng = np.random.default_rng(2)
+    inputs = rng.standard_normal((count, num_samples, dim))
+    teacher = np.linspace(0.3, 1.4, dim) / np.linalg.norm(np.linspace(0.3, 1.4, dim))
+    gram = np.einsum("bni,bnj->bij", inputs, inputs) / num_samples
+    bias, noise = [], []
+    for ridge in ridges:
+        resolvent = np.linalg.inv(gram + ridge * np.eye(dim))
+        bias.append(ridge**2 * np.sum((resolvent @ teacher) ** 2, axis=1))
+        noise.append(np.einsum("bij,bjk,bki->b", resolvent, resolvent, gram) / num_samples)
+    path = draws(lambda key: isotropic_ridge_path(key, num_samples, dim, ridges), count)
+    for index in range(len(ridges)):
+        assert_same_law(path.bias[:, index], bias[index])
+        assert_same_law(path.noise[:, index], noise[index])
+    assert_same_law(path.bias[:, 0] * path.noise[:, 2], bias[0] * noise[2])
+    assert_same_law(path.bias[:, 0] / path.bias[:, 1], bias[0] / bias[1])
+
+
+def test_one_compilation_and_a_billion_samples():
+    ridges = np.array([1e-6, 0.1, 2.0], np.float32)
+    sampler = CountTraces(lambda key, n: isotropic_ridge_path(key, n, 8, ridges))
+    for num_samples in (1, 7, 8, 9, 10**9):
+        path = sampler(jax.random.key(7), np.int32(num_samples))
+        assert np.all(np.isfinite(path.bias))
+        assert np.all(np.isfinite(path.noise))
+    assert sampler.traces == 1
+    np.testing.assert_allclose(path.bias, (ridges / (1 + ridges)) ** 2, rtol=1e-3)
+    np.testing.assert_allclose(path.noise, 8e-9 / (1 + ridges) ** 2, rtol=1e-3)
+
+
+def test_single_precision_follows_double_at_tiny_penalties():
+    """The same chi-squares in both precisions: only the sweep differs."""
+    from simulator.sampling import bidiagonal
+
+    with jax.enable_x64(True):
+        entries = [np.asarray(x) for x in squared_bidiagonal(jax.random.key(9), 40, 64)]
+    ridges = np.array([1e-8, 1e-4, 1.0])
+
+    def path(double):
+        with jax.enable_x64(double), pytest.MonkeyPatch.context() as patch:
+            dtype = np.float64 if double else np.float32
+            patch.setattr(
+                bidiagonal,
+                "squared_bidiagonal",
+                lambda *_: [jax.numpy.asarray(x, dtype) for x in entries],
+            )
+            return jax.device_get(isotropic_ridge_path(None, 40, 64, ridges))
+
+    single, double = path(False), path(True)
+    np.testing.assert_allclose(single.bias, double.bias, rtol=1e-4)
+    np.testing.assert_allclose(single.noise, double.noise, rtol=1e-4)

@@ -1,0 +1,95 @@
+"""Ridge paths with a general covariance: algebra, law, and whole chains of fits."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from simulator.maths.spectra import named_spectrum
+from simulator.sampling.ridge_path import draw_design, ridge_path, ridge_weights
+from simulator.sampling.trapezoid import active_rows
+from tests.sampling.laws import CountTraces, assert_same_law, draws
+
+RIDGES = np.array([0.0, 1e-3, 0.2, 4.0])
+
+
+@pytest.mark.parametrize("num_samples", [4, 7, 30])
+def test_path_equals_dense_algebra(num_samples):
+    """The factor's own ridge problems solved one by one; at ridge 0 with the pseudo-inverse."""
+    with jax.enable_x64(True):
+        eigen, signal = map(np.asarray, named_spectrum("power_law", 7, 1.3, 0.6, 1.7))
+        key = jax.random.key(2)
+        path = jax.device_get(ridge_path(key, eigen, signal, num_samples, RIDGES))
+        design = draw_design(key, eigen, num_samples)
+        teacher = np.sqrt(signal / eigen)
+        labels = np.stack([design.rows @ teacher, np.arange(7.0) * (np.arange(7) < num_samples)], 1)
+        weights = jax.device_get(ridge_weights(design, labels, RIDGES))
+        rows = np.asarray(design.rows)
+    covariance = rows.T @ rows / num_samples
+    for index, ridge in enumerate(RIDGES):
+        inverse = np.linalg.pinv(covariance + ridge * np.eye(7), rcond=1e-13)
+        error = inverse @ covariance @ teacher - teacher
+        np.testing.assert_allclose(path.bias[index], eigen @ error**2, rtol=1e-8, atol=1e-24)
+        response = inverse @ rows.T / num_samples
+        np.testing.assert_allclose(path.noise[index], np.sum(eigen @ response**2), rtol=1e-8)
+        np.testing.assert_allclose(weights[index], response @ labels, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("num_samples, dim, exponent", [(5, 8, 1.1), (24, 6, 2.0), (8, 8, 0.5)])
+def test_law_of_the_path(num_samples, dim, exponent):
+    count, ridges = 6000, np.array([0.01, 0.3, 2.0])
+    eigen = np.arange(1, dim + 1) ** -exponent
+    teacher = np.linspace(0.3, 1.4, dim)
+    rng = np.random.default_rng(8)
+    inputs = rng.standard_normal((count, num_samples, dim)) * np.sqrt(eigen)
+    gram = np.einsum("bni,bnj->bij", inputs, inputs) / num_samples
+    path = draws(
+        lambda key: ridge_path(key, jnp.asarray(eigen), eigen * teacher**2, num_samples, ridges),
+        count,
+    )
+    for index, ridge in enumerate(ridges):
+        resolvent = np.linalg.inv(gram + ridge * np.eye(dim))
+        bias = ridge**2 * np.sum(eigen * (resolvent @ teacher) ** 2, axis=1)
+        squared = np.einsum("bij,j,bjk->bik", resolvent, eigen, resolvent)
+        noise = np.einsum("bij,bji->b", squared, gram) / num_samples
+        assert_same_law(path.bias[:, index], bias)
+        assert_same_law(path.noise[:, index], noise)
+
+
+def test_sampled_noise_has_the_law_of_direct_fits():
+    """`ridge_weights` on labels with drawn noise, signal and noise in one column."""
+    count, num_samples, ridge = 6000, 9, 0.15
+    eigen, teacher = np.arange(1, 6) ** -1.2, np.array([0.4, -1.0, 0.7, 1.3, -0.2])
+    rng = np.random.default_rng(3)
+    inputs = rng.standard_normal((count, num_samples, 5)) * np.sqrt(eigen)
+    labels = inputs @ teacher + 0.8 * rng.standard_normal((count, num_samples))
+    normal = np.einsum("bni,bnj->bij", inputs, inputs) / num_samples + ridge * np.eye(5)
+    moment = np.einsum("bni,bn->bi", inputs, labels) / num_samples
+    direct = np.linalg.solve(normal, moment[..., None])[..., 0]
+
+    def draw(key):
+        key_design, key_noise = jax.random.split(key)
+        design = draw_design(key_design, jnp.asarray(eigen), num_samples)
+        noise = jax.random.normal(key_noise, (5,)) * active_rows(num_samples, 5)
+        labels = design.rows @ teacher + 0.8 * noise
+        return ridge_weights(design, labels[:, None], np.array([ridge]))[0, :, 0]
+
+    fast = draws(draw, count)
+    for index in range(5):
+        assert_same_law(fast[:, index], direct[:, index])
+    assert_same_law((fast - teacher) ** 2 @ eigen, (direct - teacher) ** 2 @ eigen)
+
+
+def test_one_compilation_and_a_billion_samples():
+    spectrum = named_spectrum("power_law", 8, 1.5, 0.5, 1.3)
+    ridges = np.array([1e-3, 0.1], np.float32)
+    sampler = CountTraces(lambda key, n: ridge_path(key, *spectrum, n, ridges))
+    for num_samples in (1, 7, 8, 9, 10**9):
+        path = sampler(jax.random.key(7), np.int32(num_samples))
+        assert np.all(np.isfinite(path.bias))
+        assert np.all(np.isfinite(path.noise))
+    assert sampler.traces == 1
+    eigen, signal = map(np.asarray, spectrum)
+    shrink = ridges[:, None] / (eigen + ridges[:, None])
+    np.testing.assert_allclose(path.bias, shrink**2 @ signal, rtol=1e-3)
+    np.testing.assert_allclose(path.noise, np.sum((1 - shrink) ** 2, axis=1) / 1e9, rtol=1e-3)
