@@ -12,6 +12,8 @@ endif
 # Many small matrices: BLAS threads only collide with each other.
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
+# XLA's thread pool: on two threads LAPACK calls inside one program can starve each other.
+export NPROC ?= 8
 # An application may cache compiled programs; the library itself never does.
 export JAX_COMPILATION_CACHE_DIR ?= $(HOME)/.cache/theory-simulator
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0

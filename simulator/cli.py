@@ -40,6 +40,8 @@ def _quiet_one_thread_blas() -> None:
     """Settings of an application, made before JAX is imported (the library makes none)."""
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # many small matrices: BLAS threads only collide
+    # XLA's thread pool: on two threads LAPACK calls inside one program can starve each other.
+    os.environ.setdefault("NPROC", str(max(8, os.cpu_count() or 1)))
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "theory-simulator"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")

@@ -9,6 +9,7 @@ SETTINGS = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "JAX_PLATFORMS": "cpu",
+    "NPROC": "8",  # XLA's thread pool: on two threads LAPACK calls can starve each other
     # The suite compiles hundreds of small programs and runs each for a moment.
     "XLA_FLAGS": "--xla_backend_optimization_level=0",
     "JAX_COMPILATION_CACHE_DIR": str(Path.home() / ".cache" / "theory-simulator"),

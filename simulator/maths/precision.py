@@ -9,5 +9,5 @@ import jax.numpy as jnp
 
 
 def float_dtype() -> jnp.dtype:
-    """Default floating dtype of the scope: float64 inside ``jax.enable_x64(True)``, else float32."""
+    """Floating dtype of the scope: float64 inside ``jax.enable_x64(True)``, else float32."""
     return jnp.result_type(float)

@@ -23,13 +23,13 @@ def lanes_that_fit(program: Callable[..., Any], *arguments: Any, tasks: int) -> 
     need = max(1, bytes_of_intermediates(jax.make_jaxpr(program)(*arguments).jaxpr))
     device = jax.local_devices()[0]
     if device.platform == "cpu":
-        budget, sizes = CPU_BUDGET, SIZES
+        budget, sizes = CPU_BUDGET, list(SIZES)
         if need > CPU_BUDGET // 512:  # matrices: LAPACK runs lane by lane, larger is no faster
-            sizes = SIZES[:3]
+            sizes = sizes[:3]
     else:
         statistics = device.memory_stats() or {}
         budget = int(ACCELERATOR_SHARE * statistics.get("bytes_limit", 4 * 2**30))
-        sizes = ACCELERATOR_SIZES
+        sizes = list(ACCELERATOR_SIZES)
     fitting = [size for size in sizes if size * need <= budget] or [1]
     return next((size for size in fitting if size >= tasks), fitting[-1])
 

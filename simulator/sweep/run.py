@@ -113,7 +113,11 @@ class Replicates:
             first = {name: values[0] for name, values in traced.items()}
             lanes = lanes_that_fit(one, keys[0], np.int32(0), first, tasks=len(tasks))
             program = _compiled(group.sampler, self.study.params, group.static)
-            pending: tuple[np.ndarray, Any] | None = None
+            # An accelerator computes a chunk while the host digests the one before. On the CPU two
+            # programs in flight compete for one thread pool, and LAPACK calls in both can starve
+            # each other for ever.
+            overlap = jax.local_devices()[0].platform != "cpu"
+            waiting: list[tuple[np.ndarray, Any]] = []
             for start in range(0, len(tasks), lanes):
                 chunk = tasks[np.minimum(np.arange(start, start + lanes), len(tasks) - 1)]
                 rows = np.array([row[int(i)] for i in chunk[:, 0]])
@@ -122,12 +126,11 @@ class Replicates:
                     jnp.asarray(chunk[:, 1], dtype=jnp.int32),
                     {name: jnp.asarray(values[rows]) for name, values in traced.items()},
                 )
-                # The device computes this chunk while the host digests the one before.
-                if pending is not None:
-                    self._digest(*pending, progress)
-                pending = chunk[: len(tasks) - start], out
-            if pending is not None:
-                self._digest(*pending, progress)
+                waiting.append((chunk[: len(tasks) - start], out))
+                while len(waiting) > overlap:
+                    self._digest(*waiting.pop(0), progress)
+            for chunk_and_out in waiting:
+                self._digest(*chunk_and_out, progress)
 
     def _digest(self, chunk: np.ndarray, out: Mapping[str, Any], progress: Progress | None) -> None:
         arrays = {name: np.asarray(v, dtype=np.float64)[: len(chunk)] for name, v in out.items()}

@@ -1,0 +1,39 @@
+"""The real-data script on a user's own file: a figure and a verdict, or one line of error."""
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "plot_real_data.py"
+
+
+@pytest.fixture(scope="module")
+def main():
+    return runpy.run_path(str(SCRIPT))["main"]
+
+
+def test_unreadable_data_is_one_line_on_stderr(main, tmp_path, capsys):
+    (tmp_path / "bad.csv").write_text("a,price\n1,2\n3,red\n")
+    assert main(["--data", str(tmp_path / "bad.csv"), "--target", "price"]) == 2
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert streams.err == "error: bad.csv: data row 2, column price: 'red'; allowed: a number\n"
+
+
+@pytest.mark.slow
+def test_a_table_of_the_user(main, tmp_path, capsys):
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(500, 8)) * np.arange(1, 9)
+    table = np.column_stack([x, x @ rng.normal(size=8) + rng.normal(size=500)])
+    names = [*"abcdefgh", "price"]
+    np.savetxt(tmp_path / "t.csv", table, delimiter=",", header=",".join(names), comments="")
+    out = tmp_path / "new" / "t.png"
+    assert main(["--data", str(tmp_path / "t.csv"), "--target", "price", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "t.csv, linear: 500 rows, 8 features" in printed
+    assert printed.count("median deviation") == 7
+    assert imread(out).shape[1] > 800
+    assert out.stat().st_size < 200_000
