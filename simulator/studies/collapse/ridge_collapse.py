@@ -411,7 +411,7 @@ CHECK_CELLS = (
         "dim": 24,
         "num_generations": 3,
         "num_samples": 17,
-        "num_samples_generator": 38,
+        "num_samples_generator": 14,
         "ridge": 0.0,
         "design": "same",
         "noise_std": 0.5,

@@ -1,0 +1,1 @@
+"""Strong model collapse: regression on a mixture of real and synthetic data (arXiv 2410.04840)."""

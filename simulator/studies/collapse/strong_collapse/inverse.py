@@ -1,0 +1,109 @@
+"""Questions asked backwards: the best penalty, weight or width, and what synthetic data is worth.
+
+Functions of any theory of this folder with a scalar ``test_error``; derivatives come from
+differentiating it through its fixed point. They run in double precision on plain numbers.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.optimize import brentq
+
+_GRID = 129
+_PRECISION = 1e-12
+
+
+class Optimum(NamedTuple):
+    """Where the test error is smallest, and how large it is there."""
+
+    value: float
+    test_error: float
+
+
+def optimum(theory, params, name: str, grid) -> Optimum:
+    """Minimise ``test_error`` over the parameter ``name`` between the ends of an increasing grid.
+
+    The best grid point brackets the minimum; inside, the derivative of the theory vanishes. At an
+    end of the grid that end is returned.
+
+    Parameters
+    ----------
+    theory, params : a study's theory and its concrete parameters
+    name : str
+        A traced parameter (counts are taken as real numbers).
+    grid : array
+        Values to start from, fine enough to single out the valley looked for.
+    """
+    grid = np.asarray(grid, dtype=float)
+    with jax.enable_x64(True):
+
+        def error(value):
+            return theory(replace(params, **{name: value}))["test_error"]
+
+        errors = np.asarray(jax.jit(jax.vmap(error))(jnp.asarray(grid)))
+        slope = jax.jit(jax.grad(error))
+        best = int(np.argmin(errors))
+        if 0 < best < len(grid) - 1:
+            low, high = grid[best - 1], grid[best + 1]
+            value = brentq(lambda x: float(slope(x)), low, high, xtol=1e-300, rtol=_PRECISION)
+        else:
+            value = float(grid[best])
+        return Optimum(value, float(jax.jit(error)(value)))
+
+
+def optimal_ridge(theory, params, lower=1e-10, upper=1e3) -> Optimum:
+    """The best penalty ``lambda``."""
+    return optimum(theory, params, "ridge", np.geomspace(lower, upper, _GRID))
+
+
+def optimal_mixing_weight(theory, params) -> Optimum:
+    """The best weight ``alpha`` of the synthetic loss (``weighting = "mixing"``)."""
+    half = np.geomspace(1e-9, 0.5, _GRID)
+    params = replace(params, weighting="mixing")
+    return optimum(theory, params, "mixing_weight", np.r_[0, half, 1 - half[-2::-1], 1])
+
+
+def optimal_width(theory, params, lower=1.0, upper=1e8) -> Optimum:
+    """The best number of random features, as a real number."""
+    return optimum(theory, params, "width", np.geomspace(lower, upper, _GRID))
+
+
+def equivalent_real_samples(theory, params, most=1e15) -> float:
+    """Number ``n1'`` of real samples, without any synthetic ones, that reach the same test error.
+
+    Solves ``E(n1, n2) = E(n1', 0)`` at equal penalty. Where the clean error is not monotone in
+    ``n1'`` (double descent) the largest solution is meant: more real samples than that are better.
+    ``inf`` if ``most`` real samples do not reach the error, 0 if a single one always does better.
+    """
+    with jax.enable_x64(True):
+        target = float(jax.jit(theory)(params)["test_error"])
+        clean = replace(params, synthetic_fraction=0.0)
+        if hasattr(params, "weighting"):
+            clean = replace(clean, weighting="uniform")
+
+        def gain(num_samples):  # positive where the real samples are better; -1 where E = inf
+            error = theory(replace(clean, num_samples=num_samples))["test_error"]
+            return target / error - 1
+
+        grid = np.unique(np.r_[np.geomspace(1, most, 40 * _GRID), params.dim + np.arange(-2.0, 3)])
+        grid = grid[grid >= 1]
+        gains = np.asarray(jax.jit(jax.vmap(gain))(jnp.asarray(grid)))
+        worse = np.flatnonzero(gains < 0)
+        if len(worse) == 0:
+            return 0.0
+        if worse[-1] == len(grid) - 1:
+            return float("inf")
+        compiled = jax.jit(gain)
+        low, high = grid[worse[-1]], grid[worse[-1] + 1]
+        return brentq(lambda x: float(compiled(x)), low, high, rtol=_PRECISION)
+
+
+def worth_of_synthetic_sample(theory, params, most=1e15) -> float:
+    """Real samples that one synthetic sample replaces, ``(n1' - n1)/n2``; negative if it harms."""
+    n2 = params.synthetic_fraction * params.num_samples
+    if n2 == 0:
+        raise ValueError("synthetic_fraction = 0 is not allowed: there is no synthetic sample")
+    return (equivalent_real_samples(theory, params, most) - (params.num_samples - n2)) / n2

@@ -1,0 +1,188 @@
+"""Strong model collapse of random-feature models: does a larger model help?
+
+Question. As in ``strong-collapse``, with a model of ``m`` random features. Does making it larger
+amplify or mitigate the damage done by synthetic data? (Up to the interpolation threshold ``m = n``
+it amplifies, beyond it mitigates, never to zero.)
+
+Model. The data and the weighting are those of ``strong-collapse``. The model is ``f(x) = xᵀS v̂``,
+``S`` of shape ``d x m`` with independent ``N(0, 1/d)`` entries, ``v̂ = argmin (1/n) Σ_i a_i
+(x_iᵀS v - y_i)² + λ‖v‖²`` (of smallest norm at ``λ = 0``). Error: ``E‖S v̂ - w1‖²_Σ``.
+
+Theory. With ``γ = m/d`` and ``df_j(κ) = Σ_k (λ_k/(λ_k+κ))^j``, for unweighted samples
+
+    λ = γ κ (1 - df1/m)(1 - df1/n),    q = (df1 - df2)/(m - df2),
+    t1_k = λ_k/(λ_k+κ),    t2_k = t1_k² + q κ λ_k/(λ_k+κ)²,
+    u = (D2/n)/(1 - D2/n),  D2 = Σ_k t2_k,    Tot_k = (1+u)(1 - 2 t1_k + t2_k) - 1 + 2 t1_k,
+    bias = (1+u) Σ_k s_k (1 - 2 t1_k + t2_k),      variance = u (p1 σ1² + p2 σ2²),
+    synthetic_error = Σ_k g_k (p2² Tot_k + p1 p2 u),
+    cross_error = 2 p2 ρ Σ_k sqrt(s_k g_k) (Tot_k - t1_k),
+
+and `simulator.maths.mixture_resolvent` for weighted ones. Relative error O(1/d), O(1/df2) for power
+laws (theorem 2 of the paper). ``m → ∞`` at fixed ``λ γ`` is ``strong-collapse``.
+
+At ``λ = 0`` and ``|n_active - min(m, d)| <= 1`` means are ``inf``: as in ``strong-collapse``, and
+for ``m <= d``, ``κ > 0`` also bias and (if ``p2 c² > 0``) synthetic_error; cross_error is then
+``nan`` unless ``ρ p2 c² = 0``.
+
+Reference: E. Dohmatob, Y. Feng, A. Subramonian, J. Kempe, "Strong Model Collapse", ICLR 2025,
+arXiv 2410.04840.
+"""
+
+from dataclasses import replace
+
+from simulator.studies.collapse.strong_collapse import _mixture, classical
+from simulator.studies.collapse.strong_collapse._simulation import (
+    averaged_errors,
+    drawn_fit,
+    sampled_errors,
+    trapezoidal_fit,
+)
+from simulator.studies.collapse.strong_collapse._test_error import mixture_theory
+from simulator.study import Figure, Output, Study, asymptotic, parameters, traced
+
+
+@parameters
+class Params(classical.Params):
+    width: int = traced(100, "m", "random features", at_least=1, static_in=("direct",))
+
+
+def theory(params):
+    """Theorem 2; also the finite-size isotropic ridgeless cases are given by the equivalent."""
+    return mixture_theory(params, width=params.width)
+
+
+def simulate_direct(key, params):
+    """The model taken literally: draw all inputs and the projection, fit, compare."""
+    problem = classical.experiment_of(params)
+    return sampled_errors(key, problem, drawn_fit(params.num_samples, params.width))
+
+
+def simulate_fast(key, params):
+    """The same law through trapezoidal factors: O(d^3) for every n and m."""
+    return sampled_errors(key, classical.experiment_of(params), trapezoidal_fit(params.width))
+
+
+def simulate_conditional(key, params):
+    """Averaged over teacher, shift and noise given inputs and projection."""
+    return averaged_errors(key, classical.experiment_of(params), trapezoidal_fit(params.width))
+
+
+def resize(params, factor):
+    """The same problem at ``factor`` times the size: ``m/d`` and ``n/d`` stay."""
+    return replace(_mixture.resize(params, factor), width=max(1, round(params.width * factor)))
+
+
+_NEAR = asymptotic("O(1/dim), O(1/df2) for power laws")
+
+ERRORS = tuple(
+    Output(
+        output.name,
+        output.meaning,
+        _NEAR,
+        nan_where_undefined=output.name == "cross_error",
+    )
+    for output in classical.ERRORS
+)
+
+figures = {
+    "model-size": Figure(
+        title="Error against model size through the interpolation threshold m = n",
+        x="width",
+        y=("test_error",),
+        grid={
+            "width": [50, 100, 150, 200, 230, 250, 270, 300, 400, 700, 1500, 5000],
+            "synthetic_shift": [0.0, 0.1, 1.0],
+        },
+        series="synthetic_shift",
+        params={
+            "dim": 300,
+            "num_samples": 250,
+            "synthetic_fraction": 0.2,
+            "ridge": 0.01,
+            "noise_std_real": 0.1,
+            "noise_std_synthetic": 0.1,
+        },
+        replicates=60,
+        caption="d = 300, n = 250, p2 = 0.2, λ = 0.01, isotropic.",
+    ),
+    "synthetic-error": Figure(
+        title="What synthetic data costs, against model size",
+        x="width",
+        y=("synthetic_error",),
+        grid={
+            "width": [50, 100, 150, 200, 230, 250, 270, 300, 400, 700, 1500, 5000],
+            "ridge": [1e-3, 1e-2, 1e-1],
+        },
+        series="ridge",
+        params={
+            "dim": 300,
+            "num_samples": 250,
+            "synthetic_fraction": 0.2,
+            "synthetic_shift": 1.0,
+            "noise_std_real": 0.1,
+            "noise_std_synthetic": 0.1,
+        },
+        replicates=60,
+        caption="d = 300, n = 250, p2 = 0.2, c² = 1: amplified up to m = n, mitigated beyond.",
+    ),
+    "under-parametrised": Figure(
+        title="With many samples larger models help, unless the synthetic labels are bad",
+        x="width",
+        y=("test_error",),
+        grid={"width": [10, 30, 50, 80, 105, 150], "synthetic_shift": [0.0, 1.0, 5.0, 30.0]},
+        series="synthetic_shift",
+        params={
+            "dim": 100,
+            "num_samples": 500,
+            "synthetic_fraction": 0.2,
+            "ridge": 1e-6,
+            "noise_std_real": 0.1,
+            "noise_std_synthetic": 0.1,
+        },
+        xscale="linear",
+        caption="d = 100, n = 500, p2 = 0.2, σ = 0.1.",
+    ),
+}
+
+STUDY = Study(
+    name="strong-collapse.random-projections",
+    title="random-feature regression on a mixture of real and synthetic data",
+    reference="Dohmatob, Feng, Subramonian, Kempe: Strong Model Collapse, arXiv 2410.04840",
+    params=Params,
+    outputs=ERRORS + classical.DIAGNOSTICS,
+    theory=theory,
+    simulate_direct=simulate_direct,
+    simulate_fast=simulate_fast,
+    simulate_conditional=simulate_conditional,
+    resize=resize,
+    figures=figures,
+    check_cells=(
+        {
+            "dim": 64,
+            "width": 32,
+            "num_samples": 120,
+            "synthetic_fraction": 0.3,
+            "ridge": 0.05,
+            "noise_std_real": 0.7,
+            "noise_std_synthetic": 0.4,
+            "signal_variance": 1.4,
+            "shift_profile": "signal",
+            "shift_correlation": 0.9,
+        },
+        {
+            "dim": 96,
+            "width": 192,
+            "num_samples": 160,
+            "synthetic_fraction": 0.4,
+            "ridge": 0.05,
+            "spectrum": "power_law",
+            "spectrum_exponent": 1.2,
+            "shift_profile": "isotropic",
+            "weighting": "mixing",
+            "mixing_weight": 0.2,
+            "synthetic_shift": 1.2,
+            "noise_std_real": 0.4,
+            "noise_std_synthetic": 0.2,
+        },
+    ),
+)

@@ -1,0 +1,238 @@
+"""Strong model collapse when synthetic inputs follow another law than real ones.
+
+Question. How does a mismatch of the *inputs* of synthetic data change the damage that a fraction
+``p2`` of it does?
+
+Model. As ``strong-collapse`` (classical model, shift uncorrelated with the teacher), with real
+inputs ``N(0, Σ1)`` and synthetic inputs ``N(0, Σ2)``, both diagonal in one basis: ``λ_k`` from
+``spectrum``, ``μ_k = τ2`` times 1 or ``k^-β2``. Tested on real data: ``E‖ŵ - w1‖²_Σ1``; ``s_k`` and
+``g_k`` are defined with ``Σ1``.
+
+Theory. With ``G``, ``h_j``, ``T_j`` and ``E2`` of ``_two_covariances_fit`` (all diagonal),
+
+    bias             λ² Σ_k (s_k/λ_k) E2_k
+    variance         Σ_j p_j h_j² σ_j² T_j
+    synthetic_error  Σ_k (g_k/λ_k) p2² h2² μ_k² (E2_k - 2 h2 T_2 G_k) + p2 h2² T_2 Σ_k (g_k/λ_k) μ_k
+
+At ``λ = 0`` and fewer active samples than features the fit interpolates: ``λ -> 1``,
+``h_j -> 1/e_j``. Relative error O(1/d), O(1/df2) for power laws, also at ``λ = 0``. ``inf`` at
+``λ = 0`` where active samples and ``d`` differ by at most one: variance if they are noisy,
+synthetic_error if both sources are active and ``c² > 0``, and the sum with them. ``Σ2 = Σ1`` is
+``strong-collapse``.
+
+Reference: our extension of E. Dohmatob, Y. Feng, A. Subramonian, J. Kempe, "Strong Model
+Collapse", ICLR 2025, arXiv 2410.04840.
+"""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+
+from simulator.maths.spectra import eigenvalues
+from simulator.studies.collapse.strong_collapse import _mixture
+from simulator.studies.collapse.strong_collapse._mixture import (
+    SPECTRA,
+    WEIGHTINGS,
+    MixtureParams,
+    fractions_of,
+    noise_of,
+    sample_weights,
+    shift_of,
+    spectrum_of,
+)
+from simulator.studies.collapse.strong_collapse._simulation import (
+    averaged_errors,
+    drawn_fit,
+    experiment,
+    sampled_errors,
+    trapezoidal_fit,
+)
+from simulator.studies.collapse.strong_collapse._test_error import interpolation_threshold
+from simulator.studies.collapse.strong_collapse._two_covariances_fit import two_covariances_fit
+from simulator.study import Figure, Output, Study, asymptotic, choice, parameters, traced
+
+
+@parameters
+class Params(MixtureParams):
+    spectrum_synthetic: str = choice(
+        "isotropic", SPECTRA, "Σ2", "covariance of the synthetic inputs"
+    )
+    spectrum_exponent_synthetic: float = traced(1.5, "β2", "μ_k ~ k^-β2 (power_law)", above=0)
+    covariance_scale_synthetic: float = traced(1.0, "τ2", "scale of μ_k", above=0)
+    weighting: str = choice(
+        "uniform", WEIGHTINGS, "a_i", "every sample counts once, or synthetic ones weigh α"
+    )
+    mixing_weight: float = traced(
+        0.5, "α", "weight of the synthetic loss (mixing)", at_least=0, at_most=1
+    )
+
+
+def theory(params):
+    """The formulas of the module docstring."""
+    spectrum, shift = spectrum_of(params), shift_of(params)
+    real, synthetic = covariances = _covariances(params)
+    fractions = fractions_of(params)
+    weights = sample_weights(fractions, params.weighting, params.mixing_weight)
+    active = jnp.where(weights > 0, fractions, 0)
+    fit = two_covariances_fit(covariances, params.num_samples, fractions, weights, params.ridge)
+    (p1, p2), noise = active, noise_of(params)
+    h2, T2 = fit.h[1], fit.traces[1]
+    bias = fit.ridge**2 * jnp.sum(spectrum.signal / real * fit.second)
+    variance = jnp.sum(active * fit.h**2 * noise**2 * fit.traces)
+    inherited = p2**2 * h2**2 * synthetic**2 * (fit.second - 2 * h2 * T2 * fit.resolvent)
+    own = p2 * h2**2 * T2 * synthetic
+    synthetic_error = jnp.sum(shift / real * (inherited + own))
+    diverges, _ = interpolation_threshold(params, active)
+    noisy = jnp.any((active > 0) & (noise > 0))
+    disagree = p1 * p2 * params.synthetic_shift > 0
+    variance = jnp.where(diverges, jnp.where(noisy, jnp.inf, 0), variance)
+    synthetic_error = jnp.where(diverges & disagree, jnp.inf, synthetic_error)
+    return {
+        "test_error": bias + variance + synthetic_error,
+        "bias": bias,
+        "variance": variance,
+        "synthetic_error": synthetic_error,
+    }
+
+
+def simulate_direct(key, params):
+    """The model taken literally: draw all inputs, fit, compare with the truth."""
+    return _without_cross(sampled_errors(key, _experiment(params), drawn_fit(params.num_samples)))
+
+
+def simulate_fast(key, params):
+    """The same law through trapezoidal factors: O(d^3) for every n."""
+    return _without_cross(sampled_errors(key, _experiment(params), trapezoidal_fit()))
+
+
+def simulate_conditional(key, params):
+    """Averaged over teacher, shift and noise given the design."""
+    return _without_cross(averaged_errors(key, _experiment(params), trapezoidal_fit()))
+
+
+def _covariances(params):
+    synthetic = params.covariance_scale_synthetic * eigenvalues(
+        params.spectrum_synthetic, params.dim, params.spectrum_exponent_synthetic
+    )
+    return jnp.stack([spectrum_of(params).eigenvalues, synthetic])
+
+
+def _experiment(params):
+    input_std = jnp.sqrt(_covariances(params))
+    return experiment(params, params.weighting, params.mixing_weight)._replace(
+        input_std=input_std, label_std=input_std / input_std[0]
+    )
+
+
+def _without_cross(parts):
+    """The cross term of independent teacher and shift has mean zero and is left out."""
+    cross = parts.pop("cross_error")
+    return parts | {"test_error": parts["test_error"] - cross}
+
+
+def resize(params, factor):
+    """The same problem at ``factor`` times the size: ``λ_k``, ``μ_k`` and ``λ`` at equal ``k/d``
+    change by one common factor, as in ``strong-collapse``."""
+    real = params.spectrum_exponent if params.spectrum == "power_law" else 0.0
+    synthetic = params.spectrum_exponent_synthetic
+    synthetic = synthetic if params.spectrum_synthetic == "power_law" else 0.0
+    return replace(
+        _mixture.resize(params, factor),
+        covariance_scale_synthetic=params.covariance_scale_synthetic * factor ** (synthetic - real),
+    )
+
+
+_NEAR = asymptotic("O(1/dim), O(1/df2) for power laws")
+
+figures = {
+    "input-scale": Figure(
+        title="Synthetic inputs of larger variance make wrong labels count more",
+        x="covariance_scale_synthetic",
+        y=("test_error",),
+        grid={
+            "covariance_scale_synthetic": [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0],
+            "synthetic_shift": [0.0, 0.25, 1.0],
+        },
+        series="synthetic_shift",
+        params={
+            "dim": 120,
+            "num_samples": 300,
+            "synthetic_fraction": 0.4,
+            "ridge": 0.02,
+            "spectrum": "power_law",
+            "spectrum_exponent": 1.0,
+        },
+        caption="d = 120, n = 300, p2 = 0.4, λ = 0.02; real λ_k = 1/k, synthetic μ_k = τ2.",
+    ),
+}
+
+STUDY = Study(
+    name="strong-collapse.two-covariances",
+    title="ridge regression on a mixture whose synthetic inputs have another covariance",
+    reference="our extension of Dohmatob et al.: Strong Model Collapse, arXiv 2410.04840",
+    params=Params,
+    outputs=(
+        Output("test_error", "excess error on real data: the sum of its three parts", _NEAR),
+        Output("bias", "response to the real teacher", _NEAR),
+        Output("variance", "label noise", _NEAR),
+        Output("synthetic_error", "response to the shift of the synthetic labels", _NEAR),
+    ),
+    theory=theory,
+    simulate_direct=simulate_direct,
+    simulate_fast=simulate_fast,
+    simulate_conditional=simulate_conditional,
+    resize=resize,
+    figures=figures,
+    check_cells=(
+        {
+            "dim": 64,
+            "num_samples": 160,
+            "synthetic_fraction": 0.3,
+            "ridge": 0.05,
+            "spectrum_synthetic": "power_law",
+            "spectrum_exponent_synthetic": 0.8,
+            "covariance_scale_synthetic": 4.0,
+            "noise_std_real": 0.4,
+            "noise_std_synthetic": 0.6,
+            "signal_variance": 1.4,
+            "synthetic_shift": 0.9,
+        },
+        {
+            "dim": 96,
+            "num_samples": 160,
+            "synthetic_fraction": 0.45,
+            "ridge": 0.03,
+            "spectrum": "power_law",
+            "spectrum_exponent": 0.7,
+            "spectrum_synthetic": "power_law",
+            "spectrum_exponent_synthetic": 1.3,
+            "covariance_scale_synthetic": 4.0,
+            "shift_profile": "isotropic",
+            "weighting": "mixing",
+            "mixing_weight": 0.3,
+            "noise_std_synthetic": 0.3,
+        },
+        {
+            "dim": 64,
+            "num_samples": 160,
+            "synthetic_fraction": 0.45,
+            "ridge": 0.0,
+            "spectrum_synthetic": "power_law",
+            "spectrum_exponent_synthetic": 0.6,
+            "covariance_scale_synthetic": 2.0,
+            "noise_std_real": 0.3,
+            "noise_std_synthetic": 0.5,
+        },
+        {
+            "dim": 64,
+            "num_samples": 40,
+            "synthetic_fraction": 0.4,
+            "ridge": 0.0,
+            "spectrum_synthetic": "power_law",
+            "spectrum_exponent_synthetic": 0.6,
+            "covariance_scale_synthetic": 2.0,
+            "noise_std_real": 0.3,
+            "noise_std_synthetic": 0.5,
+        },
+    ),
+)

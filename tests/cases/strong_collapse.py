@@ -1,0 +1,318 @@
+"""``strong-collapse``: the dossier's table, its figures' numbers, and wrong theories."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import jax.numpy as jnp
+
+from simulator.studies.collapse.strong_collapse.classical import least_squares, theory
+from tests.cases import Case, Mutant, altered
+
+
+def printed(label, params, output, text):
+    """A case right to the last printed digit."""
+    half_unit = 0.5 * 10.0 ** Decimal(text).as_tuple().exponent
+    return Case(label, params, {output: float(text)}, rtol=1e-12, atol=1.001 * half_unit)
+
+
+def table(label, params, theory_values, monte_carlo):
+    """A row of the dossier's table: five errors to eight decimals, with Monte-Carlo values."""
+    names = ("test_error", "bias", "variance", "synthetic_error", "cross_error")
+    return Case(
+        label,
+        params,
+        dict(zip(names, theory_values, strict=False)),
+        rtol=0,
+        atol=6e-9,
+        monte_carlo=dict(zip(names, monte_carlo, strict=False)),
+    )
+
+
+SMALL_NOISE = {"noise_std_real": 0.1, "noise_std_synthetic": 0.1}
+A = {"dim": 150, "num_samples": 450}
+B = {
+    "dim": 200,
+    "num_samples": 100,
+    "synthetic_fraction": 0.4,
+    "ridge": 0.01,
+    "synthetic_shift": 1.0,
+} | SMALL_NOISE
+C = {
+    "dim": 150,
+    "num_samples": 300,
+    "synthetic_fraction": 0.1,
+    "ridge": 0.001,
+    "spectrum": "power_law",
+    "shift_profile": "isotropic",
+} | SMALL_NOISE
+H = {
+    "dim": 100,
+    "num_samples": 200,
+    "synthetic_fraction": 0.5,
+    "ridge": 0.05,
+    "spectrum": "power_law",
+    "spectrum_exponent": 1.0,
+    "shift_profile": "signal",
+    "shift_correlation": -0.8,
+}
+TABLE = [
+    table(
+        "A",
+        A,
+        (0.14955321, 0.02058927, 0.08598721, 0.04297673, 0),
+        ((0.15039, 7e-4), (0.02068, 1.3e-4), (0.08570, 5e-4), (0.04388, 4e-4)),
+    ),
+    table(
+        "B",
+        B,
+        (0.81896955, 0.50009431, 0.00961716, 0.30925807, 0),
+        ((0.81717, 3.7e-3), (0.4975, 2.1e-3), (0.00978, 1e-4), (0.30991, 2.9e-3)),
+    ),
+    table(
+        "C",
+        C,
+        (0.01790958, 0.00061670, 0.00230520, 0.01498768, 0),
+        ((0.01799, 2e-4), (0.000617, 3e-6), (0.002316, 2e-5), (0.01507, 2e-4)),
+    ),
+    table(
+        "H",
+        H,
+        (0.20876750, 0.03240921, 0.01866358, 0.10857067, 0.04912404),
+        ((0.20583, 3.7e-3), (0.03284, 2e-4), (0.01859, 2e-4), (0.10525, 3.1e-3), (0.04915, 8e-4)),
+    ),
+]
+KAPPA = [
+    printed(f"kappa {label}", params, "kappa", text)
+    for label, params, text in (
+        ("A", A, "0.14125797"),
+        ("B", B, "1.01980579"),
+        ("C", C, "0.00139929"),
+        ("H", H, "0.05957287"),
+    )
+]
+
+PLATEAU = {"dim": 100, "ridge": 0.0, "synthetic_shift": 1.0} | SMALL_NOISE
+PLATEAU_ERRORS = {
+    0.0: (".00111235", ".00010102", "1.00101e-5", "1.0001e-6"),
+    0.001: (".00122535", ".000112211", "1.20201e-5", "2.10101e-6"),
+    0.01: (".00232232", ".00030201", ".000120019", ".000102"),
+    0.1: (".021203", ".0110191", ".010101", ".0100101"),
+    0.5: (".279142", ".252651", ".250263", ".250026"),
+}
+PLATEAUS = [
+    printed(
+        f"plateau n = {n}, p2 = {p2}",
+        PLATEAU | {"num_samples": n, "synthetic_fraction": p2},
+        "test_error",
+        text,
+    )
+    for p2, texts in PLATEAU_ERRORS.items()
+    for n, text in zip((10**3, 10**4, 10**5, 10**6), texts, strict=True)
+] + [
+    Case(
+        f"floor p2 = {p2}",
+        PLATEAU | {"synthetic_fraction": p2},
+        {"plateau_error": p2**2},
+        rtol=1e-12,
+    )
+    for p2 in PLATEAU_ERRORS
+]
+
+MIXING = {
+    "dim": 100,
+    "synthetic_fraction": 0.5,
+    "weighting": "mixing",
+    "ridge": 0.0,
+    "noise_std_real": 1.0,
+    "noise_std_synthetic": 0.5,
+    "synthetic_shift": 1.0,
+}
+MIXING_ERRORS = [
+    printed(
+        f"mixing n = {n}, alpha = {alpha}",
+        MIXING | {"num_samples": n, "mixing_weight": alpha},
+        "test_error",
+        text,
+    )
+    for n, alpha, text in (
+        (2000, 0.083485, "0.100151"),
+        (20000, 0.0097828, "0.01000024"),
+        (200000, 0.00099776, "0.00100000"),
+        (2000, 0.5, "0.296053"),
+        (20000, 0.5, "0.254397"),
+        (200000, 0.5, "0.250438"),
+    )
+]
+
+LEAST_SQUARES = Case(
+    "exact least squares by hand",
+    {
+        "dim": 3,
+        "num_samples": 8,
+        "synthetic_fraction": 0.25,
+        "ridge": 0.0,
+        "noise_std_real": 0.6,
+        "noise_std_synthetic": 1.2,
+        "synthetic_shift": 1.4,
+        "spectrum": "power_law",
+        "shift_correlation": 0.3,
+    },
+    {
+        # sigma^2 = .75 .36 + .25 1.44 = .63;  D = 5 6/(10 4) = .75;  n1 = 6, n2 = 2
+        "variance": 0.63 * 3 / 4,
+        "synthetic_error": 1.4 * (2 * 1 + 6 * 2 * 0.75) / (8 * 7),
+        "bias": 0,
+        "cross_error": 0,
+    },
+    rtol=1e-13,
+)
+
+INFINITE = [
+    Case(
+        "noise at n = d without ridge",
+        {"dim": 20, "num_samples": n, "ridge": 0.0, "synthetic_shift": 0.0},
+        {
+            "variance": float("inf"),
+            "test_error": float("inf"),
+            "synthetic_error": 0,
+            "cross_error": 0,
+        },
+    )
+    for n in (19, 20, 21)
+] + [
+    Case(
+        "disagreeing sources at n = d without ridge",
+        {
+            "dim": 20,
+            "num_samples": 20,
+            "ridge": 0.0,
+            "noise_std_real": 0.0,
+            "noise_std_synthetic": 0.0,
+        },
+        {"variance": 0, "bias": 0, "synthetic_error": float("inf"), "test_error": float("inf")},
+    ),
+    Case(
+        "one synthetic source, noise-free, at n = d without ridge",
+        {
+            "dim": 20,
+            "num_samples": 20,
+            "ridge": 0.0,
+            "synthetic_fraction": 1.0,
+            "noise_std_synthetic": 0.0,
+            "synthetic_shift": 0.7,
+            "shift_correlation": 0.5,
+        },
+        {"variance": 0, "bias": 0, "cross_error": 0, "synthetic_error": 0.7, "test_error": 0.7},
+        rtol=1e-12,
+    ),
+    Case(
+        "no active source",
+        {
+            "dim": 20,
+            "num_samples": 30,
+            "synthetic_fraction": 0.0,
+            "weighting": "mixing",
+            "mixing_weight": 1.0,
+            "signal_variance": 1.7,
+        },
+        {
+            "test_error": 1.7,
+            "bias": 1.7,
+            "plateau_error": 1.7,
+            "variance": 0,
+            "synthetic_error": 0,
+            "cross_error": 0,
+            "kappa": float("inf"),
+            "df1": 0,
+            "df2": 0,
+            "omega": 0,
+            "variance_inflation": 0,
+        },
+        rtol=1e-12,
+    ),
+]
+
+CASES = [*TABLE, *KAPPA, *PLATEAUS, *MIXING_ERRORS, LEAST_SQUARES, *INFINITE]
+
+#: Large deviations of float32: 1 - df/n and its relatives lose the digits that n - df has less.
+FLOAT32_RTOL = 5e-5
+
+
+def summed(outputs):
+    """The test error of altered parts."""
+    parts = ("bias", "variance", "synthetic_error", "cross_error")
+    return outputs | {"test_error": sum(outputs[name] for name in parts)}
+
+
+def with_parts(theory, change):
+    """The theory with some parts replaced, and their sum with them."""
+    return lambda params: summed(altered(theory, change)(params))
+
+
+def with_params(theory, change):
+    """The theory at other parameters: ``change(params)`` returns what to replace."""
+    return lambda params: theory(replace(params, **change(params)))
+
+
+def swapped_noise(params):
+    return {
+        "noise_std_real": params.noise_std_synthetic,
+        "noise_std_synthetic": params.noise_std_real,
+    }
+
+
+def limit_of_least_squares(params):
+    """d/(n - d) for d/(n - d - 1): the proportional limit."""
+    outputs = theory(params)
+    n, d, u = params.num_samples, params.dim, params.dim / (params.num_samples - params.dim)
+    exact = least_squares(params, jnp.where(n >= d + 2, n, d + 2))
+    p2 = params.synthetic_fraction
+    limit = {
+        "variance": exact["variance"] * u * (n - d - 1) / d,
+        "synthetic_error": params.synthetic_shift * (p2**2 + p2 * (1 - p2) * u),
+    }
+    here = (params.ridge == 0) & (n >= d + 2)
+    return summed(outputs | {name: jnp.where(here, limit[name], outputs[name]) for name in limit})
+
+
+MUTANTS = [
+    Mutant(
+        "shift enters linearly in p2",
+        with_parts(
+            theory, lambda p, o: {"synthetic_error": o["synthetic_error"] / p.synthetic_fraction}
+        ),
+        outputs=("synthetic_error",),
+    ),
+    Mutant(
+        "sources do not disagree (no p1 p2 u)",
+        with_parts(
+            theory,
+            lambda p, o: {
+                "synthetic_error": o["synthetic_error"]
+                - p.synthetic_fraction
+                * (1 - p.synthetic_fraction)
+                * o["variance_inflation"]
+                * p.synthetic_shift
+            },
+        ),
+        cells=[
+            {"dim": 64, "num_samples": 160, "synthetic_fraction": 0.3, "ridge": 0.15},
+        ],
+        outputs=("synthetic_error",),
+    ),
+    Mutant(
+        "bias is not inflated",
+        with_parts(theory, lambda p, o: {"bias": o["bias"] / (1 + o["variance_inflation"])}),
+        outputs=("bias",),
+    ),
+    Mutant("noise of the sources swapped", with_params(theory, swapped_noise)),
+    Mutant("penalty on the summed loss", with_params(theory, lambda p: {"ridge": p.ridge / 2})),
+    Mutant(
+        "sign of the correlation",
+        with_params(theory, lambda p: {"shift_correlation": -p.shift_correlation}),
+        outputs=("cross_error",),
+    ),
+    Mutant("weights ignored", with_params(theory, lambda p: {"weighting": "uniform"})),
+    Mutant("profile ignored", with_params(theory, lambda p: {"shift_profile": "whitened"})),
+    Mutant("limit for finite least squares", limit_of_least_squares),
+]

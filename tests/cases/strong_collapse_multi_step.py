@@ -1,0 +1,161 @@
+"""``strong-collapse.multi-step``: the dossier's two chains, and wrong recursions."""
+
+import jax.numpy as jnp
+
+from simulator.maths.precision import float_dtype
+from simulator.maths.resolvent import ridge_fit
+from simulator.studies.collapse.strong_collapse._mixture import (
+    geometric_mean,
+    shift_of,
+    spectrum_of,
+)
+from simulator.studies.collapse.strong_collapse.multi_step import theory
+from tests.cases import Case, Mutant
+from tests.cases.strong_collapse import swapped_noise, with_params
+
+NOISE = {"noise_std_real": 0.3, "noise_std_synthetic": 0.3, "synthetic_shift": 1.0}
+LEAST_SQUARES = {
+    "dim": 100,
+    "num_samples": 300,
+    "synthetic_fraction": 0.5,
+    "ridge": 0.0,
+} | NOISE
+POWER_LAW = {
+    "dim": 100,
+    "num_samples": 150,
+    "synthetic_fraction": 0.7,
+    "ridge": 0.02,
+    "spectrum": "power_law",
+    "shift_correlation": -0.5,
+    "num_steps": 4,
+} | NOISE
+
+
+def chain(label, params, values, means, errors):
+    return Case(
+        label,
+        params,
+        {"test_error": values},
+        rtol=0,
+        atol=5.1e-6,
+        monte_carlo={"test_error": (means, errors)},
+    )
+
+
+CASES = [
+    chain(
+        "least squares",
+        LEAST_SQUARES,
+        (0.42, 0.2025, 0.12094, 0.09035, 0.07888, 0.07458, 0.07297),
+        (0.4231, 0.2014, 0.1205, 0.0901, 0.0784, 0.0762, 0.0741),
+        (0.004, 0.002, 0.002, 0.001, 0.001, 0.001, 0.001),
+    ),
+    chain(
+        "power law",
+        POWER_LAW,
+        (0.11849, 0.06327, 0.05142, 0.04794, 0.04683),
+        (0.12065, 0.06459, 0.05211, 0.04845, 0.04785),
+        (0.0024, 0.0012, 0.0008, 0.0008, 0.0008),
+    ),
+    Case(
+        "noise without ridge at n = d",
+        LEAST_SQUARES | {"dim": 30, "num_samples": 31, "num_steps": 1},
+        {"test_error": (float("inf"), float("inf"))},
+    ),
+    Case(
+        "noise-free self-training at n = d returns its teacher",
+        {
+            "dim": 30,
+            "num_samples": 30,
+            "ridge": 0.0,
+            "synthetic_fraction": 1.0,
+            "noise_std_real": 0.0,
+            "noise_std_synthetic": 0.0,
+            "synthetic_shift": 0.6,
+            "num_steps": 2,
+        },
+        {"test_error": (0.6, 0.6, 0.6)},
+        rtol=1e-12,
+    ),
+    Case(
+        "noise-free sources that disagree at n = d",
+        {
+            "dim": 30,
+            "num_samples": 30,
+            "ridge": 0.0,
+            "synthetic_fraction": 0.5,
+            "noise_std_real": 0.0,
+            "noise_std_synthetic": 0.0,
+            "synthetic_shift": 0.6,
+            "num_steps": 1,
+        },
+        {"test_error": (float("inf"), float("inf"))},
+    ),
+    Case(
+        "noise-free sources that agree at n = d",
+        {
+            "dim": 30,
+            "num_samples": 30,
+            "ridge": 0.0,
+            "synthetic_fraction": 0.5,
+            "noise_std_real": 0.0,
+            "noise_std_synthetic": 0.0,
+            "synthetic_shift": 0.0,
+            "num_steps": 1,
+        },
+        {"test_error": (0.0, 0.0)},
+    ),
+]
+
+#: n - df2 loses in single precision what df2 has of n.
+FLOAT32_RTOL = 5e-5
+
+
+def recursion(params, *, disagreement=1.0, power=2, cross=True, fresh=False, refitted=True):
+    """The recursion, with what makes it right switched off."""
+    spectrum, shift = spectrum_of(params), shift_of(params)
+    p2 = jnp.asarray(params.synthetic_fraction, float_dtype())
+    noise = (1 - p2) * params.noise_std_real**2 + p2 * params.noise_std_synthetic**2
+    fit = ridge_fit(spectrum.eigenvalues, params.num_samples, params.ridge)
+    s, t1, f = spectrum.signal, fit.survival, fit.shrinkage
+    v = t1**2 * fit.spread_factor * (1 if refitted else 0)
+    second = shift
+    mixed = params.shift_correlation * geometric_mean(s, shift)
+    errors = []
+    for _ in range(params.num_steps + 1):
+        after = -f * s + p2 * t1 * mixed
+        used = (after if fresh else mixed) if cross else 0 * mixed
+        second = (
+            f**2 * s
+            + v * jnp.sum(f**2 * s)
+            + noise * t1**2 * fit.spread_factor
+            - 2 * p2 * (f * t1 * used - v * jnp.sum(f**2 * used))
+            + p2**power * (t1**2 * second + v * jnp.sum(f**2 * second))
+            + disagreement * p2 * (1 - p2) * v * jnp.sum(second)
+        )
+        mixed = after
+        errors.append(jnp.sum(second))
+    return {"test_error": jnp.stack(errors)}
+
+
+def one_step_late(params):
+    errors = theory(params)["test_error"]
+    return {"test_error": jnp.concatenate([errors[:1], errors[:-1]])}
+
+
+def frozen_teacher(params):
+    """Every step sees the synthetic labels of step 0."""
+    errors = theory(params)["test_error"]
+    return {"test_error": jnp.full_like(errors, errors[0])}
+
+
+MUTANTS = [
+    Mutant("sources do not disagree", lambda p: recursion(p, disagreement=0.0)),
+    Mutant("shift decays like p2", lambda p: recursion(p, power=1)),
+    Mutant("teacher's error is independent of the truth", lambda p: recursion(p, cross=False)),
+    Mutant("new cross moment in the old one's place", lambda p: recursion(p, fresh=True)),
+    Mutant("fits are their mean", lambda p: recursion(p, refitted=False)),
+    Mutant("one step late", one_step_late),
+    Mutant("the first labels for ever", frozen_teacher),
+    Mutant("noise of the sources swapped", with_params(theory, swapped_noise)),
+]

@@ -1,0 +1,255 @@
+"""``strong-collapse.random-projections``: table, model-size curves, and wrong theories."""
+
+import jax.numpy as jnp
+
+from simulator.studies.collapse.strong_collapse import classical
+from simulator.studies.collapse.strong_collapse.random_projections import theory
+from tests.cases import Case, Mutant
+from tests.cases.strong_collapse import (
+    SMALL_NOISE,
+    printed,
+    swapped_noise,
+    table,
+    with_params,
+    with_parts,
+)
+
+D = {
+    "dim": 150,
+    "width": 90,
+    "num_samples": 300,
+    "synthetic_fraction": 0.5,
+    "ridge": 0.01,
+} | SMALL_NOISE
+E = D | {"width": 400}
+F = {
+    "dim": 200,
+    "width": 120,
+    "num_samples": 100,
+    "synthetic_fraction": 0.25,
+    "ridge": 0.001,
+    "synthetic_shift": 0.3,
+    "spectrum": "power_law",
+} | SMALL_NOISE
+G = {
+    "dim": 150,
+    "width": 200,
+    "num_samples": 250,
+    "synthetic_fraction": 0.4,
+    "ridge": 0.05,
+    "synthetic_shift": 1.0,
+    "weighting": "mixing",
+    "mixing_weight": 0.2,
+    "noise_std_real": 0.5,
+    "noise_std_synthetic": 0.2,
+}
+TABLE = [
+    table(
+        "D",
+        D,
+        (0.70127317, 0.55851357, 0.00391257, 0.13884703, 0),
+        ((0.69945, 4e-3), (0.5567, 3.5e-3), (0.00391, 3e-5), (0.13781, 1.1e-3)),
+    ),
+    table(
+        "E",
+        E,
+        (0.25147111, 0.00041816, 0.00954898, 0.24150396, 0),
+        ((0.25344, 1.4e-3), (0.000433, 6e-6), (0.00954, 7e-5), (0.24350, 1.4e-3)),
+    ),
+    table(
+        "F",
+        F,
+        (0.04849566, 0.00972823, 0.00456517, 0.03420226, 0),
+        ((0.04851, 5e-4), (0.00983, 9e-5), (0.00456, 5e-5), (0.03423, 5e-4)),
+    ),
+    table(
+        "G",
+        G,
+        (0.47447154, 0.11524732, 0.17206758, 0.18715664, 0),
+        (
+            (0.47990, 2.8e-3),
+            (0.11708, 1.3e-3),
+            (0.17302, 1.2e-3),
+            (0.18697, 1.5e-3),
+            (0.0028, 1.3e-3),
+        ),
+    ),
+]
+PENALTIES = [
+    printed(f"{output} {label}", params, output, text)
+    for label, params, output, text in (
+        ("D", D, "kappa", "0.72264439"),
+        ("E", E, "kappa", "0.01177961"),
+        ("F", F, "kappa", "0.00579881"),
+        ("G", G, "kappa", "0.21419387"),
+        ("G", G, "omega", "0.457945"),
+    )
+]
+
+OVER = {
+    "dim": 600,
+    "num_samples": 500,
+    "synthetic_fraction": 0.2,
+    "ridge": 0.01,
+} | SMALL_NOISE
+WIDTHS = (100, 300, 400, 500, 600, 900, 2000, 6000)
+OVER_PARAMETRISED = [
+    printed(
+        f"{output} c2 = {shift}, m = {width}",
+        OVER | {"width": width, "synthetic_shift": shift},
+        output,
+        text,
+    )
+    for output, shift, texts in (
+        ("test_error", 0.0, "1.0366 1.1280 1.0806 .8594 .6434 .3905 .2652 .2296"),
+        ("test_error", 0.1, "1.0419 1.1519 1.1189 .9085 .6976 .4529 .3385 .3096"),
+        ("test_error", 1.0, "1.0897 1.3668 1.4638 1.3504 1.1860 1.0140 .9983 1.0288"),
+        ("synthetic_error", 1.0, ".0531 .2387 .3832 .4910 .5427 .6235 .7331 .7992"),
+    )
+    for width, text in zip(WIDTHS, texts.split(), strict=True)
+]
+PEAK = [
+    printed(
+        f"peak c2 = {shift}",
+        OVER | {"width": 500, "ridge": 1e-6, "synthetic_shift": shift},
+        "test_error",
+        text,
+    )
+    for shift, text in ((0.0, "36.58"), (1.0, "70.96"))
+]
+UNDER_PARAMETRISED = [
+    printed(
+        f"under-parametrised c2 = {shift}, m = {width}",
+        {
+            "dim": 100,
+            "num_samples": 500,
+            "synthetic_fraction": 0.2,
+            "ridge": 1e-6,
+            "width": width,
+            "synthetic_shift": shift,
+        }
+        | SMALL_NOISE,
+        "test_error",
+        text,
+    )
+    for shift, texts in (
+        (0.0, ".9186 .7453 .5567 .2400 .0025"),
+        (1.0, ".9266 .7693 .5967 .3040 .0825"),
+        (5.0, ".9586 .8653 .7567 .5600 .4025"),
+        (30.0, "1.1586 1.4653 1.7567 2.1600 2.4024"),
+    )
+    for width, text in zip((10, 30, 50, 80, 105), texts.split(), strict=True)
+]
+
+INFINITE = [
+    Case(
+        "m = n < d without ridge: nothing is finite",
+        {
+            "dim": 30,
+            "width": 20,
+            "num_samples": n,
+            "ridge": 0.0,
+            "noise_std_real": 0.0,
+            "noise_std_synthetic": 0.0,
+            "synthetic_shift": 0.4,
+            "shift_correlation": 0.5,
+        },
+        {
+            "test_error": float("inf"),
+            "bias": float("inf"),
+            "synthetic_error": float("inf"),
+            "variance": 0,
+            "cross_error": float("nan"),
+        },
+    )
+    for n in (19, 20, 21)
+] + [
+    Case(
+        "n = d < m without ridge: the noise and the disagreement",
+        {"dim": 30, "width": 50, "num_samples": 30, "ridge": 0.0},
+        {
+            "test_error": float("inf"),
+            "bias": 0,
+            "synthetic_error": float("inf"),
+            "variance": float("inf"),
+            "cross_error": 0,
+        },
+    ),
+    Case(
+        "no active source",
+        {
+            "dim": 20,
+            "width": 7,
+            "num_samples": 30,
+            "synthetic_fraction": 1.0,
+            "weighting": "mixing",
+            "mixing_weight": 0.0,
+            "signal_variance": 1.7,
+        },
+        {"test_error": 1.7, "bias": 1.7, "plateau_error": 1.7, "kappa": float("inf"), "omega": 0},
+        rtol=1e-12,
+    ),
+]
+
+CASES = [*TABLE, *PENALTIES, *OVER_PARAMETRISED, *PEAK, *UNDER_PARAMETRISED, *INFINITE]
+
+#: As for ``strong-collapse``.
+FLOAT32_RTOL = 5e-5
+
+
+def without_projection(params):
+    names = classical.Params.declarations
+    return classical.theory(classical.Params(**{name: getattr(params, name) for name in names}))
+
+
+def without_spread(params, outputs):
+    """t2 = t1^2: the projection keeps no spread (q = 0)."""
+    t1 = outputs["df1"] / params.dim
+    n = params.num_samples
+    u = outputs["df2"] / (n - outputs["df2"])
+    noise = (
+        1 - params.synthetic_fraction
+    ) * params.noise_std_real**2 + params.synthetic_fraction * params.noise_std_synthetic**2
+    return {
+        "bias": (1 + u) * params.signal_variance * jnp.square(1 - t1),
+        "variance": u * noise,
+    }
+
+
+ISOTROPIC = {
+    "dim": 64,
+    "width": 32,
+    "num_samples": 120,
+    "synthetic_fraction": 0.3,
+    "ridge": 0.05,
+    "noise_std_real": 0.7,
+    "noise_std_synthetic": 0.4,
+}
+
+MUTANTS = [
+    Mutant("no projection", without_projection),
+    Mutant(
+        "projection of variance 1/m",
+        with_params(theory, lambda p: {"ridge": p.ridge * p.dim / p.width}),
+    ),
+    Mutant("no spread from the projection", with_parts(theory, without_spread), cells=[ISOTROPIC]),
+    Mutant(
+        "shift enters linearly in p2",
+        with_parts(
+            theory, lambda p, o: {"synthetic_error": o["synthetic_error"] / p.synthetic_fraction}
+        ),
+        outputs=("synthetic_error",),
+    ),
+    Mutant(
+        "bias is not inflated",
+        with_parts(theory, lambda p, o: {"bias": o["bias"] / (1 + o["variance_inflation"])}),
+        outputs=("bias",),
+    ),
+    Mutant("noise of the sources swapped", with_params(theory, swapped_noise)),
+    Mutant("weights ignored", with_params(theory, lambda p: {"weighting": "uniform"})),
+    Mutant(
+        "sign of the correlation",
+        with_params(theory, lambda p: {"shift_correlation": -p.shift_correlation}),
+        outputs=("cross_error",),
+    ),
+]

@@ -1,0 +1,169 @@
+"""``strong-collapse.two-covariances``: the dossier's three rows, and wrong theories."""
+
+import jax.numpy as jnp
+
+from simulator.studies.collapse.strong_collapse._mixture import (
+    fractions_of,
+    noise_of,
+    sample_weights,
+    shift_of,
+    spectrum_of,
+)
+from simulator.studies.collapse.strong_collapse._two_covariances_fit import two_covariances_fit
+from simulator.studies.collapse.strong_collapse.two_covariances import _covariances, theory
+from tests.cases import Case, Mutant, altered
+from tests.cases.strong_collapse import swapped_noise, with_params
+
+I = {
+    "dim": 120,
+    "spectrum_synthetic": "power_law",
+    "spectrum_exponent_synthetic": 1.0,
+    "num_samples": 360,
+    "synthetic_fraction": 0.3,
+    "ridge": 0.05,
+}
+J = {
+    "dim": 120,
+    "spectrum": "power_law",
+    "spectrum_exponent": 1.0,
+    "covariance_scale_synthetic": 0.5,
+    "num_samples": 300,
+    "synthetic_fraction": 0.4,
+    "ridge": 0.02,
+}
+K = {
+    "dim": 120,
+    "spectrum": "power_law",
+    "spectrum_exponent": 1.0,
+    "spectrum_synthetic": "power_law",
+    "spectrum_exponent_synthetic": 2.0,
+    "num_samples": 240,
+    "synthetic_fraction": 0.5,
+    "ridge": 0.01,
+    "weighting": "mixing",
+    "mixing_weight": 0.25,
+}
+NAMES = ("test_error", "bias", "variance", "synthetic_error")
+
+
+def row(label, params, values, monte_carlo):
+    return Case(
+        label,
+        params,
+        dict(zip(NAMES, values, strict=True)),
+        rtol=0,
+        atol=6e-9,
+        monte_carlo=dict(zip(NAMES, monte_carlo, strict=True)),
+    )
+
+
+def threshold(num_samples, fraction, variance, shift, **params):
+    total = variance + shift
+    return Case(
+        f"without ridge at n = {num_samples}, d = 30",
+        {
+            "dim": 30,
+            "num_samples": num_samples,
+            "ridge": 0.0,
+            "synthetic_fraction": fraction,
+            "spectrum_synthetic": "power_law",
+            "synthetic_shift": 0.6,
+        }
+        | params,
+        {"bias": 0, "variance": variance, "synthetic_error": shift, "test_error": total},
+        rtol=1e-12,
+    )
+
+
+INFINITY = float("inf")
+NOISE_FREE = {"noise_std_real": 0.0, "noise_std_synthetic": 0.0}
+CASES = [
+    row(
+        "I",
+        I,
+        (0.16747621, 0.01763048, 0.14726465, 0.00258108),
+        ((0.16663, 1.1e-3), (0.01762, 1.6e-4), (0.14645, 1.1e-3), (0.00257, 4e-5)),
+    ),
+    row(
+        "J",
+        J,
+        (0.30847228, 0.00591127, 0.01951577, 0.28304524),
+        ((0.30953, 1.1e-3), (0.00598, 6e-5), (0.01946, 2.1e-4), (0.28409, 1.1e-3)),
+    ),
+    row(
+        "K",
+        K,
+        (0.09186358, 0.01300845, 0.07726449, 0.00159064),
+        ((0.09236, 6e-4), (0.01304, 1e-4), (0.07768, 6e-4), (0.00164, 3e-5)),
+    ),
+    threshold(30, 0.4, INFINITY, INFINITY),
+    threshold(30, 0.4, 0, INFINITY, **NOISE_FREE),
+    threshold(30, 1.0, 0, 0.6, **NOISE_FREE),
+    threshold(60, 0.5, 0, 0.6, weighting="mixing", mixing_weight=1.0, **NOISE_FREE),
+]
+
+#: n - df2 loses in single precision what df2 has of n.
+FLOAT32_RTOL = 5e-5
+
+
+def wrong_parts(*, feedback=True, same_inputs=False, response=True):
+    """The theory's parts with something in them switched off."""
+
+    def change(params, outputs):
+        spectrum, shift = spectrum_of(params), shift_of(params)
+        covariances = _covariances(params)
+        if same_inputs:
+            covariances = jnp.stack([covariances[0]] * 2)
+        real, synthetic = covariances
+        p = fractions_of(params)
+        weights = sample_weights(p, params.weighting, params.mixing_weight)
+        fit = two_covariances_fit(covariances, params.num_samples, p, weights, params.ridge)
+        G, h, T, second = fit.resolvent, fit.h, fit.traces, fit.second
+        if not feedback:
+            T = covariances @ (real * G**2) / params.num_samples
+            second = G**2 * (real + (p * h**2 * T) @ covariances)
+        bias = fit.ridge**2 * jnp.sum(spectrum.signal / real * second)
+        variance = jnp.sum(p * h**2 * noise_of(params) ** 2 * T)
+        inherited = (
+            p[1] ** 2
+            * h[1] ** 2
+            * synthetic**2
+            * (second - (2 * h[1] * T[1] * G if response else 0))
+        )
+        shift_error = jnp.sum(shift / real * (inherited + p[1] * h[1] ** 2 * T[1] * synthetic))
+        return {
+            "test_error": bias + variance + shift_error,
+            "bias": bias,
+            "variance": variance,
+            "synthetic_error": shift_error,
+        }
+
+    return altered(theory, change)
+
+
+def shift_linear(params, outputs):
+    wrong = outputs["synthetic_error"] / params.synthetic_fraction
+    return {
+        "synthetic_error": wrong,
+        "test_error": outputs["bias"] + outputs["variance"] + wrong,
+    }
+
+
+MUTANTS = [
+    Mutant("both inputs like the real ones", wrong_parts(same_inputs=True)),
+    Mutant("no feedback of the fluctuations (T = t)", wrong_parts(feedback=False)),
+    Mutant("shift without its response term", wrong_parts(response=False)),
+    Mutant("shift enters linearly in p2", altered(theory, shift_linear)),
+    Mutant("noise of the sources swapped", with_params(theory, swapped_noise)),
+    Mutant("weights ignored", with_params(theory, lambda p: {"weighting": "uniform"})),
+    Mutant(
+        "scale of the inputs for their variance",
+        with_params(
+            theory, lambda p: {"covariance_scale_synthetic": p.covariance_scale_synthetic**2}
+        ),
+    ),
+    Mutant(
+        "source sizes exchanged",
+        with_params(theory, lambda p: {"synthetic_fraction": 1 - p.synthetic_fraction}),
+    ),
+]
