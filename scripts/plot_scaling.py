@@ -12,6 +12,7 @@ from pathlib import Path
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # many small matrices: BLAS threads only collide
+os.environ.setdefault("NPROC", "8")  # XLA's thread pool: two threads can starve each other
 
 import numpy as np
 
@@ -81,28 +82,25 @@ def generations(size, replicates):
         "noise_std": 0.3,
         "noise_std_generator": 0.3,
     }
-    counts = [0, 1, 3, 6, 10]  # each is a compilation
+    counts, every = [0, 1, 3, 6, 10], list(range(11))  # simulating each is a compilation
     cases = [
         ("T0 = 2d, fresh designs: linear", 2 * d, "independent"),
         ("T0 = 3d/4, fresh designs: exponential", 3 * d // 4, "independent"),
         ("T0 = 3d/4, one design: linear", 3 * d // 4, "same"),
     ]
     figure, panels = plot.panels(2, title="Error over generations, without ridge (exact)")
-    for axes, output in zip(panels, ("bias", "generator_variance"), strict=True):
-        for (label, samples, design), colour in zip(cases, plot.OKABE_ITO, strict=False):
-            tree = simulator.sweep(
-                "ridge-collapse",
-                {"num_generations": counts},
-                replicates=replicates,
-                num_samples_generator=samples,
-                design=design,
-                **setting,
-            )
-            plot.theory_line(axes, counts, tree["theory"][output], colour, label)
+    for (label, samples, design), colour in zip(cases, plot.OKABE_ITO, strict=False):
+        chain = setting | {"num_samples_generator": samples, "design": design}
+        line = simulator.sweep("ridge-collapse", {"num_generations": every}, replicates=0, **chain)
+        tree = simulator.sweep(
+            "ridge-collapse", {"num_generations": counts}, replicates=replicates, **chain
+        )
+        for axes, output in zip(panels, ("bias", "generator_variance"), strict=True):
+            plot.theory_line(axes, every, line["theory"][output], colour, label)
             plot.simulation_points(
                 axes, counts, tree["mean"][output], tree["standard_error"][output], colour
             )
-        axes.set(xlabel="generations n", ylabel=plot.readable(output))
+            axes.set(xlabel="generations n", ylabel=plot.readable(output))
     panels[0].set_title("signal forgotten: 1 - (T0/d)ⁿ")
     panels[1].set_title("label noise piled up")
     plot.kinds_legend(panels[0], loc="upper left", bbox_to_anchor=(0, 0.98))

@@ -68,6 +68,6 @@ def steepest_direction(gradient: Array, order: float) -> Array:
     return jnp.sign(relative) * jnp.abs(relative) ** (dual_order(order) - 1)
 
 
-def soft_threshold(vector: Array, threshold: Array) -> Array:
+def soft_threshold(vector: Array, threshold: Array | float) -> Array:
     """``sign(x) (|x| - threshold)_+``, the proximal map of ``threshold * ||x||_1``."""
     return jnp.sign(vector) * jnp.maximum(jnp.abs(vector) - threshold, 0)

@@ -199,7 +199,7 @@ def trapezoidal_fit(width=None):
         rows = jax.vmap(lambda k, n: trapezoidal_factor(k, n, dim))(jnp.stack(keys), problem.counts)
         active = jax.vmap(lambda n: active_rows(n, dim))(problem.counts)
         features = rows * problem.input_std[:, None, :]
-        num_features = dim
+        num_features: Array | int = dim
         if width is not None:
             projection = trapezoidal_factor(key_projection, width, dim).T / jnp.sqrt(dim)
             features = features @ projection
