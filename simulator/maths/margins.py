@@ -223,10 +223,11 @@ def _newton_step(data, attack, order, point: _Point) -> _Point:
     # sum(da) is known, so any multiple of 1 1^T may be added (it only shifts dg). It keeps M well
     # conditioned where fewer features are free than margins are active.
     matrix = matrix + jnp.diagonal(matrix).mean() + jnp.diag(slack / weights)
-    # Unit diagonal: Cholesky is insensitive to the scale of rows, tiny ridges are not.
+    # Unit diagonal, and a ridge that one step of refinement takes back where it matters: degenerate
+    # problems (more active margins than features) have a singular M in the limit.
     root = jnp.sqrt(jnp.diagonal(matrix))
     scaled = matrix / (root[:, None] * root[None, :])
-    factor = cho_factor(scaled + _epsilon(data) * jnp.eye(len(root), dtype=data.dtype))
+    factor = cho_factor(scaled + 10 * _epsilon(data) * jnp.eye(len(root), dtype=data.dtype))
 
     def solve(right):
         half = right / root

@@ -18,7 +18,7 @@ from jax import Array, lax
 
 LOSSES = ("logistic", "hinge", "square")
 
-_LOGISTIC_STEPS = 30  # about log(V) + 5 are needed
+_LOGISTIC_STEPS = 7  # to rounding for steps from 1e-8 to 1e12
 _POWER_STEPS = 8
 
 
@@ -60,27 +60,26 @@ def moreau_envelope(loss: str, omega, step, shift=0.0) -> Array:
 
 
 def _logistic_proximal(omega, step, shift):
-    """The root of ``F(x) = x - (omega - shift) - step sigmoid(-x)``, shifted back.
+    """The root of ``F(x) = x - o - V sigmoid(-x)``, ``o = omega - shift``, shifted back.
 
-    ``F`` is convex below its inflection point x = 0 and concave above, so that Newton's method
-    started there runs monotonically to the root, for every omega and step. (From x = omega it
-    cycles for large steps.)
+    ``F`` is increasing, convex below its inflection point x = 0 and concave above, so that Newton's
+    method runs monotonically to the root from any point between the two. (From x = omega it cycles
+    for large V.) Roots below 0 are mirrored: ``-x`` solves the same equation with ``-(o + V)``. A
+    root above 0 is at least ``o`` and ``log(V / (2 log(1 + V) + 2 |o|))``.
     """
-    start = jnp.asarray(omega - shift)
 
     def newton(x, start, step):
         s = jax.nn.sigmoid(-x)
         return x - (x - start - step * s) / (1 + step * s * (1 - s))
 
-    fixed_start, fixed_step = lax.stop_gradient((start, step))
-    root = lax.fori_loop(
-        0,
-        _LOGISTIC_STEPS,
-        lambda _, x: newton(x, fixed_start, fixed_step),
-        jnp.zeros_like(start * step),
-    )
+    start = omega - shift
+    o, v = lax.stop_gradient((start, step))
+    below = o + v / 2 < 0
+    o = jnp.where(below, -(o + v), o)
+    x = jnp.maximum(jnp.maximum(o, 0), jnp.log(v / (2 * (jnp.log1p(v) + jnp.abs(o)))))
+    x = lax.fori_loop(0, _LOGISTIC_STEPS, lambda _, x: newton(x, o, v), x)
     # One more step from a constant carries the exact first derivative.
-    return shift + newton(lax.stop_gradient(root), start, step)
+    return shift + newton(lax.stop_gradient(jnp.where(below, -x, x)), start, step)
 
 
 def power_proximal(pull, curvature, weight, order) -> tuple[Array, Array]:

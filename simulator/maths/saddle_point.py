@@ -119,7 +119,7 @@ def saddle_point(
             return count + 1, y, best, far, steps + slow + fast
 
         _, y, best, _, steps = lax.while_loop(unfinished, advance, (0, y, infinite, y, 0))
-        return y, (best, steps.astype(y.dtype))  # derivatives want floats only
+        return y, (best, jnp.asarray(steps, y.dtype))  # derivatives want floats only
 
     def tangent_solve(linear, right):
         return jnp.linalg.solve(jax.jacobian(linear)(jnp.zeros_like(right)), right)
