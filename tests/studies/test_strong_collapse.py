@@ -419,13 +419,15 @@ def test_units_of_the_synthetic_inputs():
 # The dossier's Monte-Carlo
 # --------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("study", [CLASSICAL, PROJECTED, STEPS, TWO], ids=lambda s: s.name)
-def test_theory_within_five_standard_errors_of_independent_simulations(study):
+def test_reference_values_within_five_errors_of_independent_simulations(study):
+    """The battery holds the theory to ``expected``; here that is held to the dossier's runs."""
+    compared = 0
     for case in load(study.name)[0]:
-        if case.monte_carlo:
-            found = predict_study(study, **case.params)
-            for name, (mean, error) in case.monte_carlo.items():
-                z = (found[name] - np.asarray(mean)) / np.asarray(error)
-                assert np.all(np.abs(z) < 5), f"{case.label}: {name} off by {z} standard errors"
+        for name, (mean, error) in case.monte_carlo.items():
+            z = (np.asarray(case.expected[name]) - mean) / np.asarray(error)
+            assert np.all(np.abs(z) < 5), f"{case.label}: {name} off by {z} standard errors"
+            compared += z.size
+    assert compared >= 12
 
 
 # --------------------------------------------------------------------------------------------
@@ -487,16 +489,10 @@ def test_conditional_simulation_has_the_mean_of_the_fast_one_and_less_noise(stud
 
 def test_zero_labels_cancel_in_every_replicate():
     """w2 = 0 and p2 = 1: |a + b|^2 is the signal variance, whatever the design."""
-    cell = SMALL | {
-        "num_samples": 7,
-        "synthetic_fraction": 1.0,
-        "shift_correlation": -1.0,
-        "shift_profile": "signal",
-        "synthetic_shift": 1.3,
-        "ridge": 0.03,
-    }
+    cell = SMALL | MIXED | CORRELATED | {"num_samples": 15, "width": 6, "ridge": 0.03}
+    cell |= {"synthetic_fraction": 1.0, "shift_correlation": -1.0, "synthetic_shift": 1.3}
     for method in ("direct", "fast", "conditional"):
-        values = replicate_values(PROJECTED, cell | {"width": 5}, 8, method)
+        values = replicate_values(PROJECTED, cell, 8, method)
         total = values["bias"] + values["synthetic_error"] + values["cross_error"]
         close(total, 1.3, rtol=1e-10)
 
@@ -534,14 +530,10 @@ def test_every_corner_of_the_simulation_is_finite(num_samples):
         for ridge in (0.0, 1e-3)
     ]
     for study, extra in ((CLASSICAL, {}), (PROJECTED, {"width": 4}), (PROJECTED, {"width": 20})):
+        fixed = SMALL | {"shift_profile": "signal", "weighting": "mixing"} | extra
         cells = [
-            study.canonical(
-                {"dim": 9, "num_samples": num_samples, "weighting": "mixing"} | extra | corner
-            )
-            for corner in corners
+            study.canonical(fixed | {"num_samples": num_samples} | corner) for corner in corners
         ]
-        for cell in cells:
-            cell["spectrum"] = "power_law"
         run = Replicates(study, cells, method="fast", dtype="float64")
         run.extend(3)
         for position, cell in enumerate(cells):
@@ -552,7 +544,7 @@ def test_every_corner_of_the_simulation_is_finite(num_samples):
                 n2 > 0 and (cell["mixing_weight"] > 0)
             )
             if not active:
-                close(summary["test_error"].mean, 1.0)
+                close(summary["test_error"].mean, 1.3)
 
 
 def test_synthetic_samples_are_rounded_to_the_nearest_number():
@@ -572,18 +564,11 @@ def test_a_billion_samples_cost_no_more_than_a_hundred():
     """Least squares on 1e9 samples: the plateau, exactly."""
     values = replicate_values(
         CLASSICAL,
-        {
-            "dim": 9,
-            "num_samples": 10**9,
-            "synthetic_fraction": 0.3,
-            "ridge": 0.0,
-            "shift_profile": "isotropic",
-            "spectrum": "power_law",
-        },
+        SMALL | MIXED | {"num_samples": 10**9, "ridge": 0.0, "shift_profile": "signal"},
         50,
         "fast",
     )
-    close(values["test_error"], 0.3**2 * 0.5, rtol=1e-3)
+    close(values["test_error"], 0.2**2 * 0.5, rtol=1e-3)
 
 
 # --------------------------------------------------------------------------------------------
