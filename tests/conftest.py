@@ -1,5 +1,6 @@
 """Settings of the test application, made before JAX is imported."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -30,3 +31,19 @@ def seed(request):
     value = request.config.getoption("--seed")
     print(f"--seed {value}")
     return value
+
+
+@pytest.fixture(autouse=True)
+def _bounded_number_of_programs():
+    """Drop compiled programs before their memory maps reach the kernel's limit (65,530)."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > 15_000:
+        import jax
+
+        from simulator.sweep import predict, run
+
+        predict._compiled.cache_clear()
+        run._compiled.cache_clear()
+        jax.clear_caches()
+        gc.collect()

@@ -5,6 +5,7 @@ differentiating it through its fixed point. They run in double precision on plai
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -23,6 +24,21 @@ class Optimum(NamedTuple):
     test_error: float
 
 
+@partial(jax.jit, static_argnames=("theory", "name"))
+def _error(theory, params, name, value):
+    return theory(replace(params, **{name: value}))["test_error"]
+
+
+@partial(jax.jit, static_argnames=("theory", "name"))
+def _errors(theory, params, name, values):
+    return jax.vmap(lambda value: _error(theory, params, name, value))(values)
+
+
+@partial(jax.jit, static_argnames=("theory", "name"))
+def _slope(theory, params, name, value):
+    return jax.grad(lambda value: _error(theory, params, name, value))(value)
+
+
 def optimum(theory, params, name: str, grid) -> Optimum:
     """Minimise ``test_error`` over the parameter ``name`` between the ends of an increasing grid.
 
@@ -39,19 +55,17 @@ def optimum(theory, params, name: str, grid) -> Optimum:
     """
     grid = np.asarray(grid, dtype=float)
     with jax.enable_x64(True):
-
-        def error(value):
-            return theory(replace(params, **{name: value}))["test_error"]
-
-        errors = np.asarray(jax.jit(jax.vmap(error))(jnp.asarray(grid)))
-        slope = jax.jit(jax.grad(error))
-        best = int(np.argmin(errors))
+        best = int(np.argmin(_errors(theory, params, name, jnp.asarray(grid))))
+        value = float(grid[best])
         if 0 < best < len(grid) - 1:
-            low, high = grid[best - 1], grid[best + 1]
-            value = brentq(lambda x: float(slope(x)), low, high, xtol=1e-300, rtol=_PRECISION)
-        else:
-            value = float(grid[best])
-        return Optimum(value, float(jax.jit(error)(value)))
+            value = brentq(
+                lambda x: float(_slope(theory, params, name, x)),
+                grid[best - 1],
+                grid[best + 1],
+                xtol=1e-300,  # relative precision alone: the best weight may be tiny
+                rtol=_PRECISION,
+            )
+        return Optimum(value, float(_error(theory, params, name, value)))
 
 
 def optimal_ridge(theory, params, lower=1e-10, upper=1e3) -> Optimum:
@@ -78,27 +92,26 @@ def equivalent_real_samples(theory, params, most=1e15) -> float:
     ``n1'`` (double descent) the largest solution is meant: more real samples than that are better.
     ``inf`` if ``most`` real samples do not reach the error, 0 if a single one always does better.
     """
+    clean = replace(params, synthetic_fraction=0.0)
+    if hasattr(params, "weighting"):
+        clean = replace(clean, weighting="uniform")
+    grid = np.unique(np.r_[np.geomspace(1, most, 40 * _GRID), params.dim + np.arange(-2.0, 3)])
+    grid = grid[grid >= 1]
+    count = "num_samples"
     with jax.enable_x64(True):
-        target = float(jax.jit(theory)(params)["test_error"])
-        clean = replace(params, synthetic_fraction=0.0)
-        if hasattr(params, "weighting"):
-            clean = replace(clean, weighting="uniform")
-
-        def gain(num_samples):  # positive where the real samples are better; -1 where E = inf
-            error = theory(replace(clean, num_samples=num_samples))["test_error"]
-            return target / error - 1
-
-        grid = np.unique(np.r_[np.geomspace(1, most, 40 * _GRID), params.dim + np.arange(-2.0, 3)])
-        grid = grid[grid >= 1]
-        gains = np.asarray(jax.jit(jax.vmap(gain))(jnp.asarray(grid)))
-        worse = np.flatnonzero(gains < 0)
+        target = float(_error(theory, params, count, float(params.num_samples)))
+        errors = np.asarray(_errors(theory, clean, count, jnp.asarray(grid)))
+        worse = np.flatnonzero(errors > target)
         if len(worse) == 0:
             return 0.0
         if worse[-1] == len(grid) - 1:
             return float("inf")
-        compiled = jax.jit(gain)
-        low, high = grid[worse[-1]], grid[worse[-1] + 1]
-        return brentq(lambda x: float(compiled(x)), low, high, rtol=_PRECISION)
+        return brentq(  # of a difference that stays finite where the error is infinite
+            lambda n: target / float(_error(theory, clean, count, n)) - 1,
+            grid[worse[-1]],
+            grid[worse[-1] + 1],
+            rtol=_PRECISION,
+        )
 
 
 def worth_of_synthetic_sample(theory, params, most=1e15) -> float:

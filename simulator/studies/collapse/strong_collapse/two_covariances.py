@@ -146,7 +146,7 @@ _NEAR = asymptotic("O(1/dim), O(1/df2) for power laws")
 
 figures = {
     "input-scale": Figure(
-        title="Synthetic inputs of larger variance make wrong labels count more",
+        title="Synthetic inputs of larger variance help only with the right labels",
         x="covariance_scale_synthetic",
         y=("test_error",),
         grid={
