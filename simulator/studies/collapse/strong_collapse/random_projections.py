@@ -123,7 +123,7 @@ figures = {
             "noise_std_synthetic": 0.1,
         },
         replicates=60,
-        caption="d = 300, n = 250, p2 = 0.2, c² = 1. With little penalty: amplified up to m = n, then less.",
+        caption="d = 300, n = 250, p2 = 0.2, c² = 1. With little penalty it peaks at m = n.",
     ),
     "under-parametrised": Figure(
         title="With many samples larger models help, unless the synthetic labels are bad",

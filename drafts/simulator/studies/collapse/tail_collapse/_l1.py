@@ -1,0 +1,192 @@
+"""L1 distance between the empirical law of n Zipf tokens and the real law, exact at any n.
+
+``sum_j E|N_j / n - p_j|`` with ``N_j ~ Binomial(n, q_j)`` and ``q_j = p_j 1{j <= k} / (1 - m_k)``.
+As a function of the rank the summand has a kink wherever ``a = n p_j`` is a whole number, so the
+sum is taken in four parts: single ranks; ranks with ``a > 64``, where the phase of the kinks
+averages out; ``1 < a < 64``, integrated between the kinks; ``a < 1``, where it is smooth.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from simulator.maths import binomial, zipf
+from simulator.maths.precision import float_dtype
+
+NUM_HEADS = 512
+_LAST_KINK = 64
+_PIECE_NODES = 6
+_PHASES = 3
+_PANELS = 12
+_PANEL_NODES = 12
+
+
+def _legendre(nodes: int) -> tuple[Array, Array]:
+    """Gauss-Legendre on [0, 1]."""
+    x, w = np.polynomial.legendre.leggauss(nodes)
+    return jnp.asarray((x + 1) / 2, float_dtype()), jnp.asarray(w / 2, float_dtype())
+
+
+def _panels(low, high, panels: int, nodes: int) -> tuple[Array, Array]:
+    """Composite Gauss-Legendre on [low, high]: nodes and weights."""
+    x, w = _legendre(nodes)
+    unit = ((jnp.arange(panels, dtype=float_dtype())[:, None] + x) / panels).ravel()
+    return low + (high - low) * unit, (high - low) * jnp.tile(w, panels) / panels
+
+
+class Law(NamedTuple):
+    """The real law and its cut: what a context's training tokens follow."""
+
+    beta: Array
+    log_a: Array
+    cutoff: Array
+    kept: Array  # 1 - m_k
+
+    def p(self, rank):
+        return jnp.exp(self.log_a - self.beta * jnp.log(rank))
+
+
+def cut_law(beta, cutoff) -> Law:
+    beta, cutoff = (jnp.asarray(value, float_dtype()) for value in (beta, cutoff))
+    return Law(beta, zipf.log_amplitude(beta), cutoff, 1 - zipf.tail_mass(beta, cutoff))
+
+
+class _Nodes(NamedTuple):
+    """Points where ``E|N - n p|`` is wanted: ``p``, ``m`` (see `binomial`) and the weight."""
+
+    p: Array
+    below: Array
+    weight: Array
+
+    def join(self, other: "_Nodes") -> "_Nodes":
+        return _Nodes(*(jnp.concatenate([a, b]) for a, b in zip(self, other, strict=True)))
+
+    def total(self, law: Law, n) -> Array:
+        mean = binomial.mean_absolute_deviation(n, self.p / law.kept, n * self.p, self.below)
+        return self.weight @ mean / n
+
+
+def error(law: Law, n, stride=1.0) -> Array:
+    """``sum_j E|N_j / n - p_j|``; 1 for ``n = 0`` (no prediction).
+
+    Parameters
+    ----------
+    n : float
+        Whole number of tokens.
+    stride : float
+        If ``n`` is one point of a grid of this stride over which the error will be averaged: the
+        kinks of rank j recur with period ``1 / p_j`` in n, and where the grid cannot resolve that
+        period their phase is averaged instead.
+    """
+    drawn = jnp.maximum(n, 1)
+    ranks = jnp.arange(1, NUM_HEADS + 1, dtype=float_dtype())
+    p = law.p(ranks)
+    kept = jnp.where(ranks <= law.cutoff, 1.0, 0.0)
+    blurred = jnp.where((stride > 1) & (p * stride > 0.5), kept, 0.0)
+    phases, shares = _legendre(_PHASES)
+    heads = _Nodes(p, jnp.floor(drawn * p), kept - blurred).join(
+        _Nodes(
+            jnp.tile(p, _PHASES),
+            jnp.maximum(drawn * p - phases[:, None], 0).ravel(),
+            (shares[:, None] * blurred).ravel(),
+        )
+    )
+    nodes, smooth = _beyond(law, drawn, NUM_HEADS)
+    missing = jnp.sum(jnp.where(kept > 0, 0.0, p))
+    return jnp.where(n > 0, heads.join(nodes).total(law, drawn) + smooth + missing, 1.0)
+
+
+def error_beyond(law: Law, n, num_heads: int) -> Array:
+    """The part of `error` from ranks beyond ``num_heads``, for ``n >= 1``."""
+    nodes, smooth = _beyond(law, n, num_heads)
+    return nodes.total(law, n) + smooth
+
+
+def _beyond(law: Law, n, num_heads: int) -> tuple[_Nodes, Array]:
+    """Ranks beyond ``num_heads``: nodes for those with ``n p > 1``, and the sum of the others."""
+    start = jnp.log(num_heads + 0.5)
+    edge = jnp.maximum(law.cutoff, num_heads)
+    cut = jnp.isfinite(law.cutoff)
+    stop = jnp.where(cut, jnp.log(jnp.where(cut, edge, num_heads) + 0.5), jnp.inf)
+    log_scale = jnp.log(n) + law.log_a
+
+    def where_a_is(a):  # log rank at which n p = a, inside [start, stop]
+        return jnp.minimum(jnp.maximum((log_scale - jnp.log(a)) / law.beta, start), stop)
+
+    def nodes(log_rank, below, weight):  # weight times d rank / d log rank
+        p = jnp.exp(law.log_a - law.beta * log_rank)
+        return _Nodes(p, below(n * p), weight * jnp.exp(log_rank))
+
+    # a > 64: average over the phase a - m of the kinks
+    log_rank, weights = _panels(start, where_a_is(_LAST_KINK), _PANELS, _PANEL_NODES)
+    phases, shares = _legendre(_PHASES)
+    frequent = nodes(
+        jnp.tile(log_rank, _PHASES),
+        lambda a: jnp.maximum(a - jnp.repeat(phases, log_rank.size), 0),
+        (shares[:, None] * weights).ravel(),
+    )
+    # m < a < m + 1 for m = 1 .. 63
+    kinks = jnp.arange(1, _LAST_KINK + 1, dtype=float_dtype())
+    edges = where_a_is(kinks)
+    x, w = _legendre(_PIECE_NODES)
+    width = (edges[:-1] - edges[1:])[:, None]
+    pieces = nodes(
+        (edges[1:, None] + width * x).ravel(),
+        lambda a: jnp.repeat(kinks[:-1], _PIECE_NODES),
+        (width * w).ravel(),
+    )
+
+    # a < 1: (q - p) + 2 p (1 - q)^n, down to n p = 1e-10 and from there q + p
+    low, high = where_a_is(1.0), where_a_is(1e-10)
+    log_rank, weights = _panels(low, high, _PANELS, _PANEL_NODES)
+    p = jnp.exp(law.log_a - law.beta * log_rank)
+    q = jnp.minimum(p / law.kept, 0.5)  # beyond rank 512 q is far below
+    smooth = (q - p + 2 * p * jnp.exp(n * jnp.log1p(-q))) * jnp.exp(log_rank) @ weights
+    end = jnp.where(cut, stop, 0.0)
+    last = jnp.exp(law.log_a + (1 - law.beta) * high)
+    last = last - jnp.where(cut, jnp.exp(law.log_a + (1 - law.beta) * end), 0.0)
+    smooth = smooth + jnp.maximum(last, 0) / (law.beta - 1) * (1 / law.kept + 1)
+    smooth = smooth + jnp.where(cut, zipf.tail_mass(law.beta, edge), 0.0)
+    return frequent.join(pieces), smooth
+
+
+def two_term(beta, n) -> Array:
+    """``C A^{1/beta} n^-c + sqrt(2 / (pi n)) [sqrt(A) zeta(beta/2) + corrections]``; inf at 2."""
+    singular = beta == 2
+    beta = jnp.where(singular, 3.0, jnp.asarray(beta, float_dtype()))
+    tail = poisson_constant(beta) * jnp.exp(
+        zipf.log_amplitude(beta) / beta - zipf.clean_exponent(beta) * jnp.log(n)
+    )
+    value = tail + jnp.sqrt(2 / (np.pi * n)) * head_bracket(beta)
+    return jnp.where(singular, jnp.inf, value)
+
+
+def poisson_constant(beta) -> Array:
+    """``C_beta = (1/beta) int_0^inf x^{-1-1/beta} h(x) dx``, continued to ``beta > 2``.
+
+    ``h`` is the mean absolute deviation of Poisson(x); for ``beta > 2`` the integral is that of
+    ``h - sqrt(2x / pi)``.
+    """
+    first = 2 * zipf.scaled_lower_gamma(1 - 1 / beta, 1.0)  # h = 2 x e^-x below 1
+    x, w = _legendre(8)
+    m = jnp.arange(1, _LAST_KINK, dtype=float_dtype())[:, None]
+    h = binomial.poisson_mean_absolute_deviation(m + x, m)
+    pieces = jnp.sum(h * (m + x) ** (-1 - 1 / beta) * w)
+    # sqrt(2x/pi) on average over a period, up to x^-2
+    power = 1 / beta - 0.5
+    rest = jnp.sqrt(2 / np.pi) * _LAST_KINK**-power / power
+    return (first + pieces + rest) / beta
+
+
+def head_bracket(beta) -> Array:
+    """``sqrt(A) zeta(beta/2) + sum_j (sqrt(p_j (1 - p_j)) - sqrt(p_j))``."""
+    log_a = zipf.log_amplitude(beta)
+    ranks = jnp.arange(1, zipf.HEAD + 1, dtype=float_dtype())
+    p = jnp.exp(log_a - beta * jnp.log(ranks))
+    total = jnp.sum(jnp.sqrt(p) * (jnp.sqrt(1 - p) - 1))
+    start = zipf.HEAD + 1.0  # sqrt(1 - p) - 1 = -p/2 - p^2/8 - p^3/16 - ...
+    for power, share in ((1.5, 1 / 2), (2.5, 1 / 8), (3.5, 1 / 16)):
+        total = total - share * jnp.exp(power * log_a) * zipf.hurwitz_zeta(power * beta, start)
+    return jnp.exp(log_a / 2) * zipf.hurwitz_zeta(beta / 2) + total

@@ -1,0 +1,255 @@
+"""How fast does a memory forget when every generation learns from samples of the last one?
+
+Generation 1 samples T_1 tokens of the real law ``p_i = A i^-beta`` (cut at rank k, if at all),
+generation m samples T_m tokens of what generation m - 1 has seen, with its frequencies (and the
+same cut). Sizes are ``T_1 = ... = T_{n-1} = T_0`` and ``T_n = T``. A token that is once missed
+never returns: neutral Wright-Fisher drift.
+
+For Poisson samples the chain is exactly one sample of an effective size,
+
+    theta <- T_n / T_{n-1};   theta <- (T_m / T_{m-1}) (1 - e^-theta),  m = n-1 ... 2;
+    T_eff = T_1 (1 - e^-theta),     E = sum_i p_i e^{-p_i T_eff},
+
+so that equal sizes lose ``E_n / E_1 ~ (n/2)^c``, c = 1 - 1/beta: sub-linear in n. The linear law
+``E ~ T^-c + n T_0^-c`` (arXiv 2402.07043, theorem 3.1) is its envelope: ``1/T_eff <= sum_m 1/T_m``
+and ``x^c`` is subadditive, hence ``test_error_upper_bound``. Multinomial samples follow the same
+formula up to O(n / min(T, T_0)).
+
+References
+----------
+Dohmatob, Feng, Yang, Charton, Kempe, "A Tale of Tails: Model Collapse as a Change of Scaling
+Laws", ICML 2024, arXiv 2402.07043. The effective sample size is this package's own.
+"""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from simulator.maths import zipf
+from simulator.maths.precision import float_dtype
+from simulator.sampling import counts
+from simulator.studies.collapse.tail_collapse.infinite_memory import clean_closed_form
+from simulator.study import (
+    Figure,
+    Output,
+    Study,
+    asymptotic,
+    choice,
+    exact,
+    parameters,
+    static,
+    traced,
+    upper_bound,
+)
+
+_HEADS = 1024
+_HEADS_DIRECT = 4096
+
+
+@parameters
+class Params:
+    zipf_exponent: float = traced(1.5, "β", "exponent of the real token law", above=1)
+    num_samples: float = traced(1000.0, "T", "tokens of the last generation", at_least=1)
+    num_samples_generator: float = traced(
+        1000.0, "T₀", "tokens of every earlier generation", at_least=1
+    )
+    num_generations: int = static(5, "n", "successive samples, the first of real data", at_least=1)
+    cutoff: float = traced(
+        float("inf"), "k", "rank beyond which every sample is cut", at_least=1, integer=True,
+        infinite=True,
+    )  # fmt: skip
+    sampling: str = choice(
+        "multinomial", ("multinomial", "poisson"), "–", "T tokens exactly, or Poisson(T)"
+    )
+
+
+def theory(params: Params):
+    """Exact for Poisson samples; relative error O(n / min(T, T_0)) for multinomial ones."""
+    beta, k = params.zipf_exponent, params.cutoff
+    t_eff = effective_samples(params)
+    plateau = zipf.tail_mass(beta, k)
+    rate = t_eff / (1 - plateau)  # the first generation samples p_i / (1 - m_k)
+    c = zipf.clean_exponent(beta)
+    earlier = (params.num_generations - 1) * params.num_samples_generator**-c
+    linear = clean_closed_form(beta, 1.0) * (params.num_samples**-c + earlier)
+    return {
+        "test_error": zipf.unseen_mass(beta, rate) - zipf.unseen_mass(beta, rate, k) + plateau,
+        "num_samples_effective": t_eff,
+        "num_distinct_tokens": zipf.distinct_ranks(beta, rate) - zipf.distinct_ranks(beta, rate, k),
+        "test_error_upper_bound": linear + plateau,
+    }
+
+
+def effective_samples(params: Params):
+    """``T_eff``: one Poisson sample of this size misses a token as often as the whole chain."""
+    last = jnp.asarray(params.num_samples, float_dtype())
+    if params.num_generations == 1:
+        return last
+    generator = jnp.asarray(params.num_samples_generator, float_dtype())
+    theta = lax.fori_loop(
+        0, params.num_generations - 2, lambda _, theta: -jnp.expm1(-theta), last / generator
+    )
+    return generator * -jnp.expm1(-theta)
+
+
+def probability_known(params: Params, rank):
+    """A skill: ``P(token of this rank is in the last sample) = 1 - e^{-q_i T_eff}``; 0 if cut.
+
+    Un-learning between generations 1 and n is the difference of the two values.
+    """
+    law = zipf.training_law(params.zipf_exponent, params.cutoff)
+    return -jnp.expm1(-law.q(rank) * effective_samples(params))
+
+
+def last_known_rank(params: Params):
+    """The largest rank that is known with probability 1/2: ``(A' T_eff / log 2)^{1/beta}``."""
+    beta = params.zipf_exponent
+    scale = zipf.probability(beta, 1.0) / (1 - zipf.tail_mass(beta, params.cutoff))
+    rank = (scale * effective_samples(params) / jnp.log(2.0)) ** (1 / beta)
+    return jnp.minimum(jnp.floor(rank), params.cutoff)
+
+
+def simulate_direct(key: jax.Array, params: Params):
+    """Draw every generation token by token."""
+
+    def resample(key, rates):
+        key_number, key_tokens = jax.random.split(key)
+        number = rates.sum()
+        if params.sampling == "poisson":
+            number = counts.poisson(key_number, number)
+        return counts.draw_tokens(key_tokens, number, rates / jnp.maximum(rates.sum(), 1e-30))
+
+    return _chain(key, params, _HEADS_DIRECT, resample)
+
+
+def simulate_fast(key: jax.Array, params: Params):
+    """Resample counts per rank: the cost does not depend on the numbers of tokens."""
+
+    def resample(key, rates):
+        if params.sampling == "poisson":
+            return counts.poisson(key, rates)
+        total = rates.sum()
+        return counts.multinomial(key, total, rates / jnp.maximum(total, 1e-30))
+
+    return _chain(key, params, _HEADS, resample)
+
+
+def _chain(key, params: Params, num_heads: int, resample):
+    """Counts of the heads (and of the rest together) through all generations.
+
+    ``resample(key, rates)`` draws the next counts, of means ``rates``. Ranks beyond the heads are
+    seen too rarely to be followed one by one: they enter by their expectation.
+    """
+    beta, k = params.zipf_exponent, params.cutoff
+    n = params.num_generations
+    law = zipf.training_law(beta, k)
+    heads = jnp.arange(1, num_heads + 1, dtype=float_dtype())
+    q = jnp.append(law.q(heads), law.q_beyond(float(num_heads)))
+
+    generator, last = (
+        jnp.asarray(size, float_dtype())
+        for size in (params.num_samples_generator, params.num_samples)
+    )
+    sizes = jnp.append(jnp.full(n - 1, generator), last)
+    growth = sizes / jnp.append(1.0, sizes[:-1])  # T_m / T_{m-1}, and T_1 of the law q
+
+    def generation(rates, step):
+        key, factor = step
+        return resample(key, rates * factor), None
+
+    seen, _ = lax.scan(generation, q, (jax.random.split(key, n), growth))
+
+    rate = effective_samples(params) / (1 - zipf.tail_mass(beta, k))
+    beyond = jnp.maximum(k, num_heads)  # the cut, or the first rank that is not followed
+    rest = zipf.unseen_mass(beta, rate, float(num_heads)) - zipf.unseen_mass(beta, rate, beyond)
+    rest = rest + zipf.tail_mass(beta, beyond)
+    distinct = zipf.distinct_ranks(beta, rate, float(num_heads))
+    distinct = distinct - zipf.distinct_ranks(beta, rate, beyond)
+    found = seen[:-1] > 0
+    return {
+        "test_error": jnp.sum(jnp.where(found, 0.0, law.p(heads))) + rest,
+        "num_distinct_tokens": jnp.sum(found) + distinct,
+    }
+
+
+def _relation(params: Params):
+    if params.sampling == "poisson":
+        return exact("an exact branching recursion")
+    return asymptotic("relative error O(n / min(T, T_0)): the samples' sizes are fixed")
+
+
+def resize(params, factor):
+    """All sample sizes times ``factor``."""
+    return replace(
+        params,
+        num_samples=max(1.0, params.num_samples * factor),
+        num_samples_generator=max(1.0, params.num_samples_generator * factor),
+    )
+
+
+_SAMPLES = [10.0, 100.0, 1e3, 1e4, 1e5, 1e6]
+
+figures = {
+    "generations": Figure(
+        title="Degradation over generations, and its linear envelope",
+        x="num_generations",
+        y=("test_error", "test_error_upper_bound"),
+        grid={"num_generations": [1, 2, 3, 5, 8, 13, 20], "cutoff": [100.0, float("inf")]},
+        series="cutoff",
+        caption="Exact growth (n/2)^c; the linear law of the paper is an upper bound.",
+    ),
+    "loss-of-scaling": Figure(
+        title="More tokens do not help a late generation",
+        x="num_samples",
+        y=("test_error",),
+        grid={"num_samples": _SAMPLES, "num_generations": [1, 2, 5, 10]},
+        series="num_generations",
+        params={"num_samples_generator": 1e3},
+        caption="E stops falling at T ~ T_0 = 1000.",
+    ),
+    "two-stages": Figure(
+        title="A generator that saw T₀ tokens",
+        x="num_samples",
+        y=("test_error",),
+        grid={"num_samples": _SAMPLES, "num_samples_generator": [1e2, 1e3, 1e4, 1e5]},
+        series="num_samples_generator",
+        params={"num_generations": 2},
+        caption="Plateaus K T_0^-c.",
+    ),
+}
+
+STUDY = Study(
+    name="tail-collapse.generations",
+    title="Error of an infinite memory at the end of a chain of generations",
+    reference="Dohmatob, Feng, Yang, Charton, Kempe, ICML 2024, arXiv 2402.07043",
+    params=Params,
+    outputs=(
+        Output("test_error", "probability that a real token is extinct", _relation),
+        Output("num_samples_effective", "size T_eff of one equivalent real sample", where="theory"),
+        Output("num_distinct_tokens", "distinct tokens in the last sample", _relation),
+        Output(
+            "test_error_upper_bound",
+            "linear law K (T^-c + (n-1) T_0^-c) + m_k",
+            upper_bound("up to the closed form's error, for T_eff above 10", of="test_error"),
+            where="theory",
+        ),
+    ),
+    theory=theory,
+    simulate_direct=simulate_direct,
+    simulate_fast=simulate_fast,
+    resize=resize,
+    check_cells=(
+        {
+            "num_generations": 4,
+            "num_samples_generator": 300.0,
+            "num_samples": 800.0,
+            "cutoff": 20.0,
+            "sampling": "poisson",
+        },
+        {"zipf_exponent": 1.4, "sampling": "poisson", "num_samples": 700.0},
+        {"zipf_exponent": 1.6, "num_generations": 3, "num_samples": 1500.0},
+    ),
+    figures=figures,
+)

@@ -1,0 +1,1 @@
+"""Memory: what associative matrices and heads store."""

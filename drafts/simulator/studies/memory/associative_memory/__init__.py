@@ -1,0 +1,1 @@
+"""Scaling laws for associative memories (arXiv 2310.02984)."""

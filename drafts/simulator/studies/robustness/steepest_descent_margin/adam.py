@@ -1,0 +1,122 @@
+"""Which geometry does Adam follow: linf or l2?
+
+Question. Adam with a vanishing stability constant resembles sign descent, with a large one gradient
+descent with momentum. Which margin does it maximise on a given data set?
+
+Model. Linear model from ``w = 0`` on the logarithm of the exponential loss; ``beta1 = 0.9``,
+``beta2 = 0.95``, both moments bias-corrected, ``w <- w - (step_size / sqrt(t)) m / (sqrt(v) +
+delta)``, t = 1..T (0/0 counts as 0).
+
+Theory. The largest margins ``gamma_p`` bound the fractions ``gamma_p(w_T) / gamma_p`` by 1 in
+each of the three norms; the norm in which 1 is reached is the geometry that Adam follows. On data
+set B: linf at delta = 0 (0.996), l2 at delta = 1 (0.984). arXiv 2410.22069, section 4, has the
+claim; observed.
+
+Reference: N. Tsilivis, G. Vardi, J. Kempe, "Flavors of Margin", ICLR 2025, arXiv 2410.22069.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from simulator.maths.margins import robust_margin
+from simulator.maths.norms import GEOMETRIES, ORDERS
+from simulator.maths.precision import float_dtype
+from simulator.maths.steepest_descent import log_exponential_loss
+from simulator.studies.robustness.steepest_descent_margin._problem import (
+    DATASET_B,
+    geometries,
+    linear_margins,
+    linear_model,
+    signed_inputs,
+    validate_dataset,
+)
+from simulator.study import (
+    RESIDUAL,
+    Figure,
+    Output,
+    Study,
+    array,
+    parameters,
+    static,
+    traced,
+    upper_bound,
+)
+
+MOMENTUM, SQUARES = 0.9, 0.95
+
+
+@parameters
+class Params:
+    inputs: tuple = array(DATASET_B[0], "x", "data points, separable", dims=("point", "feature"))
+    labels: tuple = array(DATASET_B[1], "y", "labels ±1", dims=("point",), integer=True)
+    num_steps: int = static(60000, "T", "steps", at_least=1)
+    step_size: float = traced(0.1, "η₀", "steps of size η₀/√t", above=0)
+    stability_constant: float = traced(0.0, "δ", "added to the root of the squares", at_least=0)
+
+
+def theory(params):
+    """No direction has more than the largest margin: 1 in every norm."""
+    return {"margin_fraction": jnp.ones(len(GEOMETRIES), float_dtype())}
+
+
+def simulate_direct(key, params):
+    """Adam to the end (the run is deterministic: the key is not used)."""
+    rows = signed_inputs(params)
+    gradient = jax.grad(lambda w: log_exponential_loss(linear_model(rows, w)))
+
+    def step(count, carry):
+        w, mean, square = carry
+        t = jnp.asarray(count + 1, w.dtype)
+        g = gradient(w)
+        mean = MOMENTUM * mean + (1 - MOMENTUM) * g
+        square = SQUARES * square + (1 - SQUARES) * g**2
+        root = jnp.sqrt(square / (1 - SQUARES**t)) + params.stability_constant
+        move = mean / (1 - MOMENTUM**t) / jnp.where(root > 0, root, 1)
+        return w - params.step_size / jnp.sqrt(t) * move, mean, square
+
+    zero = jnp.zeros(rows.shape[1], float_dtype())
+    w, _, _ = lax.fori_loop(0, params.num_steps, step, (zero, zero, zero))
+    reached = jnp.stack([robust_margin(rows, w, 0.0, ORDERS[name]) for name in GEOMETRIES])
+    best, residual = linear_margins(params)
+    return {"margin_fraction": reached / best, RESIDUAL: residual}
+
+
+validate = validate_dataset
+
+figures = {
+    "stability": Figure(
+        title="Adam moves from the linf to the l2 geometry as its stability constant grows",
+        x="stability_constant",
+        y=("margin_fraction",),
+        grid={"stability_constant": [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0]},
+        params={"num_steps": 20000},
+        replicates=1,
+        yscale="linear",
+        caption="Data set B; 1 is the largest margin in each norm.",
+    ),
+}
+
+STUDY = Study(
+    name="steepest-descent-margin.adam",
+    title="margins that Adam reaches, by its stability constant",
+    reference="Tsilivis, Vardi, Kempe: Flavors of Margin, ICLR 2025, arXiv 2410.22069",
+    params=Params,
+    outputs=(
+        Output(
+            "margin_fraction",
+            "margin over the largest one in that norm",
+            upper_bound("attained in the norm that Adam follows"),
+            dims=("geometry",),
+        ),
+    ),
+    theory=theory,
+    simulate_direct=simulate_direct,
+    validate=validate,
+    coordinates={"geometry": geometries},
+    figures=figures,
+    check_cells=(
+        {"num_steps": 2000, "stability_constant": 0.003},
+        {"num_steps": 2000, "stability_constant": 0.8},
+    ),
+)

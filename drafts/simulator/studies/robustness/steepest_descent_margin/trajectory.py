@@ -1,0 +1,160 @@
+"""Margins, smoothed margins and stationarity along one steepest-descent trajectory.
+
+Question. Is the theory visible on the way: does the smoothed margin never fall once the data are
+separated, do margin and smoothed margin meet, does the run become stationary in its own norm?
+
+Model. Linear ``w.x`` (L = 1) or diagonal network ``(u * v).x`` (L = 2) on a given data set,
+exponential loss ``L(theta) = sum_i exp(-m_i)``. Steps ``c u(k) / max(||k||_*, 1e-3)``, ``k =
+-grad log L``, each lower ``log L`` by about c and so follow the flow ``d theta/dt = Delta(grad
+L)``. Recorded every 50 steps, in the l1, l2 and linf geometry whatever the optimiser.
+
+Theory (arXiv 2410.22069, theorems 3.1 to 3.4; `simulator.maths.steepest_descent` defines the
+measures). For the flow, once L < 1: the smoothed margin is non-decreasing in the optimiser's own
+norm; loss to 0 and norm to infinity; margin and smoothed margin share their limit,
+
+    smoothed <= margin <= smoothed + log(n) / ||theta||^L,
+
+limit points are KKT points (alignment 1, Bregman gap 0). Exact upper bounds on the margins:
+gamma_p (linear); gamma_1/4, gamma_1/2, gamma_inf (diagonal; l1, l2, linf).
+
+Reference: N. Tsilivis, G. Vardi, J. Kempe, "Flavors of Margin", ICLR 2025, arXiv 2410.22069.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from simulator.maths.precision import float_dtype
+from simulator.maths.steepest_descent import OPTIMIZERS
+from simulator.studies.robustness.steepest_descent_margin._problem import (
+    DATASET_A,
+    HOMOGENEITY,
+    RECORD_EVERY,
+    diagonal_model,
+    geometries,
+    linear_margins,
+    linear_model,
+    loss_paced_descent,
+    measures,
+    recorded_descent,
+    recorded_steps,
+    signed_inputs,
+    validate_dataset,
+)
+from simulator.study import (
+    RESIDUAL,
+    Figure,
+    Output,
+    Study,
+    array,
+    choice,
+    lower_bound,
+    parameters,
+    static,
+    traced,
+    upper_bound,
+)
+
+
+@parameters
+class Params:
+    inputs: tuple = array(DATASET_A[0], "x", "data points, separable", dims=("point", "feature"))
+    labels: tuple = array(DATASET_A[1], "y", "labels ±1", dims=("point",), integer=True)
+    model: str = choice("linear", tuple(HOMOGENEITY), "f", "w.x, or (u*v).x")
+    optimizer: str = choice("gradient_descent", OPTIMIZERS, "–", "steepest descent in l1, l2, linf")
+    num_steps: int = static(30000, "T", "steps, recorded every 50", at_least=RECORD_EVERY)
+    step_size: float = traced(0.02, "c", "decrease of the log-loss per step", above=0)
+    init_scale: float = traced(0.1, "s", "standard deviation of the start", above=0)
+
+
+def theory(params):
+    """Largest margins, at every step; alignment 1 and Bregman gap 0 of a stationary point."""
+    best, residual = linear_margins(params)
+    if params.model == "diagonal":
+        best = jnp.stack([best[0] / 4, best[0] / 2, best[2]])
+    steps = jnp.ones((params.num_steps // RECORD_EVERY, 1), best.dtype)
+    return {
+        "margin": steps * best,
+        "smoothed_margin": steps * best,
+        "alignment": steps * jnp.ones_like(best),
+        "bregman": steps * jnp.zeros_like(best),
+        RESIDUAL: residual,
+    }
+
+
+def simulate_direct(key, params):
+    """One run from a Gaussian start; everything measured every 50 steps."""
+    rows = signed_inputs(params)
+    model = linear_model if params.model == "linear" else diagonal_model
+    homogeneity = HOMOGENEITY[params.model]
+
+    def margins(theta):
+        return model(rows, theta)
+
+    start = jax.random.normal(key, (homogeneity * rows.shape[1],), float_dtype())
+    _, records = recorded_descent(
+        margins,
+        params.init_scale * start,
+        loss_paced_descent(params.optimizer, params.step_size),
+        params.num_steps,
+        lambda theta: measures(margins, theta, homogeneity),
+    )
+    return records
+
+
+validate = validate_dataset
+
+figures = {
+    f"{optimizer}-{model}": Figure(
+        title=f"Margins along {optimizer.replace('_', ' ')}, {model} model",
+        x="step",
+        y=("margin", "smoothed_margin", "bregman"),
+        grid={"step_size": [0.02]},
+        params={"optimizer": optimizer, "model": model, "num_steps": 10000},
+        replicates=3,
+        xscale="log",
+        yscale="linear",
+        caption="Data set A; lines: the largest margins in l1, l2 and linf.",
+    )
+    for optimizer in OPTIMIZERS
+    for model in HOMOGENEITY
+}
+
+_STEPS = ("step", "geometry")
+
+STUDY = Study(
+    name="steepest-descent-margin.trajectory",
+    title="margins and stationarity along steepest descent",
+    reference="Tsilivis, Vardi, Kempe: Flavors of Margin, ICLR 2025, arXiv 2410.22069",
+    params=Params,
+    outputs=(
+        Output("margin", "min_i m_i / ‖θ‖^L", upper_bound(), dims=_STEPS),
+        Output("smoothed_margin", "-log L / ‖θ‖^L", upper_bound(), dims=_STEPS),
+        Output("alignment", "⟨θ, k⟩ / (‖θ‖ ‖k‖_*)", upper_bound(), dims=_STEPS),
+        Output("bregman", "1 - alignment: distance to a KKT point", lower_bound(), dims=_STEPS),
+        Output(
+            "slackness",
+            "complementary slackness (undefined before separation)",
+            dims=_STEPS,
+            where="simulation",
+            nan_where_undefined=True,
+        ),
+        Output("log_loss", "log sum_i exp(-m_i)", dims=("step",), where="simulation"),
+        Output("parameter_norm", "norm of all parameters", dims=_STEPS, where="simulation"),
+    ),
+    theory=theory,
+    simulate_direct=simulate_direct,
+    validate=validate,
+    coordinates={"step": recorded_steps, "geometry": geometries},
+    figures=figures,
+    check_cells=(
+        {"num_steps": 2000, "step_size": 0.03, "init_scale": 0.2},
+        {"num_steps": 2000, "step_size": 0.03, "init_scale": 0.2, "optimizer": "sign_descent"},
+        {
+            "num_steps": 2000,
+            "step_size": 0.03,
+            "init_scale": 0.2,
+            "optimizer": "coordinate_descent",
+        },
+        {"num_steps": 2000, "step_size": 0.03, "init_scale": 0.3, "model": "diagonal"},
+    ),
+)

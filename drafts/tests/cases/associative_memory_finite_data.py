@@ -1,0 +1,101 @@
+"""Reference values of arXiv 2310.02984 (see the study) and wrong versions of its theory."""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+
+from simulator.studies.memory.associative_memory import _errors, finite_data
+from simulator.studies.memory.associative_memory.finite_data import theory
+from tests.cases import Case, Mutant, altered
+
+FLOAT32_RTOL = 1e-4
+
+# The average over counts is exact for fill, right to 3e-6 for other schemes.
+CASES = [
+    Case(
+        label,
+        params,
+        {"test_error": value},
+        rtol=rtol,
+        monte_carlo={"test_error": mean},
+    )
+    for label, params, value, rtol, mean in (
+        ("fill, 100", {"num_samples": 100.0}, 0.05527723, 2e-7, (0.05577, 0.0003)),
+        ("fill, 1000", {"num_samples": 1000.0}, 0.04189718, 2e-7, (0.04307, 0.0001)),
+        (
+            "frequencies",
+            {"num_samples": 1000.0, "scheme_exponent": 1.0},
+            0.10369524,
+            3e-6,
+            (0.104488, 0.00091),
+        ),
+        (
+            "triplet",
+            {"zipf_exponent": 1.5, "num_samples": 2000.0, "cutoff": 50, "threshold": 30},
+            0.09913699,
+            2e-7,
+            (0.0991339, 5.2e-6),
+        ),
+    )
+]
+
+
+def _expected(params, number, chance):
+    p = _errors.token_law(params.num_tokens, params.zipf_exponent)
+    weights = finite_data._weight(params, number)
+    found = finite_data.expected_error(params, weights, chance)
+    return {"test_error": p @ found, "per_token_error": found}
+
+
+def _counts(params):
+    return finite_data.count_values(params.num_samples, finite_data.training_law(params))
+
+
+def _mean_counts(params, outputs):
+    """Every token at its expected count."""
+    number = (params.num_samples * finite_data.training_law(params))[:, None]
+    return _expected(params, number, jnp.ones_like(number))
+
+
+def _always_seen(params, outputs):
+    number, chance = _counts(params)
+    seen = chance.at[:, 0].set(0)
+    return _expected(params, number, seen / seen.sum(axis=1, keepdims=True))
+
+
+def _infinite_memory(params, outputs):
+    """Unseen tokens are wrong, seen ones right."""
+    law = finite_data.training_law(params)
+    found = (1 - law) ** params.num_samples
+    p = _errors.token_law(params.num_tokens, params.zipf_exponent)
+    return {"test_error": p @ found, "per_token_error": found}
+
+
+def _cut_test_law(params, outputs):
+    """Tested on the cut law."""
+    return {"test_error": finite_data.training_law(params) @ outputs["per_token_error"]}
+
+
+def _full_noise(params, outputs):
+    """All tokens of the vocabulary are stored, as with infinite data."""
+    number, chance = _counts(params)
+    weights = finite_data._weight(params, number)
+    noise = _errors.noise_of_tokens(jnp.ones(params.num_tokens), params.num_classes)
+    found = _errors.errors_of_tokens(
+        weights, noise, params.dim, params.embedding, params.unembedding
+    )
+    found = jnp.sum(chance * found, axis=1)
+    p = _errors.token_law(params.num_tokens, params.zipf_exponent)
+    return {"test_error": p @ found, "per_token_error": found}
+
+
+MUTANTS = [
+    Mutant("expected counts", altered(theory, _mean_counts)),
+    Mutant("every token seen", altered(theory, _always_seen)),
+    Mutant("infinite memory", altered(theory, _infinite_memory)),
+    Mutant("tested on the cut law", altered(theory, _cut_test_law), outputs=("test_error",)),
+    Mutant("noise of the whole vocabulary", altered(theory, _full_noise)),
+    Mutant("no cut", lambda p: theory(replace(p, cutoff=jnp.inf))),
+    Mutant("no threshold", lambda p: theory(replace(p, threshold=jnp.inf, cutoff=jnp.inf))),
+    Mutant("half the dimension", lambda p: theory(replace(p, dim=p.dim / 2))),
+]

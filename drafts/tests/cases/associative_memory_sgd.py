@@ -1,0 +1,82 @@
+"""Reference values of arXiv 2310.02984 (see the study) and wrong versions of its theory."""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+
+from simulator.studies.memory.associative_memory import _errors
+from simulator.studies.memory.associative_memory.finite_data import count_values, expected_error
+from simulator.studies.memory.associative_memory.sgd import logit_gap, theory
+from tests.cases import Case, Mutant, altered
+
+FLOAT32_RTOL = 1e-4
+
+LARGE = {"num_tokens": 100, "dim": 150}
+
+# The average over counts is right to 1e-5.
+CASES = [
+    Case(
+        label,
+        params,
+        {"test_error": value},
+        rtol=1e-5,
+        monte_carlo={"test_error": mean},
+    )
+    for label, params, value, mean in (
+        ("step 1", LARGE, 0.02440300, (0.02332, 0.00056)),
+        ("step 0.1", {**LARGE, "learning_rate": 0.1}, 0.04785660, (0.0471, 0.0012)),
+        ("step 10", {**LARGE, "learning_rate": 10.0}, 0.02031805, (0.01989, 0.00040)),
+        (
+            "one large batch",
+            {"num_tokens": 100, "dim": 80, "num_samples": 2000, "batch_size": 2000},
+            0.10538663,
+            (0.1030, 0.0014),
+        ),
+    )
+]
+
+
+def _with(weight):
+    """The theory with another map from visits to weights."""
+
+    def change(params, outputs):
+        p = _errors.token_law(params.num_tokens, params.zipf_exponent)
+        number, chance = count_values(params.num_samples, p)
+        found = expected_error(params, weight(params, number), chance)
+        return {"test_error": p @ found, "per_token_error": found}
+
+    return altered(theory, change)
+
+
+def _squared(params, number):
+    return number**2
+
+
+def _fill(params, number):
+    return (number > 0).astype(number.dtype)
+
+
+def _no_competition(params, number):
+    """The softmax of the wrong classes never saturates: weights grow as exp."""
+    return jnp.expm1(jnp.minimum(number * params.learning_rate / 8, 30.0))
+
+
+def _early_stop(params, number):
+    rate = params.learning_rate / params.batch_size
+    steps = params.num_samples // params.batch_size
+    return logit_gap(jnp.floor(number / 3), rate, params.num_classes, steps)
+
+
+def _swapped(params, outputs):
+    return {"test_error": 1 - outputs["test_error"]}
+
+
+MUTANTS = [
+    Mutant("squared counts", _with(_squared)),
+    Mutant("fill", _with(_fill)),
+    Mutant("exponential growth", _with(_no_competition)),
+    Mutant("a third of the visits", _with(_early_stop)),
+    Mutant("half the dimension", lambda p: theory(replace(p, dim=p.dim // 2))),
+    Mutant("probability of being right", altered(theory, _swapped)),
+    Mutant("steeper token law", lambda p: theory(replace(p, zipf_exponent=p.zipf_exponent + 0.5))),
+]

@@ -1,0 +1,42 @@
+"""Adam's margins (arXiv 2410.22069): bounds that hold for any optimiser, and wrong ones."""
+
+import jax.numpy as jnp
+
+from simulator.studies.robustness.steepest_descent_margin._problem import linear_margins
+from simulator.studies.robustness.steepest_descent_margin.adam import theory
+from tests.cases import Case, Mutant, altered
+
+CASES = [
+    Case(
+        f"stability constant {delta:g}",
+        {"stability_constant": delta},
+        {"margin_fraction": [1, 1, 1]},
+        monte_carlo={"margin_fraction": (found, [0, 0, 0])},
+    )
+    for delta, found in (
+        (0.0, [0.804, 0.924, 0.996]),
+        (1e-2, [0.805, 0.925, 0.995]),
+        (1.0, [0.913, 0.984, 0.850]),
+        (100.0, [0.749, 0.860, 0.934]),
+    )
+]
+
+
+def _bounded(change):
+    return altered(theory, lambda p, o: {"margin_fraction": change(linear_margins(p)[0])})
+
+
+MUTANTS = [
+    Mutant("one margin for all norms", _bounded(lambda best: best[0] / best)),
+    Mutant("norms in reverse order", _bounded(lambda best: best / best[::-1])),
+    Mutant(
+        "Adam is gradient descent at every stability constant",
+        _bounded(lambda best: jnp.asarray([0.92, 1.0, 0.86], best.dtype)),
+    ),
+    Mutant(
+        "Adam is sign descent at every stability constant",
+        _bounded(lambda best: jnp.asarray([0.81, 0.93, 1.0], best.dtype)),
+    ),
+    Mutant("momentum costs a tenth of the margin", _bounded(lambda best: 0.9 + 0 * best)),
+    Mutant("a linear model has half the margin", _bounded(lambda best: 0.5 + 0 * best)),
+]

@@ -1,0 +1,76 @@
+"""Exact margins of two small data sets (arXiv 2410.22069) and wrong versions of them."""
+
+import math
+from dataclasses import replace
+
+import jax.numpy as jnp
+
+from simulator.studies.robustness.steepest_descent_margin._problem import DATASET_B
+from simulator.studies.robustness.steepest_descent_margin.dataset import theory
+from tests.cases import Case, Mutant, altered
+
+B = {"inputs": DATASET_B[0], "labels": DATASET_B[1]}
+
+CASES = [
+    Case(
+        "A",
+        {},
+        {
+            "linear_margin": [11 / 9, math.sqrt(3.5), 3],
+            "linear_alignment": [1, 1, 1],
+            "diagonal_margin_l2": 11 / 18,
+            "diagonal_margin_linf": 3,
+        },
+        rtol=1e-11,
+        monte_carlo={"linear_margin": ([1.22096, 1.87081, 3.0], [0, 0, 0])},
+    ),
+    Case(
+        "B",
+        B,
+        {
+            "linear_margin": [47 / 62, 1.22555569, 1.9],
+            "diagonal_margin_l2": 47 / 124,
+            "diagonal_margin_linf": 1.9,
+        },
+        rtol=5e-9,
+        monte_carlo={"linear_margin": ([0.75608, 1.22486, 1.89671], [0, 0, 0])},
+    ),
+]
+
+
+def _with(**changes):
+    return altered(theory, lambda p, o: {name: f(o) for name, f in changes.items()})
+
+
+MUTANTS = [
+    Mutant("dual norms in place of norms", _with(linear_margin=lambda o: o["linear_margin"][::-1])),
+    Mutant(
+        "every optimiser maximises the l1 margin",
+        _with(linear_margin=lambda o: jnp.full(3, o["linear_margin"][0])),
+    ),
+    Mutant(
+        "support vectors counted with half their margin",
+        _with(linear_margin=lambda o: o["linear_margin"] / 2),
+    ),
+    Mutant(
+        "labels ignored",
+        lambda p: theory(replace(p, labels=jnp.abs(p.labels))),
+        cells=[B | {"num_steps": 3000}],
+    ),
+    Mutant(
+        "diagonal network scored by its l1 norm",
+        _with(diagonal_margin_l2=lambda o: o["diagonal_margin_l2"] / 2),
+    ),
+    Mutant(
+        "norm of a layer, not of all parameters",
+        _with(diagonal_margin_l2=lambda o: o["diagonal_margin_l2"] / math.sqrt(2)),
+    ),
+    Mutant(
+        "sign descent on the diagonal network halves its margin like gradient descent",
+        _with(diagonal_margin_linf=lambda o: o["linear_margin"][2] / 2),
+    ),
+    Mutant(
+        "stationarity never complete",
+        _with(linear_alignment=lambda o: 0.9 * o["linear_alignment"]),
+    ),
+]

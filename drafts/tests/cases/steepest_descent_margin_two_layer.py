@@ -1,0 +1,4 @@
+"""A study without theory: nothing to compare with, nothing to get wrong."""
+
+CASES = []
+MUTANTS = []

@@ -1,0 +1,47 @@
+"""Exact ReLU margins of two points (extension of arXiv 2410.22069) and wrong versions of them."""
+
+import jax.numpy as jnp
+
+from simulator.studies.robustness.steepest_descent_margin.two_points import theory
+from tests.cases import Case, Mutant
+
+JUMPS_IN = {"second_label": "a sign"}
+
+CASES = [
+    Case(f"{angle:g} degrees, {sign:+d}", {"angle_degrees": angle, "second_label": sign},
+         {"relu_margin_l2": margin}, rtol=2e-8, monte_carlo={"relu_margin_l2": (found, 0)})
+    for angle, sign, margin, found in (
+        (60.0, 1, 0.43301270, 0.433011),
+        (150.0, 1, 0.25, 0.249999),
+        (60.0, -1, 0.21650635, 0.216505),
+        (120.0, -1, 0.25, 0.250000),
+    )
+]  # fmt: skip
+
+
+def _mutant(name, same=None, opposite=None):
+    """Another margin for equal or for opposite labels; ``angle`` in radians."""
+
+    def wrong(params):
+        angle = jnp.deg2rad(params.angle_degrees)
+        right = theory(params)["relu_margin_l2"]
+        equal = params.second_label > 0
+        changed = jnp.where(
+            equal,
+            right if same is None else same(angle),
+            right if opposite is None else opposite(angle),
+        )
+        return {"relu_margin_l2": changed}
+
+    return Mutant(name, wrong)
+
+
+MUTANTS = [
+    _mutant("full angle between point and neuron", same=lambda a: jnp.cos(a) / 2),
+    _mutant("one neuron must serve both points", same=lambda a: jnp.cos(a / 2) / 2),
+    _mutant("every point needs its own neuron", same=lambda a: 0 * a + 0.25),
+    _mutant("no saturation beyond 90 degrees", opposite=lambda a: jnp.sin(a) / 4),
+    _mutant("half the angle between opposite points", opposite=lambda a: jnp.sin(a / 2) / 4),
+    _mutant("norm of each layer counted twice", same=lambda a: jnp.cos(a / 2) / 4),
+    _mutant("saturation at half the value", opposite=lambda a: jnp.minimum(jnp.sin(a) / 4, 0.125)),
+]

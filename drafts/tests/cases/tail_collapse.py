@@ -1,0 +1,220 @@
+"""Reference values of arXiv 2402.07043 (see the study) and wrong versions of its theory.
+
+Monte-Carlo means are plain i.i.d. draws without truncation.
+"""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+
+from simulator.maths import zipf
+from simulator.studies.collapse.tail_collapse.infinite_memory import theory
+from tests.cases import Case, Mutant, altered
+
+
+def _case(label, params, mean=None, **expected):
+    return Case(
+        label,
+        params,
+        expected,
+        rtol=5e-7,
+        atol=6e-9,  # eight decimals are printed
+        monte_carlo={} if mean is None else {"test_error": mean},
+    )
+
+
+GROKKING = {"cutoff": 50.0, "real_fraction": 0.01}
+POISSON = {"sampling": "poisson"}
+
+CASES = [
+    _case(
+        "clean 1.5",
+        {"num_samples": 1000.0},
+        (0.0941383, 6.7e-5),
+        test_error=0.09413504,
+        test_error_asymptotic=0.09415595,
+    ),
+    _case(
+        "clean 2",
+        {"zipf_exponent": 2.0, "num_samples": 200.0},
+        (0.0488315, 6.2e-5),
+        test_error=0.04876886,
+        test_error_asymptotic=0.04886025,
+    ),
+    _case(
+        "cut, early",
+        {"num_samples": 200.0, "cutoff": 50.0},
+        (0.16075, 1.8e-4),
+        test_error=0.16085412,
+        test_error_asymptotic=0.16102414,
+    ),
+    _case(
+        "cut, plateau",
+        {"num_samples": 5000.0, "cutoff": 50.0},
+        (0.107744, 2.7e-6),
+        test_error=0.10774546,
+        plateau_error=0.10773167,
+    ),
+    _case(
+        "narrowed",
+        {"num_samples": 2000.0, "zipf_exponent_synthetic": 2.0},
+        (0.117391, 9.8e-5),
+        test_error=0.11750631,
+        test_error_asymptotic=0.11751549,
+    ),
+    _case(
+        "grokking 1e3",
+        {**GROKKING, "num_samples": 1e3},
+        (0.114165, 1.3e-4),
+        test_error=0.11403608,
+        test_error_asymptotic=0.11405129,
+    ),
+    _case(
+        "grokking 3e4",
+        {**GROKKING, "num_samples": 3e4},
+        (0.099695, 7.8e-5),
+        test_error=0.09984630,
+        test_error_asymptotic=0.09984632,
+    ),
+    _case(
+        "grokking 1e6",
+        {**GROKKING, "num_samples": 1e6},
+        (0.043719, 3.8e-5),
+        test_error=0.04370324,
+        test_error_asymptotic=0.04370325,
+    ),
+    _case("Heaps 1.5", {**POISSON, "num_samples": 1e3}, num_distinct_tokens=140.73393),
+    _case(
+        "Heaps 2",
+        {**POISSON, "zipf_exponent": 2.0, "num_samples": 1e4},
+        num_distinct_tokens=137.69766,
+    ),
+    _case(
+        "Heaps, mixed, early",
+        {**POISSON, "cutoff": 100.0, "real_fraction": 0.004, "num_samples": 3e4},
+        num_distinct_tokens=109.112334,
+    ),
+    _case(
+        "Heaps, mixed, late",
+        {**POISSON, "cutoff": 100.0, "real_fraction": 0.004, "num_samples": 3e6},
+        num_distinct_tokens=739.891917,
+    ),
+    _case(
+        "Heaps, mixed, 1.7",
+        {
+            **POISSON,
+            "zipf_exponent": 1.7,
+            "cutoff": 50.0,
+            "real_fraction": 0.1,
+            "num_samples": 5e3,
+        },
+        num_distinct_tokens=71.121329,
+    ),
+    *(
+        Case(
+            f"closed form {beta}",
+            {**POISSON, "zipf_exponent": beta, "num_samples": 1e8},
+            {"test_error": value, "test_error_asymptotic": value},
+            rtol=3e-8,  # the last digit is cut, not rounded
+        )
+        for beta, value in (
+            (1.2, 0.051298855),
+            (1.5, 0.0020285285),
+            (2.0, 6.9098830e-5),
+            (3.0, 1.9704264e-6),
+        )
+    ),
+    # The printed value leaves out terms of relative order 1/T.
+    Case("spread", {"num_samples": 1000.0}, {"test_error_std": 0.0042319}, rtol=5e-4),
+]
+
+
+def _law(params):
+    return zipf.training_law(
+        params.zipf_exponent, params.cutoff, params.zipf_exponent_synthetic, params.real_fraction
+    )
+
+
+def _sum(params, term, beyond=lambda p, q: p):
+    return zipf.law_sum(_law(params), params.num_samples, term, beyond)
+
+
+def _missed(params, q):
+    t = params.num_samples
+    return jnp.exp(t * jnp.log1p(-q) if params.sampling == "multinomial" else -t * q)
+
+
+def _error_of(**changes):
+    """A theory that computes everything at other parameters."""
+
+    def mutant(params):
+        moved = {name: change(params) for name, change in changes.items()}
+        return theory(replace(params, **moved))
+
+    return mutant
+
+
+def _truncated(params, outputs):
+    ranks = jnp.arange(1, 10_001) * 1.0
+    p = ranks**-params.zipf_exponent
+    p = p / p.sum()
+    return {"test_error": jnp.sum(p * _missed(params, p))}
+
+
+def _unnormalised_cut(params, outputs):
+    """The kept tokens are not sampled more often."""
+    kept = 1 - zipf.tail_mass(params.zipf_exponent, params.cutoff)
+    slower = replace(params, num_samples=params.num_samples * kept)
+    return {name: theory(slower)[name] for name in ("test_error", "num_distinct_tokens")}
+
+
+def _tested_on_training_law(params, outputs):
+    return {"test_error": _sum(params, lambda p, q: q * _missed(params, q), lambda p, q: q)}
+
+
+def _union_of_laws(params, outputs):
+    """Real and synthetic parts of the mixture taken at full size each."""
+    real = theory(replace(params, real_fraction=1.0))["test_error"]
+    fake = theory(replace(params, real_fraction=0.0))["test_error"]
+    share = params.real_fraction
+    return {"test_error": share * real + (1 - share) * fake}
+
+
+def _independent_variance(params, outputs):
+    squares = _sum(params, lambda p, q: p**2 * _missed(params, q), lambda p, q: 0.0)
+    return {"test_error_std": jnp.sqrt(squares)}
+
+
+def _distinct_real(params, outputs):
+    """Counts tokens of the real law, whatever the model was trained on."""
+    real = replace(params, real_fraction=1.0)
+    return {"num_distinct_tokens": theory(real)["num_distinct_tokens"]}
+
+
+_SMALL = ({"zipf_exponent": 1.6, "num_samples": 5.0, "zipf_exponent_synthetic": 2.1},)
+
+MUTANTS = [
+    Mutant("truncated and renormalised", altered(theory, _truncated), outputs=("test_error",)),
+    Mutant("cut law not renormalised", altered(theory, _unnormalised_cut)),
+    Mutant(
+        "tested on the training law",
+        altered(theory, _tested_on_training_law),
+        outputs=("test_error",),
+    ),
+    Mutant("mixture of errors", altered(theory, _union_of_laws), outputs=("test_error",)),
+    Mutant("no narrowing", _error_of(zipf_exponent_synthetic=lambda p: p.zipf_exponent)),
+    Mutant("no real data", _error_of(real_fraction=lambda p: 0.0)),
+    Mutant("no cut", _error_of(cutoff=lambda p: jnp.inf)),
+    Mutant(
+        "Poisson for a fixed number of tokens",
+        lambda p: theory(replace(p, sampling="poisson")),
+        cells=_SMALL,
+        outputs=("test_error",),
+    ),
+    Mutant(
+        "variance of counts, not presences",
+        altered(theory, _independent_variance),
+        outputs=("test_error_std",),
+    ),
+    Mutant("distinct tokens of the real law", altered(theory, _distinct_real)),
+]

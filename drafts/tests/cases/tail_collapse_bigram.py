@@ -1,0 +1,113 @@
+"""Reference values of arXiv 2402.07043 (see the study) and wrong versions of its theory."""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+
+from simulator.maths import zipf
+from simulator.studies.collapse.tail_collapse import _l1
+from simulator.studies.collapse.tail_collapse.bigram import context_law, theory
+from tests.cases import Case, Mutant, altered
+
+#: Probabilities of millions of tokens, from differences of nearly equal logarithms.
+FLOAT32_RTOL = 1e-4
+
+SIX = {"num_samples": 300.0, "num_contexts": 6, "zipf_exponent_context": 1.3}
+
+
+def _case(label, params, mean, rtol=5e-8, **expected):
+    return Case(label, params, expected, rtol=rtol, atol=6e-9, monte_carlo={"l1_error": mean})
+
+
+CASES = [
+    _case("clean 1.5", {"num_samples": 500.0}, (0.344341, 4.3e-4), l1_error=0.34369877),
+    _case("cut", {"num_samples": 5000.0, "cutoff": 40.0}, (0.250813, 8.7e-5), l1_error=0.25087361),
+    # Several contexts: the average over their sizes is right to 3e-6.
+    _case("six contexts", SIX, (0.6121, 1.7e-3), rtol=3e-6, l1_error=0.61280576),
+    _case(
+        "six contexts, cut",
+        {**SIX, "cutoff": 30.0},
+        (0.538508, 1.3e-4),
+        rtol=3e-6,
+        l1_error=0.53850845,
+    ),
+    _case(
+        "clean 3",
+        {"zipf_exponent": 3.0, "num_samples": 1000.0},
+        (0.0376536, 1.3e-4),
+        l1_error=0.03758728,
+        l1_error_asymptotic=0.03757204,
+    ),
+]
+
+
+def _poisson_term(params, outputs):
+    """Only the tail term of the two-term law."""
+    beta = params.zipf_exponent
+    weights = context_law(params)
+    n = params.num_samples * weights
+    scale = jnp.exp(zipf.log_amplitude(beta) / beta - (1 - 1 / beta) * jnp.log(n))
+    return {"l1_error": weights @ (_l1.poisson_constant(beta) * scale)}
+
+
+def _root_term(params, outputs):
+    """Every token fluctuates by ``sqrt(2 p (1-p) / (pi n))``: right for frequent ones only."""
+    beta, n = params.zipf_exponent, params.num_samples
+    p = zipf.probability(beta, jnp.arange(1, 20_001) * 1.0)
+    return {"l1_error": jnp.sum(jnp.sqrt(2 * p * (1 - p) / (np.pi * n)))}
+
+
+def _total_variation(params, outputs):
+    return {"l1_error": outputs["l1_error"] / 2}
+
+
+def _missing_only(params, outputs):
+    """The cut costs the missing mass, but the kept tokens are not inflated."""
+    return {"l1_error": outputs["l1_error"] - outputs["plateau_error"] / 2}
+
+
+def _unseen_is_right(params, outputs):
+    """Unseen contexts count 0, as if the model knew them."""
+    weights = context_law(params)
+    unseen = weights @ jnp.exp(params.num_samples * jnp.log1p(-jnp.minimum(weights, 0.999)))
+    return {"l1_error": outputs["l1_error"] - unseen}
+
+
+def _mean_context_size(params, outputs):
+    """All contexts at the size ``T / num_contexts``."""
+    law = _l1.cut_law(params.zipf_exponent, params.cutoff)
+    size = jnp.maximum(jnp.round(params.num_samples / params.num_contexts), 1)
+    return {"l1_error": _l1.error(law, size)}
+
+
+def _no_cut(params):
+    return theory(replace(params, cutoff=jnp.inf))
+
+
+def _long_tail(params, outputs):
+    """Two-term law with the sign of the bracket lost."""
+    beta = params.zipf_exponent
+    n = params.num_samples * context_law(params)
+    root = jnp.sqrt(2 / (np.pi * n)) * _l1.head_bracket(beta)
+    return {"l1_error_asymptotic": context_law(params) @ (_l1.two_term(beta, n) - 2 * root)}
+
+
+MUTANTS = [
+    Mutant("tail term only", altered(theory, _poisson_term), outputs=("l1_error",)),
+    Mutant("square-root term only", altered(theory, _root_term), outputs=("l1_error",)),
+    Mutant("total variation", altered(theory, _total_variation)),
+    Mutant("missing mass only", altered(theory, _missing_only)),
+    Mutant("equal contexts", altered(theory, _mean_context_size)),
+    Mutant("no cut", _no_cut),
+    Mutant(
+        "unseen contexts are right",
+        altered(theory, _unseen_is_right),
+        cells=({"num_samples": 20.0, "num_contexts": 8, "zipf_exponent_context": 0.6},),
+    ),
+    Mutant(
+        "sign of the bracket",
+        altered(theory, _long_tail),
+        outputs=("l1_error_asymptotic",),
+    ),
+]

@@ -1,0 +1,142 @@
+"""Reference values of arXiv 2402.07043 (see the study) and wrong versions of its theory."""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+
+from simulator.maths import zipf
+from simulator.studies.collapse.tail_collapse.generations import theory
+from simulator.studies.collapse.tail_collapse.infinite_memory import clean_closed_form
+from tests.cases import Case, Mutant, altered
+
+
+def _case(label, params, poisson=None, multinomial=None, **expected):
+    """One row for either sampling: the theory is the same, the Monte-Carlo is not."""
+    return [
+        Case(
+            f"{label}, {sampling}",
+            {**params, "sampling": sampling},
+            expected,
+            rtol=2e-7,
+            atol=6e-9,
+            monte_carlo={} if means is None else means,
+        )
+        for sampling, means in (("poisson", poisson), ("multinomial", multinomial))
+    ]
+
+
+CUT = {"num_generations": 4, "num_samples_generator": 300.0, "num_samples": 800.0, "cutoff": 20.0}
+
+CASES = [
+    *_case(
+        "5 generations",
+        {},
+        {"test_error": (0.138902, 2.9e-4)},
+        {"test_error": (0.138608, 2.0e-4)},
+        test_error=0.13881165,
+        num_samples_effective=312.07971,
+    ),
+    *_case(
+        "20 generations",
+        {"num_generations": 20},
+        {"test_error": (0.208872, 6.8e-4)},
+        None,  # 0.208136 +- 4.7e-4: the formula's error O(n / T) shows
+        test_error=0.20883903,
+        num_samples_effective=91.644970,
+    ),
+    *_case(
+        "cut",
+        CUT,
+        {"test_error": (0.19637, 2.4e-4), "num_distinct_tokens": (16.093, 0.029)},
+        {"test_error": (0.19571, 2.4e-4), "num_distinct_tokens": (16.186, 0.028)},
+        test_error=0.19583718,
+        num_distinct_tokens=16.161231,
+        num_samples_effective=136.28413,
+    ),
+    *_case(
+        "two stages",
+        {"num_generations": 2, "num_samples": 1e5},
+        None,
+        {"test_error": (0.0941168, 9.5e-5)},
+        test_error=0.09415595,
+        num_samples_effective=1000.0,
+    ),
+    *(
+        Case(
+            f"s_{n - 1}",
+            {"num_generations": n, "num_samples": 1.0, "num_samples_generator": 1.0},
+            {"num_samples_effective": value},
+            rtol=3e-6,
+        )
+        for n, value in (
+            (2, 0.632121),
+            (3, 0.468536),
+            (6, 0.268077),
+            (11, 0.158235),
+            (101, 0.0193529),
+            (1001, 0.00199183),
+        )
+    ),
+]
+
+
+def _at(t_eff):
+    """The theory with another effective sample size."""
+
+    def change(params, outputs):
+        beta, k = params.zipf_exponent, params.cutoff
+        plateau = zipf.tail_mass(beta, k)
+        rate = t_eff(params) / (1 - plateau)
+        error = zipf.unseen_mass(beta, rate) - zipf.unseen_mass(beta, rate, k) + plateau
+        distinct = zipf.distinct_ranks(beta, rate) - zipf.distinct_ranks(beta, rate, k)
+        return {"test_error": error, "num_distinct_tokens": distinct}
+
+    return altered(theory, change)
+
+
+def _linear(params, outputs):
+    return {"test_error": outputs["test_error_upper_bound"]}
+
+
+def _one_generation_more(params):
+    return theory(replace(params, num_generations=params.num_generations + 1))
+
+
+def _uncut_rate(params, outputs):
+    beta, k = params.zipf_exponent, params.cutoff
+    rate = outputs["num_samples_effective"]
+    error = zipf.unseen_mass(beta, rate) - zipf.unseen_mass(beta, rate, k)
+    return {"test_error": error + zipf.tail_mass(beta, k)}
+
+
+def _cut_each_time(params, outputs):
+    """The lost mass added once per generation."""
+    lost = zipf.tail_mass(params.zipf_exponent, params.cutoff)
+    return {"test_error": outputs["test_error"] + (params.num_generations - 1) * lost}
+
+
+def _tight_bound(params, outputs):
+    """The last generation's term alone, taken for an upper bound."""
+    return {"test_error_upper_bound": clean_closed_form(params.zipf_exponent, params.num_samples)}
+
+
+MUTANTS = [
+    Mutant("linear degradation", altered(theory, _linear), outputs=("test_error",)),
+    Mutant(
+        "smallest sample counts",
+        _at(lambda p: jnp.minimum(p.num_samples, p.num_samples_generator)),
+    ),
+    Mutant(
+        "harmonic sum of sizes",
+        _at(lambda p: 1 / (1 / p.num_samples + (p.num_generations - 1) / p.num_samples_generator)),
+    ),
+    Mutant("one generation more", _one_generation_more),
+    Mutant("last sample alone", _at(lambda p: p.num_samples)),
+    Mutant("cut law not renormalised", altered(theory, _uncut_rate), outputs=("test_error",)),
+    Mutant("plateau lost at every cut", altered(theory, _cut_each_time)),
+    Mutant(
+        "bound without the earlier generations",
+        altered(theory, _tight_bound),
+        outputs=("test_error_upper_bound",),
+    ),
+]

@@ -1,0 +1,117 @@
+"""The robust empirical risk solver, against independent optimisers and its own certificate."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from simulator.maths.robust_erm import robust_erm
+
+CASES = [  # loss, attack, order, penalty, radius (in units of ||w||_1 / d or ||w||_2 / sqrt d)
+    ("logistic", "linf", 2.0, 0.05, 0.35),
+    ("logistic", "linf", 1.0, 0.05, 0.2),
+    ("logistic", "linf", 1.5, 0.02, 0.35),
+    ("logistic", "linf", 3.0, 0.03, 0.5),
+    ("logistic", "l2", 2.0, 0.05, 0.35),
+    ("logistic", "l2", 1.0, 0.07, 0.35),
+    ("logistic", "l2", 1.5, 0.04, 0.2),
+    ("logistic", "l2", 3.0, 0.03, 0.35),
+    ("hinge", "linf", 2.0, 0.05, 0.3),
+    ("hinge", "l2", 2.0, 0.08, 0.35),
+]
+
+
+@pytest.fixture(autouse=True)
+def _float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def data(n, d, seed=0):
+    """Rows y_i x_i / sqrt d of noisy, anisotropic data."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, d)) * rng.uniform(0.5, 1.5, d)
+    y = np.sign(x @ rng.normal(size=d) + 0.7 * np.sqrt(d) * rng.normal(size=n))
+    return y[:, None] * x / np.sqrt(d)
+
+
+def unit(attack, d):
+    return 1 / d if attack == "linf" else d**-0.5
+
+
+def objective(w, z, radius, penalty, order, loss, attack, spread):
+    size = np.abs(w).sum() if attack == "linf" else np.sqrt(np.sum(spread * w**2))
+    t = z @ w - radius * size
+    value = np.logaddexp(0, -t) if loss == "logistic" else np.maximum(1 - t, 0)
+    return value.sum() + np.sum(penalty * np.abs(w) ** order)
+
+
+@pytest.mark.parametrize(("n", "d"), [(45, 70), (90, 35)])
+@pytest.mark.parametrize("case", CASES)
+def test_certified_minimum_of_the_objective(case, n, d):
+    loss, attack, order, strength, radius = case
+    rng = np.random.default_rng(1)
+    penalty = strength * rng.uniform(0.5, 2, d)
+    spread = rng.uniform(0.4, 2.5, d) if attack == "l2" else np.ones(d)
+    z, e = data(n, d), radius * unit(attack, d)
+    fit = jax.jit(
+        lambda z: robust_erm(
+            z, e, penalty, order=order, loss=loss, attack=attack, spread=spread
+        )
+    )(z)  # fmt: skip
+    assert fit.relative_gap < 1e-8
+    arguments = (z, e, penalty, order, loss, attack, spread)
+    w = np.asarray(fit.weights)
+    np.testing.assert_allclose(objective(w, *arguments), fit.objective, rtol=1e-13)
+    # The certificate is honest: no point that other searches find is lower.
+    for start in (w + 1e-3 * rng.normal(size=d), z.sum(axis=0)):
+        other = minimize(objective, start, arguments, method="L-BFGS-B", options={"maxiter": 60})
+        assert other.fun >= fit.objective * (1 - fit.relative_gap - 1e-13)
+
+
+def test_unattacked_logistic_ridge_equals_newtons_method():
+    n, d, penalty = 60, 25, 0.13
+    z = data(n, d, seed=3)
+    w = np.zeros(d)
+    for _ in range(50):
+        s = 1 / (1 + np.exp(z @ w))
+        hessian = (z.T * (s * (1 - s))) @ z + 2 * penalty * np.eye(d)
+        w -= np.linalg.solve(hessian, 2 * penalty * w - z.T @ s)
+    for attack in ("linf", "l2"):
+        fit = robust_erm(jnp.asarray(z), 0.0, penalty, attack=attack, tolerance=1e-15)
+        # Errors of the weights are square roots of those of the objective.
+        np.testing.assert_allclose(fit.weights, w, rtol=1e-5 if attack == "linf" else 1e-8)
+
+
+def test_sparse_penalties_give_exact_zeros_and_their_optimality_conditions():
+    n, d, penalty = 45, 70, 0.05
+    z, radius = data(n, d, seed=4), 0.3 / 70
+    fit = robust_erm(jnp.asarray(z), radius, penalty, order=1.0, attack="linf", tolerance=1e-13)
+    w = np.asarray(fit.weights)
+    assert 0.05 < np.mean(w == 0) < 0.95
+    a = 1 / (1 + np.exp(z @ w - radius * np.abs(w).sum()))
+    pull = z.T @ a
+    bound = radius * a.sum() + penalty
+    np.testing.assert_allclose(pull[w != 0], np.sign(w[w != 0]) * bound, rtol=1e-4)
+    assert np.all(np.abs(pull[w == 0]) < bound * (1 + 1e-4))
+
+
+def test_zero_is_found_exactly_where_it_is_optimal():
+    z = data(30, 40, seed=5)
+    fit = robust_erm(jnp.asarray(z), 4 * 40**-0.5, 0.1, attack="l2")
+    assert np.all(fit.weights == 0)
+    np.testing.assert_allclose(fit.objective, 30 * np.log(2), rtol=1e-15)
+    assert fit.relative_gap < 1e-8
+
+
+def test_batches_and_float32():
+    z = jnp.stack([jnp.asarray(data(40, 30, seed)) for seed in range(3)])
+    together = jax.vmap(lambda z: robust_erm(z, 0.3 / 30, 0.05))(z)
+    alone = robust_erm(z[1], 0.3 / 30, 0.05)
+    np.testing.assert_allclose(together.weights[1], alone.weights, rtol=1e-6, atol=1e-9)
+    with jax.enable_x64(False):
+        single = robust_erm(z[1].astype(jnp.float32), 0.3 / 30, 0.05)
+        assert single.weights.dtype == jnp.float32
+    assert single.relative_gap < 1e-5
+    np.testing.assert_allclose(single.objective, alone.objective, rtol=1e-5)

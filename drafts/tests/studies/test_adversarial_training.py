@@ -1,0 +1,400 @@
+"""Properties of the adversarial-training studies (arXiv 2410.16073), beyond the common battery."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import special, stats
+
+import simulator
+from simulator.maths.gaussian import gauss_legendre
+from simulator.maths.proximal import score
+from simulator.studies.robustness.adversarial_training import isotropic, mahalanobis, optimum
+from simulator.studies.robustness.adversarial_training import rademacher as rm
+from simulator.studies.robustness.adversarial_training._channel import Overlaps, channel
+from simulator.studies.robustness.adversarial_training._lp_weights import lp_weights
+from simulator.studies.robustness.adversarial_training._order_parameters import Fields
+from simulator.study import RESIDUAL
+from tests.cases import adversarial_training as cases
+from tests.cases import adversarial_training_mahalanobis as mahalanobis_cases
+
+NAME = "adversarial-training"
+
+
+@pytest.fixture(autouse=True)
+def _float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def predict(**params):
+    return simulator.predict(NAME, **params)
+
+
+# -- building blocks ---------------------------------------------------------------------------
+@pytest.mark.parametrize("loss", ["logistic", "hinge"])
+@pytest.mark.parametrize(
+    "point", [(0.5, 1.2, 0.7, 0.3), (3.3, 16.0, 30.0, 0.9), (0.02, 0.1, 4.0, 0.1)]
+)
+def test_channel_averages_equal_brute_force_quadrature(loss, point):
+    m, q, v, shift = point
+    rho = 1.3
+    found = channel(loss, Overlaps(m, q, v, q), shift, rho)
+    v0 = rho - m**2 / q
+    shape = m / np.sqrt(q * v0)
+    corners = (np.array([1 + shift, 1 + shift - v]) / np.sqrt(q)).clip(-11.9, 11.9)
+    edges = np.sort(np.concatenate([np.linspace(-12, 12, 1500), corners]))
+    xi, weight = gauss_legendre(jnp.asarray(edges), 8)
+    omega = np.sqrt(q) * xi
+    g = np.asarray(score(loss, omega, v, shift))
+    law = 2 * stats.norm.pdf(xi) * special.ndtr(shape * xi) * weight
+    drift = 2 * stats.norm.pdf(xi) * stats.norm.pdf(shape * xi) * weight
+    z = omega + v * g
+    if loss == "logistic":
+        slope = -g * (1 - g) / (1 + v * g * (1 - g))
+    else:
+        slope = np.where((g > 0) & (g < 1), -1 / v, 0)
+    value = np.logaddexp(0, shift - z) if loss == "logistic" else np.maximum(1 + shift - z, 0)
+    expected = (
+        np.sum(drift * g) / np.sqrt(v0),
+        np.sum(law * g**2),
+        -np.sum(law * slope),
+        np.sum(law * g),
+        np.sum(law * value),
+    )
+    np.testing.assert_allclose(found, expected, rtol=2e-10, atol=1e-16)
+
+
+@pytest.mark.parametrize("order", [1.0, 2.0])
+def test_weight_averages_equal_their_closed_form(order):
+    hats, lam, rho = Fields(0.3, 0.21, 0.4, 0.17), 0.08, 1.4
+    found = lp_weights(hats, "linf", order, lam, rho)
+    s = np.sqrt(hats.q_hat + rho * hats.m_hat**2)
+    threshold = hats.P_hat + lam * (order == 1)
+    d = hats.V_hat + 2 * lam * (order == 2)
+    u = threshold / s
+    e, g = special.erfc(u / np.sqrt(2)), np.sqrt(2 / np.pi) * np.exp(-(u**2) / 2)
+    response = e / d
+    expected = (
+        rho * hats.m_hat * response,
+        (s / d) ** 2 * ((1 + u**2) * e - u * g),
+        response,
+        s / d * (g - u * e),
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+# -- the theory --------------------------------------------------------------------------------
+RATIOS = np.array([0.07, 0.3, 0.9, 2.2, 7.0])
+
+
+@pytest.mark.parametrize("options", [
+    {"attack_norm": "linf", "regularization": 0.03},
+    {"attack_norm": "l2", "loss": "hinge", "regularization": 0.2},
+])  # fmt: skip
+def test_inequalities_and_identities(options):
+    rho, tau = 1.7, 0.3
+    o = predict(sample_ratio=RATIOS, teacher_variance=rho, noise_std=tau, attack_radius_train=0.25,
+                attack_radius_test=0.4, **options)  # fmt: skip
+    for name in ("m_hat", "q_hat", "V_hat", "P_hat"):
+        assert np.all(o[name] >= 0)
+    assert np.all(o["m"] ** 2 < rho * o["q"])
+    np.testing.assert_allclose(o["m"], rho * o["m_hat"] * o["V"], rtol=1e-12)
+    if options["attack_norm"] == "linf":
+        assert np.all(o["P"] ** 2 <= o["q"])
+        # Thresholding lowers ||w||_1 / ||w||_2 below its Gaussian value.
+        assert np.all(o["P"] / np.sqrt(o["q"]) < np.sqrt(2 / np.pi))
+    else:
+        np.testing.assert_allclose(o["P"], o["q"], rtol=1e-12)
+    np.testing.assert_allclose(
+        o["boundary_error"], o["adversarial_error"] - o["generalization_error"], atol=1e-15
+    )
+    assert np.all(o["robust_train_error"] <= o["adversarial_error"])
+    t = o["m"] / np.sqrt((rho + tau**2) * o["q"])
+    np.testing.assert_allclose(o["generalization_error"], np.arccos(t) / np.pi, rtol=1e-12)
+    size = o["P"] if options["attack_norm"] == "linf" else np.sqrt(o["P"])
+    k, a = 0.4 * size / np.sqrt(o["q"]), t / np.sqrt(1 - t**2)
+    robust = special.ndtr(k) - 2 * special.owens_t(k, a)
+    np.testing.assert_allclose(o["adversarial_error"], robust, rtol=1e-12)
+
+
+def test_test_radius():
+    radius = np.array([0.0, 0.05, 0.2, 0.5, 1.0])
+    o = predict(attack_radius_test=radius, regularization=0.04, noise_std=0.2)
+    assert np.all(np.diff(o["adversarial_error"]) > 0)
+    np.testing.assert_allclose(o["adversarial_error"][0], o["generalization_error"][0], rtol=1e-14)
+    assert np.ptp(o["q"]) < 1e-13 * o["q"][0]
+
+
+def test_train_radius_beyond_the_test_radius_can_help():
+    table = cases.ADVERSARIAL_ERROR_BY_TRAIN_RADIUS
+    o = predict(attack_radius_train=np.array(list(table)))
+    np.testing.assert_allclose(o["adversarial_error"], list(table.values()), atol=6e-7)
+
+
+def test_without_attack_in_training_its_norm_is_irrelevant():
+    options = {"attack_radius_train": 0.0, "sample_ratio": 1.3, "regularization": 0.07}
+    linf, l2 = (predict(attack_norm=norm, **options) for norm in ("linf", "l2"))
+    for name in ("m", "q", "V", "m_hat", "q_hat", "V_hat", "generalization_error",
+                 "robust_train_loss"):  # fmt: skip
+        np.testing.assert_allclose(linf[name], l2[name], rtol=1e-11)
+
+
+def test_teacher_scale_without_label_noise():
+    options = {"sample_ratio": 0.8, "regularization": 0.05}
+    one, other = predict(teacher_variance=0.6, **options), predict(teacher_variance=5.4, **options)
+    for name in ("q", "V", "P", "adversarial_error", "robust_train_loss"):
+        np.testing.assert_allclose(one[name], other[name], rtol=1e-11)
+    np.testing.assert_allclose(3 * one["m"], other["m"], rtol=1e-11)
+
+
+def test_few_samples():
+    o = predict(sample_ratio=np.array([1e-3, 4e-3]), regularization=0.1, attack_radius_test=0.45)
+    for name in ("m", "q", "q_hat", "P_hat", "V_hat"):
+        np.testing.assert_allclose(o[name][1] / o[name][0], 4, rtol=0.03)
+    np.testing.assert_allclose(o["P"][1] / o["P"][0], 2, rtol=0.03)
+    # The limit Phi(eps_g sqrt(2/pi)), whatever lambda, is approached like sqrt(alpha).
+    distance = special.ndtr(0.45 * np.sqrt(2 / np.pi)) - o["adversarial_error"]
+    np.testing.assert_allclose(distance[1] / distance[0], 2, rtol=0.02)
+    np.testing.assert_allclose(distance[0], 0, atol=0.01)
+
+
+def test_weights_vanish_beyond_the_threshold():
+    alpha, rho, tau = 0.8, 1.6, 0.5
+    edge = np.sqrt(1 / alpha + 2 / np.pi * rho / (rho + tau**2))
+    o = predict(attack_norm="l2", sample_ratio=alpha, teacher_variance=rho, noise_std=tau,
+                attack_radius_train=edge * np.array([0.98, 1.02]), regularization=0.3)  # fmt: skip
+    assert 0 < o["q"][0] < 0.01
+    assert o["q"][1] == o["m"][1] == o["P"][1] == 0
+    assert o["adversarial_error"][1] == o["robust_train_error"][1] == 0.5
+    np.testing.assert_allclose(o["robust_train_loss"], np.log(2), rtol=1e-2)
+    gradient = jax.grad(
+        lambda lam: isotropic.theory(
+            isotropic.Params(
+                attack_norm="l2", sample_ratio=alpha, attack_radius_train=2 * edge,
+                regularization=lam,
+            )
+        )["adversarial_error"]
+    )(0.3)  # fmt: skip
+    assert gradient == 0
+
+
+def test_sparse_weights_vanish_at_strong_regularization():
+    lam = np.array([0.05, 0.2, 40.0])
+    for norm in ("l2", "linf"):
+        o = predict(
+            attack_norm=norm, penalty_order=1.0, regularization=lam, attack_radius_train=0.2
+        )
+        assert np.all(o["q"][:2] > 0)
+        assert o["q"][2] == 0
+        assert o["generalization_error"][2] == 0.5
+
+
+def test_converges_over_the_box():
+    rng = np.random.default_rng(0)
+    count = 60
+    points = {
+        "sample_ratio": np.exp(rng.uniform(np.log(0.03), np.log(10), count)),
+        "regularization": np.exp(rng.uniform(np.log(1e-5), np.log(3), count)),
+        "attack_radius_train": rng.uniform(0, 0.9, count),
+        "teacher_variance": rng.uniform(0.3, 3, count),
+        "noise_std": rng.uniform(0, 1, count),
+    }
+    for options in (
+        {"attack_norm": "l2"},
+        {"attack_norm": "linf", "penalty_order": 1.0},
+        {"attack_norm": "linf", "penalty_order": 2.4},
+    ):
+        o = predict(**points, **options)  # raises where it did not converge
+        assert np.all((o["adversarial_error"] >= 0) & (o["adversarial_error"] <= 1))
+
+
+def test_unconverged_points_are_an_error(monkeypatch):
+    study = simulator.get(NAME)
+
+    def wrong(params):
+        return {**study.theory(params), RESIDUAL: jnp.asarray(1e-3)}
+
+    from simulator.sweep.predict import predict_study
+
+    with pytest.raises(RuntimeError, match="did not converge"):
+        predict_study(replace(study, theory=wrong), sample_ratio=1.7)
+
+
+def test_mahalanobis_with_unit_spectra_is_the_l2_study():
+    options = {"sample_ratio": 1.4, "attack_radius_train": 0.25, "noise_std": 0.3}
+    unit = [[0.3, 1, 1, 1, 1], [0.7, 1, 1, 1, 1]]
+    one = simulator.predict(f"{NAME}.mahalanobis", regularization=0.14, spectrum=unit, **options)
+    other = predict(attack_norm="l2", regularization=0.07, **options)
+    for name, value in other.items():
+        np.testing.assert_allclose(one[name], value, rtol=1e-11, err_msg=name)
+
+
+def test_rows_of_a_spectrum_may_be_split_and_merged():
+    rows = [[0.4, 0.7, 1.3, 2.0, 0.6], [0.6, 1.5, 0.9, 0.5, 1.8]]
+    split = [[0.1, *rows[0][1:]], [0.6, *rows[1][1:]], [0.3, *rows[0][1:]]]
+    one, other = (simulator.predict(f"{NAME}.mahalanobis", spectrum=s, noise_std=0.2)
+                  for s in (rows, split))  # fmt: skip
+    for name, value in one.items():
+        np.testing.assert_allclose(other[name], value, rtol=1e-10)
+    with pytest.raises(ValueError, match="must sum"):
+        simulator.predict(f"{NAME}.mahalanobis", spectrum=split[:2])
+    with pytest.raises(ValueError, match="one row per block"):
+        simulator.predict(f"{NAME}.mahalanobis", spectrum=[[1.0, 2.0]])
+
+
+# -- optima by differentiation -----------------------------------------------------------------
+def test_gradient_in_the_regularization_and_in_the_order():
+    params = isotropic.Params()
+
+    def error(lam, order):
+        changed = replace(params, regularization=lam)
+        return isotropic.theory_of_order(changed, order)["adversarial_error"]
+
+    by_lam, by_order = jax.jit(jax.grad(error, (0, 1)))(0.01, jnp.asarray(2.0))
+    np.testing.assert_allclose(by_lam, -0.11379, rtol=2e-4)  # the reference is a difference
+    value = jax.jit(error)
+    low, high = (value(0.01, jnp.asarray(2.0 + s)) for s in (-1e-5, 1e-5))
+    np.testing.assert_allclose(by_order, (high - low) / 2e-5, rtol=1e-5)
+    low, high = (value(0.01 + s, jnp.asarray(2.0)) for s in (-1e-6, 1e-6))
+    np.testing.assert_allclose(by_lam, (high - low) / 2e-6, rtol=1e-7)
+
+
+@pytest.mark.parametrize("position", [0, 2])
+def test_optimal_regularization_reproduces_the_table(position):
+    order = (1.0, 1.5, 2.0, 3.0)[position]
+    for (alpha, eps), table in cases.BEST_ADVERSARIAL_ERROR.items():
+        params = isotropic.Params(
+            sample_ratio=alpha, attack_radius_train=eps, attack_radius_test=eps,
+            penalty_order=order,
+        )  # fmt: skip
+        found = optimum.optimal_regularization(params)
+        printed = 1e-3 if table[position] == 0.463 else 1e-4  # units of the last digit
+        np.testing.assert_allclose(found.value, table[position], atol=0.6 * printed)
+
+
+def test_optimal_penalty_spectrum_beats_the_table_and_matches_its_attack():
+    attack = 0.3
+    table = mahalanobis_cases.BEST_ADVERSARIAL_ERROR[1.0, attack]
+    dual = mahalanobis.Params(
+        attack_radius_train=attack, attack_radius_test=attack,
+        spectrum=np.array(mahalanobis_cases.two_blocks(1.0, 5.0)),
+    )  # fmt: skip
+    fixed = optimum.optimal_regularization(dual)
+    np.testing.assert_allclose(fixed.value, table[0], atol=6e-5)
+    free = optimum.optimal_penalty_spectrum(dual)
+    assert free.value <= fixed.value + 1e-12
+    assert free.arguments["sigma_w"][1] > free.arguments["sigma_w"][0]
+    np.testing.assert_allclose(np.mean(free.arguments["sigma_w"]), 1, rtol=1e-12)
+
+
+# -- simulations -------------------------------------------------------------------------------
+def replicates(simulate, params, count, seed):
+    keys = jax.random.split(jax.random.key(seed), count)
+    return jax.jit(lambda k: jax.lax.map(lambda key: simulate(key, params), k, batch_size=50))(keys)
+
+
+@pytest.mark.parametrize("module", [isotropic, mahalanobis])
+def test_the_reduced_design_has_the_law_of_the_literal_one(module):
+    options = {"sample_ratio": 0.3, "dim": 60, "noise_std": 0.3, "regularization": 0.2}
+    if module is isotropic:
+        params = isotropic.Params(attack_norm="l2", teacher_variance=1.4, **options)
+    else:
+        rows = ((0.3, 0.7, 1.3, 2.0, 0.6), (0.7, 1.5, 0.9, 0.5, 1.8))
+        params = mahalanobis.Params(spectrum=np.array(rows), **options)
+    direct = replicates(module.simulate_direct, params, 400, 1)
+    fast = replicates(module.simulate_fast, params, 400, 2)
+    for name in ("m", "q", "P", "robust_train_loss", "adversarial_error"):
+        assert stats.ks_2samp(direct[name], fast[name]).pvalue > 1e-4, name
+    assert np.max(direct[RESIDUAL]) < 1e-8
+    assert np.max(fast[RESIDUAL]) < 1e-8
+
+
+def test_conditional_errors_average_the_drawn_ones():
+    params = isotropic.Params(sample_ratio=1.5, dim=40, noise_std=0.3, regularization=0.1)
+    drawn = replicates(isotropic.simulate_fast, params, 300, 3)
+    expected = replicates(isotropic.simulate_conditional, params, 300, 4)
+    for name in ("generalization_error", "adversarial_error", "boundary_error"):
+        error = np.hypot(*(np.std(x[name]) / np.sqrt(300) for x in (drawn, expected)))
+        assert abs(np.mean(drawn[name]) - np.mean(expected[name])) < 5 * error
+        assert np.std(expected[name]) < np.std(drawn[name])
+
+
+def test_a_classifier_without_weights_follows_the_convention():
+    params = isotropic.Params(attack_norm="l2", attack_radius_train=5.0, dim=20, sample_ratio=0.7)
+    for simulate in (isotropic.simulate_direct, isotropic.simulate_conditional):
+        o = jax.jit(lambda k, s=simulate: s(k, params))(jax.random.key(0))
+        assert o["q"] == o["m"] == o["boundary_error"] == 0
+        assert o["adversarial_error"] == o["robust_train_error"] == 0.5
+        np.testing.assert_allclose(o["robust_train_loss"], np.log(2), rtol=1e-14)
+
+
+@pytest.mark.parametrize("wrong", [{"penalty_order": 2.5}, {"penalty_order": 1.0, "loss": "hinge"}])
+def test_simulations_refuse_penalties_that_they_cannot_solve(wrong):
+    with pytest.raises(ValueError, match="penalty_order"):
+        simulator.simulate(NAME, replicates=1, dim=20, **wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", cases.CASES, ids=lambda c: c.label)
+def test_monte_carlo_of_the_reference(case):
+    found = simulator.simulate(NAME, replicates=40, dim=400, method="conditional", **case.params)
+    for name, (mean, error) in case.monte_carlo.items():
+        estimate = found[name]
+        assert abs(estimate.mean - mean) < 5 * np.hypot(error, estimate.standard_error), name
+
+
+# -- bounds ------------------------------------------------------------------------------------
+def test_exact_complexity_is_the_supremum():
+    rng = np.random.default_rng(2)
+    n, d, e = 7, 5, 0.4
+    x = rng.normal(size=(n, d)) * rng.uniform(0.5, 2, d)
+    signs = np.array(np.meshgrid(*[[-1, 1]] * n)).reshape(n, -1).T
+    pulled, total = signs @ x, signs.sum(axis=1)
+    w = rng.normal(size=(200_000, d))
+    for order in (1, 2):
+        ball = w / np.linalg.norm(w, ord=order, axis=1)[:, None]
+        if order == 1:
+            ball = np.concatenate([ball, np.eye(d), -np.eye(d)])
+        reward = [
+            np.max(ball @ u - e * s * np.abs(ball).sum(axis=1))
+            for u, s in zip(pulled, total, strict=True)
+        ]
+        brute = 1.7 * np.mean(np.maximum(reward, 0)) / n  # w = 0 is in the ball
+        mean, error = rm.robust_complexity(jax.random.key(0), jnp.asarray(x), e, order, 1.7, 20_000)
+        assert abs(mean - brute) < 5 * error + 0.01 * brute
+
+
+@pytest.mark.parametrize(("order", "exact", "bound"), [(2, 1.4094, 1.4793), (1, 0.2959, 0.4474)])
+def test_bounds_hold_and_have_the_size_of_the_reference(order, exact, bound):
+    n, d, e = 100, 200, 0.1
+    x = jax.random.normal(jax.random.key(5), (n, d))
+    mean, error = rm.robust_complexity(jax.random.key(1), x, e, order, num_signs=2000)
+    total = rm.clean_complexity_bound(x, order) + rm.attack_complexity(d, n, e, np.inf, order)
+    assert mean + 5 * error < total
+    np.testing.assert_allclose(mean, exact, rtol=0.05)  # another draw of the inputs
+    np.testing.assert_allclose(total, bound, rtol=0.05)
+
+
+def test_the_attack_term_is_dimension_free_for_the_dual_penalty():
+    small, large = (rm.attack_complexity(d, 50, 0.2, np.inf, 1) for d in (10, 1000))
+    assert small == large
+    small, large = (rm.attack_complexity(d, 50, 0.2, np.inf, 2) for d in (10, 1000))
+    np.testing.assert_allclose(large / small, 10)
+    matched = rm.mahalanobis_attack_complexity(50, 0.2, [1.0, 5.0], [1.0, 5.0])
+    isotropic_penalty = rm.mahalanobis_attack_complexity(50, 0.2, [1.0, 5.0], [1.0, 1.0])
+    np.testing.assert_allclose(isotropic_penalty / matched, np.sqrt(5))
+
+
+def test_bounds_of_other_balls_reduce_to_the_l2_ball():
+    x = jax.random.normal(jax.random.key(3), (30, 20))
+    np.testing.assert_allclose(
+        rm.mahalanobis_complexity_bound(x, np.full(20, 4.0), scale=1.3),
+        rm.clean_complexity_bound(x, 2, scale=1.3) / 2,
+    )
+    euclidean = rm.strongly_convex_complexity_bound(x, 2.0, 1.0)
+    assert euclidean >= rm.clean_complexity_bound(x, 2)  # largest row instead of their mean
+    with pytest.raises(ValueError, match="1 or 2"):
+        rm.clean_complexity_bound(x, 3)

@@ -1,0 +1,218 @@
+"""Properties of the three studies of arXiv 2310.02984, and literal simulations to judge them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from scipy import stats
+
+import simulator
+from simulator.studies.memory.associative_memory import _errors, sgd
+from simulator.studies.memory.associative_memory._sampling import vectors
+from tests.cases import load
+
+SMALL = {"num_tokens": 36, "num_classes": 4, "zipf_exponent": 1.3, "dim": 14}
+
+
+def predict(name="associative-memory", **params):
+    return simulator.predict(name, **{**SMALL, **params})
+
+
+@pytest.mark.parametrize("name", ["", ".finite-data", ".sgd"])
+def test_reference_theory_is_near_the_independent_monte_carlo(name):
+    accuracy = {"": 0.0, ".finite-data": 0.03, ".sgd": 0.06}[name]
+    for case in load("associative-memory" + name)[0]:
+        for output, (mean, error) in case.monte_carlo.items():
+            gap = abs(case.expected[output] - mean)
+            assert gap < 5 * error + accuracy * mean, case.label
+
+
+def test_error_of_two_classes_is_one_gaussian_tail():
+    """M = 2: err = E_R Q(q R sqrt(d) / sqrt(Q_0 + Q_1)) with R averaged by quadrature of chi."""
+    n, d, alpha, rho = 30, 11, 1.4, 0.6
+    q = np.arange(1, n + 1.0) ** (-rho * alpha)
+    noise = np.sum(q**2) - q**2
+    norms = stats.chi(d).ppf((np.arange(200_000) + 0.5) / 200_000) / np.sqrt(d)
+    expected = [
+        stats.norm.sf(q[x] * norms * np.sqrt(d) / np.sqrt(noise[x])).mean() for x in range(n)
+    ]
+    found = predict(num_tokens=n, num_classes=2, dim=d, zipf_exponent=alpha, scheme_exponent=rho)
+    np.testing.assert_allclose(found["per_token_error"], expected, rtol=2e-5)
+
+
+def test_error_falls_with_dimension_down_to_nothing():
+    dims = np.array([4, 7, 14, 40, 200, 3000])
+    for params in ({}, {"scheme_exponent": 0.4}, {"unembedding": "sphere"}):
+        error = predict(dim=dims, **params)["test_error"]
+        assert np.all(np.diff(error) < 0)
+        assert error[-1] < 1e-6
+
+
+def test_limits_of_schemes_and_thresholds():
+    everything = predict(threshold=36)["per_token_error"]
+    np.testing.assert_array_equal(everything, predict()["per_token_error"])
+    steep = predict(scheme_exponent=60.0)["per_token_error"]
+    only_first = predict(threshold=1)["per_token_error"]
+    assert steep[0] < 1e-12
+    assert only_first[0] < 1e-12
+    # P = 1: tokens of class 0 meet the noise of their own class; the others tie with M - 2.
+    np.testing.assert_allclose(only_first[4::4], 1 - 0.5 - 0.5 / 4, atol=0.13)
+    np.testing.assert_allclose(only_first[1], 1 - 0.5 / 3, rtol=1e-6)
+
+
+def test_unstored_tokens_guess_when_classes_are_equally_full():
+    out = predict(threshold=12)["per_token_error"]
+    np.testing.assert_allclose(out[12:], 1 - 1 / 4, rtol=1e-6)
+
+
+def test_scale_of_the_weights_does_not_matter():
+    squares = np.geomspace(1, 1e-3, 12)
+    with jax.enable_x64(True):
+        errors = []
+        for scale in (1.0, 37.0):
+            q = jnp.sqrt(jnp.asarray(squares)) * scale
+            noise = _errors.noise_of_tokens(q**2, 3)
+            errors.append(_errors.errors_of_tokens(q, noise, 9.0, "gaussian", "orthonormal"))
+    np.testing.assert_allclose(*errors, rtol=1e-10)
+
+
+def test_leave_one_out_noise_does_not_cancel():
+    squares = np.r_[1.0, 1e-9 * np.arange(1, 12)]
+    noise = _errors.noise_of_tokens(jnp.asarray(squares, jnp.float32), 4)
+    np.testing.assert_allclose(noise.own[0], squares[4] + squares[8], rtol=1e-6)
+
+
+def test_optimal_threshold_is_the_best_of_all():
+    thresholds = np.arange(1, 37)
+    error = predict(threshold=thresholds)["test_error"]
+    out = predict(scheme_exponent=0.7, threshold=5)
+    assert int(out["optimal_threshold"]) == thresholds[np.argmin(error)]
+    np.testing.assert_allclose(out["optimal_test_error"], error.min(), rtol=1e-10)
+
+
+def test_asymptotic_constant_is_approached():
+    """Ratios 0.984 at d = 100 and closer beyond, for a vocabulary large enough."""
+    out = simulator.predict(
+        "associative-memory", num_tokens=600, num_classes=5, scheme_exponent=1.0, dim=100
+    )
+    assert abs(out["test_error"] / out["test_error_asymptotic"] - 0.984) < 3e-3
+    assert np.isinf(predict(scheme_exponent=0.2)["test_error_asymptotic"])
+    assert np.isinf(predict(scheme_exponent=1.0, threshold=20)["test_error_asymptotic"])
+
+
+def test_bounds_hold_where_the_theorem_applies():
+    for d, rho in ((30, 1.0), (500, 1.0), (10_000, 0.5)):
+        out = predict(dim=d, scheme_exponent=rho, unembedding="sphere", num_tokens=60)
+        assert out["test_error_lower_bound"] <= out["test_error"] <= out["test_error_upper_bound"]
+    out = predict(scheme_exponent=1.0)
+    assert (out["test_error_lower_bound"], out["test_error_upper_bound"]) == (0, 1)
+
+
+def test_vectors_have_the_inner_products_of_drawn_ones():
+    count, d, replicates = 7, 4, 4000  # more vectors than dimensions
+    keys = jax.random.split(jax.random.key(0), replicates)
+    factor = np.asarray(jax.vmap(lambda k: vectors(k, count, d, False))(keys), float)
+    rng = np.random.default_rng(0)
+    drawn = rng.normal(size=(replicates, count, d)) / np.sqrt(d)
+    for found, plain in (
+        (np.einsum("rij,rkj->rik", f, f)[:, 2, 6], np.einsum("rij,rkj->rik", p, p)[:, 2, 6])
+        for f, p in ((factor, drawn),)
+    ):
+        assert stats.ks_2samp(found, plain).pvalue > 1e-4
+    gram = np.einsum("rij,rkj->rik", factor, factor)
+    assert np.linalg.matrix_rank(gram[0]) == d
+    unit = np.asarray(vectors(keys[0], count, d, True), float)
+    np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1, rtol=1e-6)
+
+
+def _literal(rng, n, m, alpha, d, q):
+    """Draw e, form W, recall (NumPy)."""
+    p = np.arange(1, n + 1.0) ** -alpha
+    p /= p.sum()
+    f = np.arange(n) % m
+    e = rng.normal(size=(n, d)) / np.sqrt(d)
+    w = (np.eye(m, d)[f] * q[:, None]).T @ e
+    answers = np.argmax(np.eye(m, d) @ w @ e.T, axis=0)
+    return p @ (answers != f)
+
+
+@pytest.mark.parametrize("method", ["direct", "fast", "conditional"])
+def test_simulations_have_the_mean_of_a_literal_memory(method):
+    n, m, alpha, d = 36, 4, 1.3, 14
+    q = np.arange(1, n + 1.0) ** (-0.5 * alpha)
+    rng = np.random.default_rng(2)
+    literal = np.array([_literal(rng, n, m, alpha, d, q) for _ in range(1500)])
+    found = simulator.simulate(
+        "associative-memory",
+        method=method,
+        replicates=1500,
+        keep_values=True,
+        scheme_exponent=0.5,
+        **SMALL,
+    ).values["test_error"]
+    gap = found.mean() - literal.mean()
+    assert abs(gap) < 5 * np.sqrt((found.var() + literal.var()) / 1500)
+    if method == "direct":
+        assert stats.ks_2samp(np.round(found, 9), np.round(literal, 9)).pvalue > 1e-4
+
+
+# --------------------------------------------------------------------------------------------
+# Finite data
+# --------------------------------------------------------------------------------------------
+def finite(**params):
+    return predict("associative-memory.finite-data", **params)
+
+
+def test_no_data_is_chance_and_endless_data_fill_the_memory():
+    np.testing.assert_allclose(finite(num_samples=0)["test_error"], 1 - 1 / 4, rtol=1e-9)
+    endless = finite(num_samples=1e12)["per_token_error"]
+    np.testing.assert_allclose(endless, predict()["per_token_error"], rtol=1e-6)
+    frequent = finite(num_samples=1e12, scheme_exponent=0.8)["per_token_error"]
+    np.testing.assert_allclose(
+        frequent, predict(scheme_exponent=0.8)["per_token_error"], rtol=1e-4, atol=1e-9
+    )
+
+
+def test_cut_tokens_are_never_learned():
+    out = finite(num_samples=5e4, cutoff=8, dim=4000)
+    assert np.all(out["per_token_error"][:8] < 1e-6)
+    np.testing.assert_allclose(out["per_token_error"][8:], 0.75, rtol=1e-3)
+
+
+# --------------------------------------------------------------------------------------------
+# SGD
+# --------------------------------------------------------------------------------------------
+def test_logit_gap_interpolates_between_frequencies_and_filling():
+    visits = jnp.arange(1.0, 9.0)
+    small = sgd.logit_gap(visits, 1e-3, 5, 100)
+    np.testing.assert_allclose(small / small[0], visits, rtol=5e-3)
+    large = sgd.logit_gap(visits, 30.0, 5, 100)
+    assert float(large[-1] / large[0]) < 1.01
+    np.testing.assert_allclose(sgd.logit_gap(jnp.ones(1), 0.7, 5, 9), 0.7, rtol=1e-6)
+    one_step = sgd.logit_gap(visits, 0.2, 5, 1)
+    np.testing.assert_allclose(one_step, 0.2 * visits, rtol=1e-6)
+
+
+def test_one_large_step_stores_frequencies():
+    """B = T from W = 0 is the scheme rho = 1 of the finite-data study."""
+    shared = {"num_tokens": 30, "num_classes": 4, "zipf_exponent": 1.6, "dim": 25}
+    step = simulator.predict(
+        "associative-memory.sgd", num_samples=200, batch_size=200, learning_rate=0.3, **shared
+    )
+    stored = simulator.predict(
+        "associative-memory.finite-data", num_samples=200, scheme_exponent=1.0, **shared
+    )
+    np.testing.assert_allclose(step["test_error"], stored["test_error"], rtol=1e-6)
+
+
+def test_a_sign_step_beats_a_plain_step():
+    """Adam at b1 = b2 = 0 on one large batch: 0.0895 +- 0.0016 against 0.1050."""
+    params = sgd.Params(num_tokens=100, dim=80, num_samples=2000, batch_size=2000)
+    sign = optax.adam(1.0, b1=0.0, b2=0.0, eps=1e-30)
+    p = _errors.token_law(100, 2.0)
+    keys = jax.random.split(jax.random.key(4), 150)
+    errors = np.asarray(jax.lax.map(lambda k: p @ sgd.train(k, params, sign), keys), float)
+    spread = np.sqrt(errors.var() / len(errors) + 0.0016**2)
+    assert abs(errors.mean() - 0.0895) < 5 * spread
+    assert errors.mean() < 0.1050 - 3 * errors.std() / np.sqrt(len(errors))

@@ -1,0 +1,340 @@
+"""Properties of the three studies of arXiv 2402.07043, and the judge without any shortcut."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import simulator
+from simulator.maths import zipf
+from simulator.studies.collapse.tail_collapse import _l1, generations, infinite_memory
+from tests.cases import load
+
+STUDIES = ["tail-collapse", "tail-collapse.generations", "tail-collapse.bigram"]
+
+
+def predict(name="tail-collapse", **params):
+    return simulator.predict(name, **params)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_theory_is_within_five_errors_of_the_independent_monte_carlo(name):
+    for case in load(name)[0]:
+        for output, (mean, error) in case.monte_carlo.items():
+            value = float(predict(name, **case.params)[output])
+            # Chains of multinomial samples deviate by O(n / T) from the Poisson formula.
+            allowed = 5 * error
+            if case.params.get("sampling") == "multinomial":
+                allowed += value * case.params.get("num_generations", 5) / 1000
+            assert abs(value - mean) < allowed, (case.label, output)
+
+
+# --------------------------------------------------------------------------------------------
+# tail-collapse
+# --------------------------------------------------------------------------------------------
+SAMPLING = pytest.mark.parametrize("sampling", ["multinomial", "poisson"])
+
+
+@SAMPLING
+def test_error_falls_with_samples_cutoff_and_real_fraction(sampling):
+    common = {"zipf_exponent": 1.3, "sampling": sampling}
+    error = predict(num_samples=np.geomspace(2, 1e11, 40), cutoff=80, **common)["test_error"]
+    assert np.all(np.diff(error) <= 1e-14)
+    # Beyond T^(1/beta) a cut takes no token that would be seen, and the others occur more often.
+    cuts = np.array([1, 2, 5, 30, 300, 1500])
+    error = predict(num_samples=3e4, cutoff=cuts, **common)["test_error"]
+    assert np.all(np.diff(error) <= 1e-14)
+    shares = np.linspace(0, 1, 9)
+    error = predict(num_samples=3e4, cutoff=80, real_fraction=shares, **common)["test_error"]
+    assert np.all(np.diff(error) < 0)
+
+
+@SAMPLING
+def test_limits_of_cut_mixture_and_narrowing(sampling):
+    common = {"zipf_exponent": 1.35, "num_samples": 3e3, "sampling": sampling}
+    clean = predict(**common)["test_error"]
+    far = predict(cutoff=1e13, **common)["test_error"]
+    np.testing.assert_allclose(far, clean, rtol=1e-3)
+    real = predict(cutoff=7, real_fraction=1.0, zipf_exponent_synthetic=2.2, **common)
+    np.testing.assert_allclose(real["test_error"], clean, rtol=1e-12)
+    almost = predict(zipf_exponent_synthetic=1.35 + 1e-9, **common)["test_error"]
+    np.testing.assert_allclose(almost, clean, rtol=1e-7)
+    ignored = predict(zipf_exponent_synthetic=1.2, **common)["test_error"]
+    assert ignored == clean
+
+
+@SAMPLING
+def test_synthetic_data_alone_cannot_beat_the_plateau(sampling):
+    samples = np.geomspace(3, 1e12, 25)
+    outputs = predict(
+        zipf_exponent=1.2,
+        num_samples=samples,
+        cutoff=90,
+        zipf_exponent_synthetic=1.6,
+        sampling=sampling,
+    )
+    assert np.all(outputs["test_error"] >= outputs["plateau_error"] * (1 - 1e-12))
+    np.testing.assert_allclose(outputs["test_error"][-1], outputs["plateau_error"][-1], rtol=1e-9)
+
+
+def test_exponents_of_clean_and_narrowed_data():
+    t = 4e7
+    for beta in (1.15, 1.6, 2.3):
+        clean = predict(zipf_exponent=beta, num_samples=[t, 2 * t], sampling="poisson")
+        slope = -np.log2(clean["test_error"][1] / clean["test_error"][0])
+        np.testing.assert_allclose(slope, 1 - 1 / beta, atol=1e-9)
+        narrow = predict(
+            zipf_exponent=beta,
+            zipf_exponent_synthetic=1.7 * beta,
+            num_samples=[t, 2 * t],
+            sampling="poisson",
+        )
+        slope = -np.log2(narrow["test_error"][1] / narrow["test_error"][0])
+        np.testing.assert_allclose(slope, (beta - 1) / (1.7 * beta), atol=1e-6)
+
+
+def test_multinomial_and_poisson_differ_by_the_stated_term():
+    """multinomial / poisson - 1 = -c (1 + c) / (2T) + O(1/T^2)."""
+    beta, t = 1.7, 5e3
+    c = 1 - 1 / beta
+    fixed, random = (
+        predict(zipf_exponent=beta, num_samples=t, sampling=s)["test_error"]
+        for s in ("multinomial", "poisson")
+    )
+    assert abs((fixed / random - 1) * 2 * t / (c * (1 + c)) + 1) < 1e-3
+
+
+def test_the_spread_is_the_closed_form():
+    """Poisson: A^{1/b} T^{1/b-2} Gamma(2-1/b) (1 - 2^{1/b-2}) / b."""
+    beta, t = 1.6, 1e6
+    a, power = 1 / float(jax.scipy.special.zeta(beta, 1.0)), 1 / beta - 2
+    variance = a ** (1 / beta) * t**power * (1 - 2.0**power) / beta
+    variance *= np.exp(float(jax.scipy.special.gammaln(-power)))
+    std = predict(zipf_exponent=beta, num_samples=t, sampling="poisson")["test_error_std"]
+    np.testing.assert_allclose(std**2, variance, rtol=1e-5)
+
+
+def test_grokking_time():
+    """There the unseen real tail is half of the plateau; it scales as 1 / pi."""
+    for beta, k, pi in ((1.5, 2000.0, 1e-3), (1.15, 60.0, 0.02), (2.4, 9.0, 0.04)):
+        with jax.enable_x64(True):
+            setting = infinite_memory.Params(zipf_exponent=beta, cutoff=k, real_fraction=pi)
+            t = float(infinite_memory.grokking_time(setting))
+            scarce = infinite_memory.Params(zipf_exponent=beta, cutoff=k, real_fraction=pi / 7)
+            np.testing.assert_allclose(infinite_memory.grokking_time(scarce), 7 * t, rtol=1e-9)
+        error = predict(
+            zipf_exponent=beta, cutoff=k, real_fraction=pi, num_samples=t, sampling="poisson"
+        )
+        # The head is known long before.
+        np.testing.assert_allclose(error["test_error"] / error["plateau_error"], 0.5, rtol=1e-3)
+    with jax.enable_x64(True):  # the constant v* of large k
+        setting = infinite_memory.Params(cutoff=1e6, real_fraction=0.5)
+        v = 0.5 * infinite_memory.grokking_time(setting) * zipf.probability(1.5, 1e6)
+        kept = (1.5 - 1) / 1.5 * zipf.scaled_lower_gamma(1 - 1 / 1.5, v)
+        np.testing.assert_allclose(kept, 0.5, rtol=1e-5)
+    assert np.isinf(infinite_memory.grokking_time(infinite_memory.Params(cutoff=5.0)))
+
+
+def _naive(rng, beta, t, replicates):
+    """Token by token: exact Zipf draws (NumPy), distinct tokens, their real mass."""
+    a = 1 / float(jax.scipy.special.zeta(beta, 1.0))
+    errors, distinct = [], []
+    for _ in range(replicates):
+        seen = np.unique(rng.zipf(beta, t)).astype(float)
+        errors.append(1 - a * np.sum(seen**-beta))
+        distinct.append(len(seen))
+    return np.array(errors), np.array(distinct)
+
+
+@pytest.mark.parametrize("method", ["fast", "direct"])
+@pytest.mark.parametrize(("beta", "t"), [(1.9, 40), (1.6, 3000)])
+def test_simulations_have_the_law_of_the_naive_loop(method, beta, t):
+    replicates = 1500
+    found = simulator.simulate(
+        "tail-collapse",
+        method=method,
+        replicates=replicates,
+        zipf_exponent=beta,
+        num_samples=float(t),
+        keep_values=True,
+    ).values
+    errors, distinct = _naive(np.random.default_rng(1), beta, t, replicates)
+    assert stats.ks_2samp(np.round(found["test_error"], 9), np.round(errors, 9)).pvalue > 1e-4
+    assert stats.ks_2samp(np.round(found["num_distinct_tokens"]), distinct).pvalue > 1e-4
+    gap = found["num_distinct_tokens"].mean() - distinct.mean()
+    assert abs(gap) < 5 * np.sqrt(2 * distinct.var() / replicates)
+
+
+@SAMPLING
+def test_a_trillion_tokens(sampling):
+    found = simulator.simulate(
+        "tail-collapse",
+        replicates=600,
+        num_samples=1e12,
+        zipf_exponent=1.5,
+        sampling=sampling,
+        keep_values=True,
+    ).values["test_error"]
+    theory = predict(num_samples=1e12, zipf_exponent=1.5, sampling=sampling)
+    np.testing.assert_allclose(theory["test_error"], 9.415595e-5, rtol=1e-6)
+    std = theory["test_error_std"]
+    assert abs(found.mean() - theory["test_error"]) < 5 * std / np.sqrt(600)
+    assert abs(found.std() / std - 1) < 5 / np.sqrt(2 * 600)
+
+
+# --------------------------------------------------------------------------------------------
+# tail-collapse.generations
+# --------------------------------------------------------------------------------------------
+def chain(**params):
+    return predict("tail-collapse.generations", **params)
+
+
+def test_one_generation_is_clean_training():
+    for k in (np.inf, 30.0):
+        one = chain(num_generations=1, num_samples=700.0, cutoff=k, zipf_exponent=1.45)
+        clean = predict(num_samples=700.0, cutoff=k, zipf_exponent=1.45, sampling="poisson")
+        np.testing.assert_allclose(one["test_error"], clean["test_error"], rtol=1e-10)
+        np.testing.assert_allclose(
+            one["num_distinct_tokens"], clean["num_distinct_tokens"], rtol=1e-10
+        )
+
+
+def test_effective_size_is_below_every_sample_and_falls_with_generations():
+    sizes = [
+        float(
+            chain(num_generations=n, num_samples=900.0, num_samples_generator=400.0)[
+                "num_samples_effective"
+            ]
+        )
+        for n in (1, 2, 3, 5, 9)
+    ]
+    assert np.all(np.diff(sizes) < 0)
+    assert sizes[1] <= 400
+
+
+def test_endless_last_sample_leaves_the_generator():
+    out = chain(num_generations=2, num_samples=1e12, num_samples_generator=730.0)
+    np.testing.assert_allclose(out["num_samples_effective"], 730.0, rtol=1e-12)
+
+
+def test_degradation_is_sublinear_and_below_its_linear_envelope():
+    for beta in (1.3, 1.5, 2.2):
+        outs = {n: chain(zipf_exponent=beta, num_generations=n) for n in (1, 4, 30)}
+        c = 1 - 1 / beta
+        for n, out in outs.items():
+            assert out["test_error"] <= out["test_error_upper_bound"] * (1 + 1e-3)
+            ratio = out["test_error"] / outs[1]["test_error"]
+            np.testing.assert_allclose(ratio, (1000 / out["num_samples_effective"]) ** c, rtol=2e-3)
+            assert n == 1 or ratio < n
+
+
+def test_skills_are_unlearned_from_the_tail():
+    def at(n):
+        return generations.Params(num_generations=n, num_samples_generator=1000.0)
+
+    ranks = jnp.arange(1.0, 400.0)
+    first, fifth = (generations.probability_known(at(n), ranks) for n in (1, 5))
+    assert np.all(fifth < first + 1e-7)
+    assert np.argmax(first - fifth) > 20  # frequent tokens are kept, rare ones never known
+    for n, known in ((1, first), (5, fifth)):
+        last = int(generations.last_known_rank(at(n)))
+        assert known[last - 1] >= 0.5 > known[last]
+    cut = generations.Params(cutoff=30.0, num_samples=1e7, num_samples_generator=1e7)
+    assert float(generations.probability_known(cut, 31.0)) == 0
+    assert float(generations.last_known_rank(cut)) == 30
+
+
+def test_chain_matches_a_naive_chain_of_token_lists():
+    rng = np.random.default_rng(3)
+    beta, t0, t, n, replicates = 1.7, 120, 300, 3, 800
+    a = 1 / float(jax.scipy.special.zeta(beta, 1.0))
+    errors = []
+    for _ in range(replicates):
+        tokens = rng.zipf(beta, t0)
+        for size in [t0] * (n - 2) + [t]:
+            tokens = rng.choice(tokens, size)
+        errors.append(1 - a * np.sum(np.unique(tokens).astype(float) ** -beta))
+    found = simulator.simulate(
+        "tail-collapse.generations",
+        replicates=replicates,
+        zipf_exponent=beta,
+        num_samples=float(t),
+        num_samples_generator=float(t0),
+        num_generations=n,
+        keep_values=True,
+    ).values["test_error"]
+    assert stats.ks_2samp(np.round(found, 6), np.round(errors, 6)).pvalue > 1e-4
+    gap = found.mean() - np.mean(errors)
+    assert abs(gap) < 5 * np.sqrt(2 * np.var(errors) / replicates)
+
+
+# --------------------------------------------------------------------------------------------
+# tail-collapse.bigram
+# --------------------------------------------------------------------------------------------
+def test_constants_of_the_two_term_law():
+    with jax.enable_x64(True):
+        for beta, value in (
+            (1.2, 10.875295),
+            (1.5, 6.420016),
+            (1.8, 9.890791),
+            (2.5, -2.236051),
+            (3.0, -0.896677),
+            (4.0, -0.345000),
+        ):
+            np.testing.assert_allclose(_l1.poisson_constant(beta), value, atol=1.1e-6)
+        np.testing.assert_allclose(_l1.head_bracket(1.5), -2.317491, atol=6e-7)
+        np.testing.assert_allclose(_l1.head_bracket(3.0), 1.823340, atol=6e-7)
+
+
+def bigram(**params):
+    return predict("tail-collapse.bigram", **params)
+
+
+def test_two_term_law_approaches_the_exact_error():
+    for beta, accuracy in ((1.2, 6e-6), (1.5, 4e-5), (1.9, 7e-4), (3.0, 5e-4)):
+        out = bigram(zipf_exponent=beta, num_samples=1000.0)
+        assert abs(out["l1_error_asymptotic"] / out["l1_error"] - 1) < accuracy
+    for beta in (1.2, 1.5, 2.05):
+        out = bigram(zipf_exponent=beta, num_samples=10_000.0)
+        assert abs(out["l1_error_asymptotic"] / out["l1_error"] - 1) < 3e-5
+    out = bigram(zipf_exponent=2.0, num_samples=1000.0)
+    assert np.isinf(out["l1_error_asymptotic"])
+    assert np.isfinite(out["l1_error"])
+
+
+def test_exact_error_against_a_sum_over_ranks_past_the_kinks():
+    """At T = 1e6 thousands of ranks have T p > 1 beyond the single ones."""
+    beta, t, k = 1.5, 1_000_000.0, 3000
+    a = 1 / float(jax.scipy.special.zeta(beta, 1.0))
+    with jax.enable_x64(True):
+        lost = float(zipf.tail_mass(beta, float(k)))
+        p = float(1 / zipf.hurwitz_zeta(beta)) * np.arange(1, k + 1.0) ** -beta
+    q = p / (1 - lost)
+    m = np.floor(t * p)
+    cdf = stats.binom.cdf(m, t, q)
+    fewer = stats.binom.pmf(m, t - 1, q)
+    exact = np.sum((t * q - t * p) * (1 - 2 * cdf) + 2 * t * q * (1 - q) * fewer) / t + lost
+    assert abs(a - p[0]) < 1e-6
+    found = bigram(zipf_exponent=beta, num_samples=t, cutoff=k)["l1_error"]
+    np.testing.assert_allclose(found, exact, rtol=2e-7)
+
+
+def test_error_is_a_distance_of_laws_and_a_cut_costs_twice_its_mass():
+    samples = np.array([1, 3, 40, 900, 2e5, 1e9, 1e12])
+    for k in (1, 12, np.inf):
+        error = bigram(zipf_exponent=1.6, num_samples=samples, cutoff=k)["l1_error"]
+        assert np.all((error >= 0) & (error <= 2))
+    out = bigram(zipf_exponent=1.6, num_samples=1e12, cutoff=12)
+    np.testing.assert_allclose(out["l1_error"], out["plateau_error"], rtol=1e-5)
+
+
+def test_many_equal_tokens_make_contexts_of_equal_size():
+    """Exponent 0+ of the contexts: E over N ~ Binomial(T, 1/3), summed by hand."""
+    t, contexts = 30, 3
+    with jax.enable_x64(True):
+        law = _l1.cut_law(1.5, jnp.inf)
+        errors = np.asarray(jax.jit(jax.vmap(lambda n: _l1.error(law, n)))(jnp.arange(t + 1.0)))
+    expected = np.sum(stats.binom.pmf(np.arange(t + 1), t, 1 / contexts) * errors)
+    out = bigram(num_samples=float(t), num_contexts=contexts, zipf_exponent_context=1e-12)
+    np.testing.assert_allclose(out["l1_error"], expected, rtol=1e-7)
