@@ -240,7 +240,7 @@ STUDY = Study(
             "ridge": 0.02,
             "spectrum": "power_law",
             "spectrum_exponent": 1.2,
-            "source_exponent": 0.4,
+            "source_exponent": 0.15,
             "shift_profile": "signal",
             "shift_correlation": -0.9,
             "weighting": "mixing",

@@ -177,7 +177,6 @@ STUDY = Study(
             "ridge": 0.05,
             "spectrum": "power_law",
             "spectrum_exponent": 1.2,
-            "shift_profile": "isotropic",
             "weighting": "mixing",
             "mixing_weight": 0.2,
             "synthetic_shift": 1.2,
