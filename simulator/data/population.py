@@ -16,7 +16,7 @@ What the Gaussian theory is told of the data is ``(lambda_k, s_k, sigma)``. It i
 rows are not Gaussian, nor that the residual may depend on the features: `Population.spikiness` and
 `Population.felt_noise` measure the two.
 
-`power_law` fits the two exponents that scaling laws are written in (arXiv 2402.07712, section 4):
+`power_law` fits the two exponents that scaling laws are written in (arXiv 2402.07712):
 ``lambda_k ~ k^-beta`` (capacity) and ``sum_{j > k} s_j ~ k^{-2 beta r}`` (source).
 """
 

@@ -4,6 +4,8 @@ Values enter in the order of their replicate index and are merged in fixed block
 result does not depend on how a run was cut into chunks or extended later.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 BLOCK = 64
@@ -44,6 +46,23 @@ class Moments:
         own = (self.count, self.mean, self._m2, self._m3, self._m4)
         pending = self._pending[0] if self._pending else np.zeros((0,))
         return _merged(own, _central_sums(pending)) if len(pending) else own
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What another process needs to go on; block means of the past stay behind."""
+        names = ("count", "mean", "m2", "m3", "m4")
+        own = (self.count, self.mean, self._m2, self._m3, self._m4)
+        pending = self._pending[0] if self._pending else np.zeros((0, *np.shape(self.mean)))
+        return dict(zip(names, map(np.asarray, own), strict=True)) | {"pending": pending}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, np.ndarray]) -> "Moments":
+        """The moments whose :meth:`state` this is."""
+        moments = cls()
+        moments.count = int(state["count"])
+        moments.mean = state["mean"]
+        moments._m2, moments._m3, moments._m4 = state["m2"], state["m3"], state["m4"]
+        moments._pending = [state["pending"]]
+        return moments
 
     def summary(self) -> "Summary":
         """Moments of everything seen so far (``count`` must be at least 1)."""

@@ -1,7 +1,8 @@
-"""Replicates of many cells: compiled once per static signature, vmapped, in chunks.
+"""Replicates of many cells: compiled once per static signature, vmapped, in batches.
 
-Lanes of a chunk are (cell, replicate) pairs. The key of a lane is the cell's key folded with the
-replicate's index, so that grids, chunks and later extensions never change a number.
+Lanes of a batch are (cell, replicate) pairs. The key of a lane is the cell's key folded with the
+replicate's index, and the size of a batch belongs to the program, so that grids, numbers of
+replicates and later extensions never change a bit.
 """
 
 import contextlib
@@ -14,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator.study import RESIDUAL, Simulation, Study
+from simulator.sweep.batch import batch_size
 from simulator.sweep.cells import Values, identity, key_data
-from simulator.sweep.memory import lanes_that_fit
 from simulator.sweep.moments import Moments, Summary
 from simulator.sweep.predict import NotConverged
 
@@ -24,10 +25,38 @@ LARGEST_INT32 = 2**31 - 1
 Progress = Callable[[int], None]
 
 
+Finished = Callable[[int], None]
+
+
 class _Group(NamedTuple):
     sampler: Simulation
     static: tuple[tuple[str, Any], ...]
     members: list[int]
+
+
+class _Todo(NamedTuple):
+    """Replicates that some cells still miss, numbered through, cell by cell."""
+
+    cells: list[int]
+    targets: np.ndarray
+    first: np.ndarray  # replicate that each cell begins with
+    ends: np.ndarray  # number of the task behind each cell's last
+
+    @classmethod
+    def of(cls, cells: list[int], counts: Sequence[int], targets: Sequence[int]) -> "_Todo":
+        first = np.array([counts[i] for i in cells])
+        wanted = np.array([targets[i] for i in cells])
+        return cls(cells, wanted, first, np.cumsum(wanted - first))
+
+    @property
+    def total(self) -> int:
+        return int(self.ends[-1])
+
+    def tasks(self, start: int, lanes: int) -> tuple[np.ndarray, np.ndarray]:
+        """Row (position in ``cells``) and replicate of each lane; the last task pads."""
+        task = np.minimum(np.arange(start, start + lanes), self.total - 1)
+        rows = np.searchsorted(self.ends, task, side="right")
+        return rows, self.targets[rows] - (self.ends[rows] - task)
 
 
 class Replicates:
@@ -72,6 +101,7 @@ class Replicates:
             for c in self.cells
         ]
         self._groups = self._grouped()
+        self.failures: dict[int, str] = {}
 
     def _grouped(self) -> list["_Group"]:
         """Cells that share one compiled program: sampler, static values, shapes of arrays."""
@@ -85,62 +115,104 @@ class Replicates:
             group.members.append(index)
         return list(groups.values())
 
-    def extend(self, replicates: int | Sequence[int], progress: Progress | None = None) -> None:
-        """Run until each cell has (at least) the given number of replicates."""
+    def extend(
+        self,
+        replicates: int | Sequence[int],
+        progress: Progress | None = None,
+        finished: Finished | None = None,
+    ) -> None:
+        """Run until each cell has (at least) the given number of replicates.
+
+        Parameters
+        ----------
+        replicates : one number, or one per cell
+        progress : called with the number of replicates of every batch, optional
+        finished : called with the index of every cell that has reached its number, optional
+            With it, a cell that fails is noted in ``failures`` and the others go on; without it
+            the failure is raised.
+        """
         targets = [replicates] * len(self.cells) if isinstance(replicates, int) else replicates
         for group in self._groups:
-            tasks = [(i, r) for i in group.members for r in range(self.counts[i], targets[i])]
-            if tasks:
-                self._run_group(group, np.asarray(tasks), progress)
-        self.counts = [max(*pair) for pair in zip(self.counts, targets, strict=True)]
+            missing = [i for i in group.members if self.counts[i] < targets[i]]
+            if missing:
+                todo = _Todo.of(missing, self.counts, targets)
+                self._run_group(group, todo, progress, finished)
 
     def summary(self, index: int) -> dict[str, Summary]:
         """Moments of every output of one cell."""
         return {name: moments.summary() for name, moments in self._moments[index].items()}
 
-    def _run_group(self, group: "_Group", tasks: np.ndarray, progress: Progress | None) -> None:
+    def _run_group(
+        self, group: _Group, todo: "_Todo", progress: Progress | None, finished: Finished | None
+    ) -> None:
         declared = self.study.declarations
-        members = np.unique(tasks[:, 0])
-        row = {int(cell): position for position, cell in enumerate(members)}
-        keys = np.stack([self._keys[i] for i in members])
+        devices = tuple(jax.local_devices())
+        keys = np.stack([self._keys[i] for i in todo.cells])
         with simulation_scope(self.dtype):
             traced = {
-                name: np.stack([_leaf(p.type, self.cells[i][name], self.dtype) for i in members])
+                name: np.stack([_leaf(p.type, self.cells[i][name], self.dtype) for i in todo.cells])
                 for name, p in declared.items()
                 if not p.is_static(self.method)
             }
-            one = _one_lane(group.sampler, self.study.params, group.static)
+            one, program = _compiled(group.sampler, self.study.params, group.static, devices)
             first = {name: values[0] for name, values in traced.items()}
-            lanes = lanes_that_fit(one, keys[0], np.int32(0), first, tasks=len(tasks))
-            program = _compiled(group.sampler, self.study.params, group.static)
-            # An accelerator computes a chunk while the host digests the one before. On the CPU two
-            # programs in flight compete for one thread pool, and LAPACK calls in both can starve
-            # each other for ever.
-            overlap = jax.local_devices()[0].platform != "cpu"
-            waiting: list[tuple[np.ndarray, Any]] = []
-            for start in range(0, len(tasks), lanes):
-                chunk = tasks[np.minimum(np.arange(start, start + lanes), len(tasks) - 1)]
-                rows = np.array([row[int(i)] for i in chunk[:, 0]])
+            lanes = batch_size(one.trace(keys[0], np.int32(0), first).jaxpr.jaxpr) * len(devices)
+            start = 0
+            computed: tuple[np.ndarray, np.ndarray, Any] | None = None
+            while start < todo.total:
+                rows, replicate = todo.tasks(start, lanes)
                 out = program(
                     jnp.asarray(keys[rows]),
-                    jnp.asarray(chunk[:, 1], dtype=jnp.int32),
+                    jnp.asarray(replicate, dtype=jnp.int32),
                     {name: jnp.asarray(values[rows]) for name, values in traced.items()},
                 )
-                waiting.append((chunk[: len(tasks) - start], out))
-                while len(waiting) > overlap:
-                    self._digest(*waiting.pop(0), progress)
-            for chunk_and_out in waiting:
-                self._digest(*chunk_and_out, progress)
+                # The host digests one batch while the device computes the next. Never two
+                # programs in flight: on the CPU they compete for one thread pool, and LAPACK
+                # calls in both can starve each other for ever.
+                if computed is not None:
+                    self._digest(todo, *computed, progress, finished)
+                    computed = None
+                try:
+                    jax.block_until_ready(out)
+                except jax.errors.JaxRuntimeError as error:
+                    if "RESOURCE_EXHAUSTED" not in str(error) or lanes <= len(devices):
+                        raise
+                    lanes //= 2
+                    continue
+                kept = min(lanes, todo.total - start)
+                computed = (rows[:kept], replicate[:kept], out)
+                start += kept
+            if computed is not None:
+                self._digest(todo, *computed, progress, finished)
 
-    def _digest(self, chunk: np.ndarray, out: Mapping[str, Any], progress: Progress | None) -> None:
-        arrays = {name: np.asarray(v, dtype=np.float64)[: len(chunk)] for name, v in out.items()}
-        starts = np.flatnonzero(np.r_[True, np.diff(chunk[:, 0]) != 0])
-        for begin, end in zip(starts, [*starts[1:], len(chunk)], strict=True):
-            index = int(chunk[begin, 0])
-            for name, values in arrays.items():
-                self._accept(index, name, values[begin:end], int(chunk[begin, 1]))
+    def _digest(
+        self,
+        todo: "_Todo",
+        rows: np.ndarray,
+        replicate: np.ndarray,
+        out: Mapping[str, Any],
+        progress: Progress | None,
+        finished: Finished | None,
+    ) -> None:
+        arrays = {name: np.asarray(v, dtype=np.float64)[: len(rows)] for name, v in out.items()}
+        starts = np.flatnonzero(np.r_[True, np.diff(rows) != 0])
+        for begin, end in zip(starts, [*starts[1:], len(rows)], strict=True):
+            index = todo.cells[rows[begin]]
+            if index in self.failures:
+                continue
+            try:
+                for name, values in arrays.items():
+                    self._accept(index, name, values[begin:end], int(replicate[begin]))
+            except (NotConverged, FloatingPointError) as error:
+                if finished is None:
+                    raise
+                self.failures[index] = str(error)
+            self.counts[index] = int(replicate[end - 1]) + 1
+            done = self.counts[index] == todo.targets[rows[begin]]
+            if finished is not None and (done or index in self.failures):
+                finished(index)
         if progress is not None:
-            progress(len(chunk))
+            progress(len(rows))
 
     def _accept(self, index: int, name: str, values: np.ndarray, first: int) -> None:
         study = self.study
@@ -233,5 +305,17 @@ def _one_lane(simulate: Any, params_class: Any, static: tuple[tuple[str, Any], .
 
 
 @functools.lru_cache(maxsize=256)
-def _compiled(simulate: Any, params_class: Any, static: tuple[tuple[str, Any], ...]) -> Any:
-    return jax.jit(jax.vmap(_one_lane(simulate, params_class, static)))
+def _compiled(
+    simulate: Any,
+    params_class: Any,
+    static: tuple[tuple[str, Any], ...],
+    devices: tuple[jax.Device, ...],
+) -> Any:
+    """One lane, and a batch of lanes on each device; the inner `jit` lets both share one trace."""
+    one = jax.jit(_one_lane(simulate, params_class, static))
+    batch = jax.vmap(one)
+    if len(devices) > 1:  # the very program of one device on each: no bit depends on their number
+        lanes = jax.sharding.PartitionSpec("lanes")
+        mesh = jax.sharding.Mesh(np.array(devices), ("lanes",))
+        batch = jax.shard_map(batch, mesh=mesh, in_specs=lanes, out_specs=lanes, check_vma=False)
+    return one, jax.jit(batch)

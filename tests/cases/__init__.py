@@ -6,10 +6,13 @@ that were obtained independently), and ``MUTANTS``, plausible wrong theories tha
 must reject. The battery in ``tests/studies`` finds both.
 """
 
+import functools
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import jax
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Case:
 class Mutant:
     """A wrong theory: a function ``params -> outputs`` like the right one.
 
+    A `Variant` of the right theory shares its compiled program; any other function compiles.
+
     ``cells`` are the parameter points where the error shows; by default those at which the
     study's own check looks. ``outputs`` names the outputs whose verdict must turn to *disagrees*
     (any of them); by default any output.
@@ -43,14 +48,35 @@ class Mutant:
     outputs: tuple[str, ...] | None = None
 
 
-def altered(theory: Callable[[Any], Mapping[str, Any]], change: Callable[[Any, dict], dict]):
+@dataclass(frozen=True)
+class Variant:
+    """A theory at other parameters, or with other outputs; called outside `jax.jit`."""
+
+    theory: Callable[[Any], Mapping[str, Any]]
+    change_params: Callable[[Any], Mapping[str, Any]] | None = None
+    change_outputs: Callable[[Any, dict], Mapping[str, Any]] | None = None
+
+    def __call__(self, params: Any) -> Mapping[str, Any]:
+        other = replace(params, **self.change_params(params)) if self.change_params else params
+        outputs = _compiled(self.theory)(other)
+        if self.change_outputs is None:
+            return outputs
+        return {**outputs, **_compiled(self.change_outputs)(params, dict(outputs))}
+
+
+@functools.cache
+def _compiled(function: Callable) -> Callable:
+    return jax.jit(function)
+
+
+def altered(theory: Callable, change: Callable[[Any, dict], Mapping[str, Any]]) -> Variant:
     """The theory with some outputs replaced: ``change(params, outputs)`` returns the new ones."""
+    return Variant(theory, change_outputs=change)
 
-    def mutant(params: Any) -> Mapping[str, Any]:
-        outputs = dict(theory(params))
-        return {**outputs, **change(params, outputs)}
 
-    return mutant
+def with_params(theory: Callable, change: Callable[[Any], Mapping[str, Any]]) -> Variant:
+    """The theory at other parameters: ``change(params)`` returns what to replace."""
+    return Variant(theory, change_params=change)
 
 
 def module_name(study_name: str) -> str:

@@ -4,14 +4,13 @@ Monte-Carlo means are from independent simulations with 600 to 1000 replicates.
 """
 
 import math
-from dataclasses import replace
 
 import jax.numpy as jnp
 
 from simulator.maths.resolvent import degrees_of_freedom, ridge_fit
 from simulator.maths.spectra import named_spectrum
 from simulator.studies.collapse.ridge_collapse import theory
-from tests.cases import Case, Mutant, altered
+from tests.cases import Case, Mutant, altered, with_params
 
 
 def _case(label, params, test_error, bias, variance, generator_variance, **more):
@@ -177,21 +176,21 @@ MUTANTS = [
     Mutant("noise level not squared", _with_parts(_noise_not_squared)),
     Mutant(
         "one generation too many",
-        lambda p: theory(replace(p, num_generations=p.num_generations + 1)),
+        with_params(theory, lambda p: {"num_generations": p.num_generations + 1}),
     ),
     Mutant(
         "generators see d fewer samples",
-        lambda p: theory(replace(p, num_samples_generator=p.num_samples_generator - 1)),
+        with_params(theory, lambda p: {"num_samples_generator": p.num_samples_generator - 1}),
         cells=[_setting(10, 31, 15, 3, 0.0, 0.3, 0.5)],
     ),
-    Mutant("penalty not divided by T", lambda p: theory(replace(p, ridge=2 * p.ridge))),
+    Mutant("penalty not divided by T", with_params(theory, lambda p: {"ridge": 2 * p.ridge})),
     Mutant(
         "signal on the eigenvalues, not on the weights",
-        lambda p: theory(replace(p, source_exponent=p.source_exponent + 0.5)),
+        with_params(theory, lambda p: {"source_exponent": p.source_exponent + 0.5}),
     ),
     Mutant(
         "same design taken as independent",
-        lambda p: theory(replace(p, design="independent")),
+        with_params(theory, lambda p: {"design": "independent"}),
     ),
     Mutant(
         "the paper's T0 - d in place of the exact T0 - d - 1",

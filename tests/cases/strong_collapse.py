@@ -1,12 +1,11 @@
 """``strong-collapse``: the dossier's table, its figures' numbers, and wrong theories."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import jax.numpy as jnp
 
 from simulator.studies.collapse.strong_collapse.classical import least_squares, theory
-from tests.cases import Case, Mutant, altered
+from tests.cases import Case, Mutant, altered, with_params
 
 
 def printed(label, params, output, text):
@@ -246,12 +245,7 @@ def summed(outputs):
 
 def with_parts(theory, change):
     """The theory with some parts replaced, and their sum with them."""
-    return lambda params: summed(altered(theory, change)(params))
-
-
-def with_params(theory, change):
-    """The theory at other parameters: ``change(params)`` returns what to replace."""
-    return lambda params: theory(replace(params, **change(params)))
+    return altered(theory, lambda p, o: summed({**o, **change(p, o)}))
 
 
 def swapped_noise(params):
@@ -261,9 +255,8 @@ def swapped_noise(params):
     }
 
 
-def limit_of_least_squares(params):
+def limit_of_least_squares(params, outputs):
     """d/(n - d) for d/(n - d - 1): the proportional limit."""
-    outputs = theory(params)
     n, d, u = params.num_samples, params.dim, params.dim / (params.num_samples - params.dim)
     exact = least_squares(params, jnp.where(n >= d + 2, n, d + 2))
     p2 = params.synthetic_fraction
@@ -272,7 +265,7 @@ def limit_of_least_squares(params):
         "synthetic_error": params.synthetic_shift * (p2**2 + p2 * (1 - p2) * u),
     }
     here = (params.ridge == 0) & (n >= d + 2)
-    return summed(outputs | {name: jnp.where(here, limit[name], outputs[name]) for name in limit})
+    return {name: jnp.where(here, limit[name], outputs[name]) for name in limit}
 
 
 def without_disagreement(params, outputs):
@@ -310,5 +303,5 @@ MUTANTS = [
     ),
     Mutant("weights ignored", with_params(theory, lambda p: {"weighting": "uniform"})),
     Mutant("profile ignored", with_params(theory, lambda p: {"shift_profile": "whitened"})),
-    Mutant("limit for finite least squares", limit_of_least_squares),
+    Mutant("limit for finite least squares", with_parts(theory, limit_of_least_squares)),
 ]

@@ -10,8 +10,8 @@ from simulator.studies.collapse.strong_collapse._mixture import (
     spectrum_of,
 )
 from simulator.studies.collapse.strong_collapse.multi_step import theory
-from tests.cases import Case, Mutant
-from tests.cases.strong_collapse import swapped_noise, with_params
+from tests.cases import Case, Mutant, altered, with_params
+from tests.cases.strong_collapse import swapped_noise
 
 NOISE = {"noise_std_real": 0.3, "noise_std_synthetic": 0.3, "synthetic_shift": 1.0}
 LEAST_SQUARES = {
@@ -138,14 +138,14 @@ def recursion(params, *, disagreement=1.0, power=2, cross=True, fresh=False, ref
     return {"test_error": jnp.stack(errors)}
 
 
-def one_step_late(params):
-    errors = theory(params)["test_error"]
+def one_step_late(params, outputs):
+    errors = outputs["test_error"]
     return {"test_error": jnp.concatenate([errors[:1], errors[:-1]])}
 
 
-def frozen_teacher(params):
+def frozen_teacher(params, outputs):
     """Every step sees the synthetic labels of step 0."""
-    errors = theory(params)["test_error"]
+    errors = outputs["test_error"]
     return {"test_error": jnp.full_like(errors, errors[0])}
 
 
@@ -155,7 +155,7 @@ MUTANTS = [
     Mutant("teacher's error is independent of the truth", lambda p: recursion(p, cross=False)),
     Mutant("new cross moment in the old one's place", lambda p: recursion(p, fresh=True)),
     Mutant("fits are their mean", lambda p: recursion(p, refitted=False)),
-    Mutant("one step late", one_step_late),
-    Mutant("the first labels for ever", frozen_teacher),
+    Mutant("one step late", altered(theory, one_step_late)),
+    Mutant("the first labels for ever", altered(theory, frozen_teacher)),
     Mutant("noise of the sources swapped", with_params(theory, swapped_noise)),
 ]

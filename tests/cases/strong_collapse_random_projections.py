@@ -4,13 +4,12 @@ import jax.numpy as jnp
 
 from simulator.studies.collapse.strong_collapse import classical
 from simulator.studies.collapse.strong_collapse.random_projections import theory
-from tests.cases import Case, Mutant
+from tests.cases import Case, Mutant, with_params
 from tests.cases.strong_collapse import (
     SMALL_NOISE,
     printed,
     swapped_noise,
     table,
-    with_params,
     with_parts,
 )
 

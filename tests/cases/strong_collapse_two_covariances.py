@@ -11,8 +11,8 @@ from simulator.studies.collapse.strong_collapse._mixture import (
 )
 from simulator.studies.collapse.strong_collapse._two_covariances_fit import two_covariances_fit
 from simulator.studies.collapse.strong_collapse.two_covariances import _covariances, theory
-from tests.cases import Case, Mutant, altered
-from tests.cases.strong_collapse import swapped_noise, with_params
+from tests.cases import Case, Mutant, altered, with_params
+from tests.cases.strong_collapse import swapped_noise
 
 I = {
     "dim": 120,

@@ -18,7 +18,7 @@ see `simulator.maths.mixture_resolvent`) and ``u = df2/(n - df2)``:
     synthetic_error  Σ_k g_k [p2² (λ_k² + u κ²)/(λ_k+κ)² + p1 p2 u]
     plateau_error    Σ_k (s_k λ² + p2² g_k λ_k²)/(λ_k+λ)²     (n → ∞; ρ = 0)
 
-Relative error O(1/d), O(1/df2) for power laws (definition 1, theorem 1). Uniform least squares
+Relative error O(1/d), O(1/df2) for power laws (theorem 1). Uniform least squares
 (``λ = 0``, ``n >= d + 2``) is exact at finite size: bias = cross_error = 0,
 
     variance = (p1 σ1² + p2 σ2²) d/(n-d-1),

@@ -1,0 +1,79 @@
+"""How many lanes (replicates) of a program run as one batch.
+
+The size depends on the program and the kind of device alone, never on how many lanes are wanted:
+one compilation serves every grid and every number of replicates, and the last bits of a number,
+which may depend on the batch size of the compiled program, never change. Short runs are padded,
+so a batch is kept to a small amount of work.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+from jax.extend import core
+
+
+class Budget(NamedTuple):
+    """What one batch may take: bytes alive at once, bytes computed in all, lanes."""
+
+    memory: float
+    work: float
+    lanes: int
+
+
+CPU = Budget(memory=2**28, work=2**26, lanes=4096)  # some tens of milliseconds on one core
+ACCELERATOR = Budget(memory=2**32, work=2**33, lanes=32768)
+STEPS_OF_A_WHILE_LOOP = 32  # unknown before it runs: what our solvers typically take
+
+
+class Cost(NamedTuple):
+    """Bytes of one lane: all values of the program, loop bodies counted once or every time."""
+
+    memory: float
+    work: float
+
+
+def batch_size(one_lane: core.Jaxpr) -> int:
+    """Lanes per batch, a power of two.
+
+    The need of a lane is bounded by the sum of all intermediate values of the unbatched program,
+    which tracing alone reveals; the compiler reuses buffers and needs less.
+    """
+    cost = cost_of(one_lane)
+    device = jax.local_devices()[0]
+    budget = CPU
+    if device.platform != "cpu":
+        free = (device.memory_stats() or {}).get("bytes_limit", 4 * ACCELERATOR.memory)
+        budget = ACCELERATOR._replace(memory=min(ACCELERATOR.memory, free / 4))
+    lanes = min(budget.memory / max(cost.memory, 1), budget.work / max(cost.work, 1), budget.lanes)
+    return 1 << (max(1, int(lanes)).bit_length() - 1)
+
+
+def cost_of(jaxpr: core.Jaxpr) -> Cost:
+    """Bytes that a jaxpr computes."""
+    memory = work = 0.0
+    for equation in jaxpr.eqns:
+        own = sum(_bytes(variable.aval) for variable in equation.outvars)
+        inner = [cost_of(sub) for sub in _inner(equation.params)]
+        memory += own + max((cost.memory for cost in inner), default=0)
+        work += own + _steps(equation) * max((cost.work for cost in inner), default=0)
+    return Cost(memory, work)
+
+
+def _steps(equation: Any) -> int:
+    if equation.primitive.name == "scan":
+        return equation.params["length"]
+    return STEPS_OF_A_WHILE_LOOP if equation.primitive.name == "while" else 1
+
+
+def _inner(params: dict[str, Any]) -> Iterator[core.Jaxpr]:
+    for value in params.values():
+        for entry in value if isinstance(value, (tuple, list)) else (value,):
+            if isinstance(entry, core.ClosedJaxpr):
+                yield entry.jaxpr
+            elif isinstance(entry, core.Jaxpr):
+                yield entry
+
+
+def _bytes(aval: Any) -> int:
+    return int(aval.size) * getattr(aval.dtype, "itemsize", 8) if hasattr(aval, "size") else 0
