@@ -1,6 +1,7 @@
 """The public face: the verbs, by name of the study."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,8 @@ def sweep(
     method: str | None = None,
     dtype: str | None = None,
     keep_values: bool = False,
+    out: str | Path | None = None,
+    retry_failed: bool = False,
     **params: Any,
 ) -> xr.DataTree:
     """Theory and simulation on a grid: see :func:`simulator.sweep.sweep_study`."""
@@ -71,6 +74,8 @@ def sweep(
         method=method,
         dtype=dtype,
         keep_values=keep_values,
+        out=out,
+        retry_failed=retry_failed,
         **params,
     )
 

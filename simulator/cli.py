@@ -91,8 +91,26 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     verb = _verb_with_parameters(verbs, words, "sweep", "theory and simulation on a grid")
     _add_grid_flag(verb, required=True)
     _add_simulation_flags(verb, replicates=100)
-    verb.add_argument("--out", type=Path, help="write the result to this NetCDF file (.nc)")
+    verb.add_argument(
+        "--out",
+        type=Path,
+        help="folder of a store that survives interruptions and can be extended, or a NetCDF file "
+        "(.nc) written at the end",
+    )
+    verb.add_argument(
+        "--retry-failed", action="store_true", help="compute cells that failed before again"
+    )
     verb.set_defaults(run=_sweep)
+
+    verb = verbs.add_parser("status", help="what a store holds and what it misses")
+    verb.add_argument("store", type=Path)
+    verb.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    verb.set_defaults(run=_status)
+
+    verb = verbs.add_parser("export", help="write a store as one NetCDF file")
+    verb.add_argument("store", type=Path)
+    verb.add_argument("file", type=Path)
+    verb.set_defaults(run=_export)
 
     verb = _verb_with_parameters(verbs, words, "check", "does simulation agree with theory?")
     _add_grid_flag(verb, required=False)
@@ -306,8 +324,12 @@ def _simulate(options: argparse.Namespace) -> None:
 def _sweep(options: argparse.Namespace) -> None:
     from simulator import sweep
 
-    if options.out is not None:
+    to_file = options.out is not None and options.out.suffix == ".nc"
+    to_store = options.out is not None and not to_file
+    if to_file:
         _check_netcdf_target(options.out)
+    if options.retry_failed and not to_store:
+        raise ValueError("--retry-failed needs --out FOLDER: only a store remembers failures")
     tree = sweep(
         options.study,
         _axes(options),
@@ -315,8 +337,12 @@ def _sweep(options: argparse.Namespace) -> None:
         seed=options.seed,
         method=options.method,
         dtype=options.dtype,
+        out=options.out if to_store else None,
+        retry_failed=options.retry_failed,
         **_given(options),
     )
+    if to_store:
+        return
     if options.out is None:
         merged = {group: node.to_dataset() for group, node in tree.children.items()}
         for group, dataset in merged.items():
@@ -331,11 +357,44 @@ def _check_netcdf_target(path: Path) -> None:
     import importlib.util
 
     if path.suffix != ".nc":
-        raise ValueError(f"--out {path} is not allowed: the file name must end in .nc")
+        raise ValueError(f"{path} is not allowed: the file name must end in .nc")
     if not path.absolute().parent.is_dir():
-        raise ValueError(f"--out {path} is not allowed: the folder does not exist")
+        raise ValueError(f"{path} is not allowed: the folder does not exist")
     if not all(importlib.util.find_spec(name) for name in ("h5netcdf", "h5py")):
-        raise ValueError("--out needs h5netcdf and h5py: pip install 'theory-simulator[netcdf]'")
+        raise ValueError("NetCDF needs h5netcdf and h5py: pip install 'theory-simulator[netcdf]'")
+
+
+def _status(options: argparse.Namespace) -> None:
+    from simulator.sweep import sweep_status
+
+    found = sweep_status(options.store)
+    if options.json:
+        print(json.dumps(found))
+        return
+    print(
+        f"{options.store}: {found['study']}, {found['cells']} cells of {found['replicates']} "
+        f"replicates: {found['done']} done, {found['started']} started, {found['missing']} "
+        f"missing, {len(found['failed'])} failed"
+    )
+    for cell, reason in found["failed"]:
+        print(f"  failed at {cell}: {reason}")
+    if found["seconds_left"]:
+        print(f"about {found['seconds_left']:.0f} s of one process are left")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from simulator.sweep import open_sweep
+
+    _check_netcdf_target(options.file)
+    tree = open_sweep(options.store)
+    tree.attrs = {name: _flat(value) for name, value in tree.attrs.items()}
+    tree.to_netcdf(options.file, engine="h5netcdf")
+    print(f"wrote {options.file}", file=sys.stderr)
+
+
+def _flat(attribute: Any) -> Any:
+    """The attribute as NetCDF can hold it: nested ones as JSON text."""
+    return json.dumps(attribute) if isinstance(attribute, (dict, list)) else attribute
 
 
 def _check(options: argparse.Namespace) -> int:

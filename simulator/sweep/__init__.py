@@ -1,6 +1,7 @@
 """Evaluate theories and simulations over grids of parameters."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import xarray as xr
@@ -17,14 +18,19 @@ from simulator.sweep.results import (
     simulation_result,
 )
 from simulator.sweep.run import Replicates, checked_replicates
+from simulator.sweep.store import StoreError
+from simulator.sweep.stored import open_sweep, sweep_status, sweep_to_store
 
 __all__ = [
     "Estimate",
     "NotConverged",
     "Replicates",
     "SimulationResult",
+    "StoreError",
+    "open_sweep",
     "predict_study",
     "simulate_study",
+    "sweep_status",
     "sweep_study",
 ]
 
@@ -84,6 +90,8 @@ def sweep_study(
     method: str | None = None,
     dtype: str | None = None,
     keep_values: bool = False,
+    out: str | Path | None = None,
+    retry_failed: bool = False,
     **params: Any,
 ) -> xr.DataTree:
     """Theory and simulation on the outer product of a grid.
@@ -96,6 +104,12 @@ def sweep_study(
         0 evaluates the theory only.
     seed, method, dtype, keep_values
         As in :func:`simulate_study`.
+    out : path, optional
+        Folder of a store (zarr v3) to write to while computing. Called again with the same
+        arguments, the sweep goes on where it was; more replicates or grid points extend it; other
+        arguments are refused.
+    retry_failed : bool
+        Compute cells that failed before again (with ``out``; others are unaffected).
     **params
         Fixed values of the other parameters.
 
@@ -105,9 +119,31 @@ def sweep_study(
         Children ``theory``, ``mean``, ``standard_error`` (and ``values`` with a trailing dim
         ``replicate`` behind the grid's, on request): datasets with one variable per output, whose
         dims are the grid's axes followed by the output's own. A study without a theory, or a
-        sweep without replicates, lacks the corresponding children.
+        sweep without replicates, lacks the corresponding children. With ``out``, also a child
+        ``status`` (`open_sweep`), and a cell that cannot be computed does not stop the others.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument; the message names it, its value and what is allowed.
+    StoreError
+        If the store holds another sweep, is in use, damaged, or cannot be written.
     """
     axes, cells = product_cells(study, grid, params)
+    if out is not None:
+        if keep_values:
+            raise ValueError("keep_values = True is not allowed with out: a store keeps moments")
+        return sweep_to_store(
+            study,
+            axes,
+            cells,
+            Path(out),
+            replicates=checked_replicates(replicates),
+            seed=seed,
+            method=method,
+            dtype=dtype,
+            retry_failed=retry_failed,
+        )
     groups: dict[str, list[Mapping[str, Any]]] = {}
     attributes: dict[str, Any] = {"study": study.name, "seed": seed, "replicates": replicates}
     if study.theory is not None:

@@ -122,7 +122,7 @@ def labelled(
     shape = tuple(len(values) for values in axes.values())
     children = {}
     for group, per_cell in groups.items():
-        variables = {}
+        variables: dict[str, Any] = {}
         for name in per_cell[0]:
             arrays = [np.asarray(cell[name], dtype=np.float64) for cell in per_cell]
             full = tuple(np.max([a.shape for a in arrays], axis=0, initial=0)) if arrays else ()
@@ -135,21 +135,25 @@ def labelled(
                 block.reshape(shape + full),
                 {"meaning": output.meaning},
             )
-        children[group] = xr.Dataset(variables, coords=_coordinates(study, axes, cells, variables))
+        lengths: dict[str, int] = {
+            dim: size
+            for dims, block, _ in variables.values()
+            for dim, size in zip(dims, block.shape, strict=True)
+        }
+        coordinates = grid_coordinates(study, axes, cells, lengths)
+        children[group] = xr.Dataset(variables, coords=coordinates)
     tree = xr.DataTree.from_dict(children)
     tree.attrs.update(attributes)
     return tree
 
 
-def _coordinates(study: Study, axes: Mapping, cells: list[Values], variables: Mapping) -> dict:
+def grid_coordinates(
+    study: Study, axes: Mapping[str, list], cells: list[Values], lengths: Mapping[str, int]
+) -> dict[str, Any]:
+    """Coordinates of the grid's axes and of the outputs' own dims (of the given lengths)."""
     coordinates: dict[str, Any] = {
         name: (name, values, {"symbol": study.declarations[name].symbol})
         for name, values in axes.items()
-    }
-    lengths = {
-        dim: size
-        for dims, block, _ in variables.values()
-        for dim, size in zip(dims, block.shape, strict=True)
     }
     for dim, rule in study.coordinates.items():
         if dim in lengths:

@@ -25,7 +25,7 @@ LARGEST_INT32 = 2**31 - 1
 Progress = Callable[[int], None]
 
 
-Finished = Callable[[int], None]
+Advanced = Callable[[int], None]
 
 
 class _Group(NamedTuple):
@@ -119,7 +119,7 @@ class Replicates:
         self,
         replicates: int | Sequence[int],
         progress: Progress | None = None,
-        finished: Finished | None = None,
+        advanced: Advanced | None = None,
     ) -> None:
         """Run until each cell has (at least) the given number of replicates.
 
@@ -127,7 +127,7 @@ class Replicates:
         ----------
         replicates : one number, or one per cell
         progress : called with the number of replicates of every batch, optional
-        finished : called with the index of every cell that has reached its number, optional
+        advanced : called with the index of a cell whenever it has more replicates, optional
             With it, a cell that fails is noted in ``failures`` and the others go on; without it
             the failure is raised.
         """
@@ -136,14 +136,42 @@ class Replicates:
             missing = [i for i in group.members if self.counts[i] < targets[i]]
             if missing:
                 todo = _Todo.of(missing, self.counts, targets)
-                self._run_group(group, todo, progress, finished)
+                self._run_group(group, todo, progress, advanced)
+
+    def restore(self, index: int, count: int, moments: Mapping[str, Mapping]) -> None:
+        """Go on from what another process computed of a cell."""
+        self.counts[index] = count
+        self._moments[index] = {name: Moments.from_state(state) for name, state in moments.items()}
+
+    def state(self, index: int) -> dict[str, dict[str, np.ndarray]]:
+        """The moments of every output of one cell, for :meth:`restore`."""
+        return {name: moments.state() for name, moments in self._moments[index].items()}
+
+    def shapes(self) -> list[dict[str, tuple[int, ...]]]:
+        """Shapes of the simulated outputs of every cell, without running any."""
+        declared = self.study.declarations
+        found: list[dict[str, tuple[int, ...]]] = [{} for _ in self.cells]
+        for group in self._groups:
+            first = group.members[0]
+            one = _one_lane(group.sampler, self.study.params, group.static)
+            with simulation_scope(self.dtype):
+                traced = {
+                    name: _leaf(p.type, self.cells[first][name], self.dtype)
+                    for name, p in declared.items()
+                    if not p.is_static(self.method)
+                }
+                outputs = jax.eval_shape(one, self._keys[first], np.int32(0), traced)
+            shapes = {name: value.shape for name, value in outputs.items() if name != RESIDUAL}
+            for index in group.members:
+                found[index] = dict(shapes)
+        return found
 
     def summary(self, index: int) -> dict[str, Summary]:
         """Moments of every output of one cell."""
         return {name: moments.summary() for name, moments in self._moments[index].items()}
 
     def _run_group(
-        self, group: _Group, todo: "_Todo", progress: Progress | None, finished: Finished | None
+        self, group: _Group, todo: "_Todo", progress: Progress | None, advanced: Advanced | None
     ) -> None:
         declared = self.study.declarations
         devices = tuple(jax.local_devices())
@@ -170,7 +198,7 @@ class Replicates:
                 # programs in flight: on the CPU they compete for one thread pool, and LAPACK
                 # calls in both can starve each other for ever.
                 if computed is not None:
-                    self._digest(todo, *computed, progress, finished)
+                    self._digest(todo, *computed, progress, advanced)
                     computed = None
                 try:
                     jax.block_until_ready(out)
@@ -183,7 +211,7 @@ class Replicates:
                 computed = (rows[:kept], replicate[:kept], out)
                 start += kept
             if computed is not None:
-                self._digest(todo, *computed, progress, finished)
+                self._digest(todo, *computed, progress, advanced)
 
     def _digest(
         self,
@@ -192,7 +220,7 @@ class Replicates:
         replicate: np.ndarray,
         out: Mapping[str, Any],
         progress: Progress | None,
-        finished: Finished | None,
+        advanced: Advanced | None,
     ) -> None:
         arrays = {name: np.asarray(v, dtype=np.float64)[: len(rows)] for name, v in out.items()}
         starts = np.flatnonzero(np.r_[True, np.diff(rows) != 0])
@@ -201,39 +229,44 @@ class Replicates:
             if index in self.failures:
                 continue
             try:
-                for name, values in arrays.items():
-                    self._accept(index, name, values[begin:end], int(replicate[begin]))
+                mine = {name: values[begin:end] for name, values in arrays.items()}
+                self._accept(index, self._checked(index, mine, int(replicate[begin])))
+                self.counts[index] = int(replicate[end - 1]) + 1
             except (NotConverged, FloatingPointError) as error:
-                if finished is None:
+                if advanced is None:
                     raise
                 self.failures[index] = str(error)
-            self.counts[index] = int(replicate[end - 1]) + 1
-            done = self.counts[index] == todo.targets[rows[begin]]
-            if finished is not None and (done or index in self.failures):
-                finished(index)
+            if advanced is not None:
+                advanced(index)
         if progress is not None:
             progress(len(rows))
 
-    def _accept(self, index: int, name: str, values: np.ndarray, first: int) -> None:
+    def _checked(self, index: int, out: Mapping[str, np.ndarray], first: int) -> dict:
+        """The outputs of some replicates, refused together if one of them cannot be used."""
         study = self.study
-        if name == RESIDUAL:
-            if not np.all(values <= study.residual_tolerance):
-                raise NotConverged(
-                    f"{study.name}: the {self.method} simulation did not converge (relative "
-                    f"residual {np.max(values):.1e} > {study.residual_tolerance:.0e}) "
-                    f"at {describe(self.cells[index])}"
-                )
-            return
-        if np.isnan(values).any() and not study.output(name).nan_where_undefined:
-            where = first + int(np.argmax(np.isnan(values).reshape(len(values), -1).any(axis=1)))
-            raise FloatingPointError(
-                f"{study.name}: {name} came out as not-a-number in replicate {where} of "
-                f"{describe(self.cells[index])} (method {self.method}, {self.dtype}); "
-                f"try dtype='float64'"
+        residual = out.get(RESIDUAL)
+        if residual is not None and not np.all(residual <= study.residual_tolerance):
+            raise NotConverged(
+                f"{study.name}: the {self.method} simulation did not converge (relative "
+                f"residual {np.max(residual):.1e} > {study.residual_tolerance:.0e}) "
+                f"at {describe(self.cells[index])}"
             )
-        self._moments[index].setdefault(name, Moments()).update(values)
-        if self.values is not None:
-            self.values[index].setdefault(name, []).append(values)
+        outputs = {name: values for name, values in out.items() if name != RESIDUAL}
+        for name, values in outputs.items():
+            undefined = np.isnan(values).reshape(len(values), -1).any(axis=1)
+            if undefined.any() and not study.output(name).nan_where_undefined:
+                raise FloatingPointError(
+                    f"{study.name}: {name} came out as not-a-number in replicate "
+                    f"{first + int(np.argmax(undefined))} of {describe(self.cells[index])} "
+                    f"(method {self.method}, {self.dtype}); try dtype='float64'"
+                )
+        return outputs
+
+    def _accept(self, index: int, outputs: Mapping[str, np.ndarray]) -> None:
+        for name, values in outputs.items():
+            self._moments[index].setdefault(name, Moments()).update(values)
+            if self.values is not None:
+                self.values[index].setdefault(name, []).append(values)
 
 
 @contextlib.contextmanager

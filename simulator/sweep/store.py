@@ -1,0 +1,344 @@
+"""A sweep on disk: labelled arrays that anyone can open, and records that survive a kill.
+
+Layout of a store::
+
+    zarr.json, theory/, mean/, standard_error/, status/    zarr v3, one chunk per cell and output
+    .simulator/manifest.json     what is swept: study, parameters, axes, seed, dtype, versions
+    .simulator/records/*.rec     the state of cells, written after their chunks: the done-markers
+    .simulator/lock              held by the sweep that writes
+
+The records are the truth. One holds the running moments of the cells that advanced since the last
+one; it appears whole (temporary file, fsync, rename), carries a checksum, and is never changed. A
+cell counts as computed when a record says so; the chunks, written first, can be written again from
+it. Chunks carry a crc32c that every zarr reader checks. So a kill at any moment loses at most the
+work since the last record, and nothing half-written is read as right.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import socket
+import time
+import uuid
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simulator.sweep.moments import Moments, Summary
+
+FORMAT = 1
+PRIVATE = ".simulator"
+#: Records beyond this number are merged into one when the store is opened for writing.
+MANY_RECORDS = 64
+
+
+class StoreError(RuntimeError):
+    """A store that cannot be used as asked; the message names the file and the way out."""
+
+
+@dataclass
+class CellState:
+    """What is known of one cell.
+
+    Attributes
+    ----------
+    moments : mapping output -> state of its running moments (`Moments.state`)
+    replicates : int
+    failure : str or None
+        Why the cell cannot be computed.
+    """
+
+    replicates: int = 0
+    moments: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    failure: str | None = None
+
+    def summaries(self) -> dict[str, Summary]:
+        """Mean, variance and kurtosis of every output."""
+        return {name: Moments.from_state(state).summary() for name, state in self.moments.items()}
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Replicates computed and the seconds they took, over all records."""
+
+    replicates: int = 0
+    seconds: float = 0.0
+
+
+# --------------------------------------------------------------------------------------------
+# Manifest
+# --------------------------------------------------------------------------------------------
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of the store at ``path``.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or its manifest is unreadable.
+    """
+    file = path / PRIVATE / "manifest.json"
+    try:
+        manifest = json.loads(file.read_text())
+    except FileNotFoundError as error:
+        raise StoreError(f"{path} holds no sweep: {file} is missing") from error
+    except (ValueError, OSError) as error:
+        raise StoreError(f"{file} is unreadable ({error}): restore it, or sweep anew") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        raise StoreError(f"{file} has format {found!r}; this version reads format {FORMAT}")
+    return manifest
+
+
+def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Replace the manifest, in one step."""
+    text = json.dumps({"format": FORMAT} | dict(manifest), indent=1)
+    write_file(path / PRIVATE / "manifest.json", text.encode())
+
+
+def write_file(file: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file that appears whole or not at all."""
+    partial = file.with_name(f".{file.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        with open(partial, "wb") as stream:
+            stream.write(content)
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+        os.replace(partial, file)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise StoreError(
+            f"{file} could not be written ({error.strerror}): what was stored before is safe; "
+            "make room or mend the folder, then run the same command again"
+        ) from error
+
+
+# --------------------------------------------------------------------------------------------
+# Lock
+# --------------------------------------------------------------------------------------------
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the store for writing; the system releases it when the process ends, however it does."""
+    file = path / PRIVATE / "lock"
+    with open(file, "a+") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            stream.seek(0)
+            raise StoreError(
+                f"{path} is in use by another sweep ({stream.read().strip() or 'unknown'}): "
+                "wait for it, or give another folder"
+            ) from error
+        stream.truncate(0)
+        stream.write(f"process {os.getpid()} on {socket.gethostname()}")
+        stream.flush()
+        yield
+
+
+# --------------------------------------------------------------------------------------------
+# Records
+# --------------------------------------------------------------------------------------------
+_MOMENTS = ("mean", "m2", "m3", "m4")
+
+
+def write_record(path: Path, states: Mapping[str, CellState], speed: Speed) -> Path:
+    """Acknowledge the states of some cells (by identity hash) in a new file."""
+    cells = []
+    numbers: list[np.ndarray] = []
+    for identity, state in states.items():
+        outputs = []
+        for name, moments in state.moments.items():
+            outputs.append([name, np.shape(moments["mean"]), len(moments["pending"])])
+            numbers += [np.ravel(moments[key]) for key in (*_MOMENTS, "pending")]
+        cells.append([identity, state.replicates, state.failure, outputs])
+    header = {"cells": cells, "replicates": speed.replicates, "seconds": speed.seconds}
+    payload = np.concatenate([*numbers, np.zeros(0)]).astype("<f8").tobytes()
+    body = json.dumps(header).encode() + b"\n" + payload
+    name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.rec"
+    file = path / PRIVATE / "records" / name
+    write_file(file, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    return file
+
+
+def read_record(file: Path) -> tuple[dict[str, CellState], Speed]:
+    """The states in one record.
+
+    Raises
+    ------
+    StoreError
+        If the file is not what was written.
+    """
+    content = file.read_bytes()
+    digest, _, body = content.partition(b"\n")
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        raise StoreError(
+            f"{file} is damaged (its checksum does not fit): delete it and run the same sweep "
+            "again; what it held is computed anew"
+        )
+    head, _, payload = body.partition(b"\n")
+    header = json.loads(head)
+    numbers = np.frombuffer(payload, "<f8")
+    position = 0
+
+    def take(shape: Sequence[int]) -> np.ndarray:
+        nonlocal position
+        size = int(np.prod(shape))
+        values = numbers[position : position + size].reshape(shape)
+        position += size
+        return values
+
+    states = {}
+    for identity, replicates, failure, outputs in header["cells"]:
+        moments = {}
+        for name, shape, pending in outputs:
+            state = {key: take(shape) for key in _MOMENTS}
+            state["pending"] = take((pending, *shape))
+            state["count"] = np.asarray(replicates - pending)
+            moments[name] = state
+        states[identity] = CellState(replicates, moments, failure)
+    return states, Speed(header["replicates"], header["seconds"])
+
+
+def read_records(path: Path) -> tuple[dict[str, CellState], Speed, list[Path]]:
+    """The newest state of every cell, the speed so far, and the files read."""
+    files = sorted((path / PRIVATE / "records").glob("*.rec"))
+    states: dict[str, CellState] = {}
+    replicates, seconds = 0, 0.0
+    for file in files:
+        found, speed = read_record(file)
+        for identity, state in found.items():
+            known = states.get(identity)
+            # Later files win, unless they know less: two processes may have shared a cell.
+            if known is None or state.failure or state.replicates >= known.replicates:
+                states[identity] = state
+        replicates += speed.replicates
+        seconds += speed.seconds
+    return states, Speed(replicates, seconds), files
+
+
+def merge_records(path: Path) -> None:
+    """Replace many records by one; a kill in between leaves both, which read the same."""
+    states, speed, files = read_records(path)
+    if len(files) <= MANY_RECORDS:
+        return
+    write_record(path, states, speed)
+    for file in files:
+        file.unlink()
+
+
+# --------------------------------------------------------------------------------------------
+# Arrays
+# --------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Array:
+    """One array of the hierarchy: the grid's axes, then the output's own dims."""
+
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str = "<f8"
+    meaning: str = ""
+
+
+def create_arrays(
+    path: Path,
+    axes: Sequence[str],
+    coordinates: Any,
+    arrays: Mapping[str, Mapping[str, Array]],
+    attributes: Mapping[str, Any],
+) -> None:
+    """Lay out the empty zarr hierarchy ``group -> name -> array``, one chunk per cell and output.
+
+    What stood there before is replaced. ``zarr.json`` with the consolidated metadata, without
+    which nothing is found, goes first and comes last.
+    """
+    import zarr
+    from zarr.codecs import Crc32cCodec
+
+    with contextlib.suppress(FileNotFoundError):
+        (path / "zarr.json").unlink()
+    for group, members in arrays.items():
+        shutil.rmtree(path / group, ignore_errors=True)
+        coordinates.to_zarr(path / group, mode="w", zarr_format=3, consolidated=False)
+        node = zarr.open_group(path / group, mode="a", zarr_format=3)
+        for name, array in members.items():
+            node.create_array(
+                name,
+                shape=array.shape,
+                chunks=tuple(
+                    1 if dim in axes else max(size, 1)
+                    for dim, size in zip(array.dims, array.shape, strict=True)
+                ),
+                dtype=array.dtype,
+                compressors=[Crc32cCodec()],
+                fill_value=np.nan if array.dtype == "<f8" else 0,
+                dimension_names=array.dims,
+                attributes={"meaning": array.meaning},
+            )
+    with warnings.catch_warnings():
+        # Consolidated metadata keeps readers out of our private folder; zarr says that it is not
+        # in the specification yet, and that the private folder is no array. Both are meant.
+        warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+        zarr.create_group(path, zarr_format=3, attributes=dict(attributes))
+        zarr.consolidate_metadata(path, zarr_format=3)
+
+
+class Chunks:
+    """Writes single chunks of the hierarchy as plain files.
+
+    A chunk here is the little-endian values followed by their crc32c. Going through zarr costs a
+    millisecond per chunk, which for small cells is more than computing them.
+    """
+
+    def __init__(self, path: Path, num_axes: int) -> None:
+        self.path = path
+        self.num_axes = num_axes
+        self._shapes: dict[tuple[str, str], tuple[int, ...]] = {}
+        self._folders: set[Path] = set()
+
+    def write(self, group: str, name: str, position: Sequence[int], values: np.ndarray) -> None:
+        """Write the chunk of the cell at ``position``; it appears whole."""
+        file = self.file(group, name, position)
+        if file.parent not in self._folders:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._folders.add(file.parent)
+        write_file(file, self._encoded(group, name, values), durable=False)
+
+    def holds(self, group: str, name: str, position: Sequence[int], values: np.ndarray) -> bool:
+        """Is the stored chunk exactly this?"""
+        try:
+            stored = self.file(group, name, position).read_bytes()
+        except FileNotFoundError:
+            return False
+        return stored == self._encoded(group, name, values)
+
+    def file(self, group: str, name: str, position: Sequence[int]) -> Path:
+        """Where the chunk of the cell at ``position`` lies."""
+        indices = (*position, *[0] * len(self._shape(group, name)))
+        return self.path.joinpath(group, name, "c", *map(str, indices))
+
+    def _shape(self, group: str, name: str) -> tuple[int, ...]:
+        """The output's own shape: that of its largest cell."""
+        if (group, name) not in self._shapes:
+            metadata = json.loads((self.path / group / name / "zarr.json").read_text())
+            self._shapes[group, name] = tuple(metadata["shape"][self.num_axes :])
+        return self._shapes[group, name]
+
+    def _encoded(self, group: str, name: str, values: np.ndarray) -> bytes:
+        import google_crc32c
+
+        values = np.asarray(values)
+        shape = self._shape(group, name)
+        if values.shape != shape:  # a smaller cell: the rest is not a number
+            padded = np.full(shape, np.nan)
+            padded[tuple(map(slice, values.shape))] = values
+            values = padded
+        content = values.astype(values.dtype.newbyteorder("<")).tobytes()
+        return content + int(google_crc32c.value(content)).to_bytes(4, "little")

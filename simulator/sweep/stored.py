@@ -1,0 +1,461 @@
+"""Sweeps into a store: killed at any moment and started again, they go on where they were."""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+
+from simulator.study import Study
+from simulator.sweep import store
+from simulator.sweep.cells import Values, identity
+from simulator.sweep.predict import NotConverged, theory_of_cells
+from simulator.sweep.progress import replicates_bar
+from simulator.sweep.results import estimates, grid_coordinates
+from simulator.sweep.run import Replicates, describe
+from simulator.sweep.store import Array, CellState, Chunks, Speed, StoreError
+
+INTERVAL = 1.0  # seconds between two records: what a kill can cost
+#: What must be the same in all sweeps into one store, beside the parameters.
+SAME = ("study", "schema", "method", "dtype", "seed", "platform")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to compute: cells of one study, where they lie in the store's grid, and how."""
+
+    study: Study
+    cells: list[Values]
+    positions: list[tuple[int, ...]]
+    axes: Mapping[str, list[Any]]
+    options: Mapping[str, Any]  # method, dtype, seed
+
+    def identities(self) -> list[str]:
+        """A name for the content of each cell: what its records are filed under."""
+        return [
+            hashlib.sha256(identity(self.study, cell, **self.options).encode()).hexdigest()[:24]
+            for cell in self.cells
+        ]
+
+
+def sweep_to_store(
+    study: Study,
+    axes: Mapping[str, list[Any]],
+    cells: list[Values],
+    path: Path,
+    *,
+    replicates: int,
+    seed: int,
+    method: str | None,
+    dtype: str | None,
+    retry_failed: bool = False,
+    compute: "Compute | None" = None,
+) -> xr.DataTree:
+    """Sweep into the store at ``path``; see :func:`simulator.sweep.sweep_study`."""
+    compute = compute or compute_here
+    run = Replicates(study, cells, seed=seed, method=method, dtype=dtype)
+    options = {"method": run.method, "dtype": run.dtype, "seed": run.seed}
+    manifest = _manifest(study, axes, cells[0], options, replicates)
+    leader = jax.process_index() == 0
+    with _prepared(path, manifest) if leader else contextlib.nullcontext():
+        if leader:
+            manifest = _joined(path, manifest)
+            _mend(path, study, manifest, options)
+        _all_processes("prepared")
+        manifest = store.read_manifest(path)
+        plan = _plan(study, manifest, axes, cells, options)
+        states, _, _ = store.read_records(path)
+        _all_processes("read")
+        todo, reused = _missing(plan, states, replicates, retry_failed)
+        compute(path, plan, todo, states, replicates)
+        _all_processes("computed")
+        if leader:
+            _report(path, plan, todo, reused)
+    return _opened(path, study)
+
+
+def open_sweep(path: str | Path) -> xr.DataTree:
+    """The labelled results of a store, checked against its records.
+
+    Parameters
+    ----------
+    path : the folder given to ``sweep`` as ``out``
+
+    Returns
+    -------
+    xarray.DataTree
+        As :func:`simulator.sweep.sweep_study`, and a child ``status`` with the number of
+        ``replicates`` of each cell (0: not computed) and whether it ``failed``.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or something in it is damaged; the message names the file.
+    """
+    from simulator.studies import get_study
+
+    return _opened(Path(path), get_study(store.read_manifest(Path(path))["study"]))
+
+
+def _opened(path: Path, study: Study) -> xr.DataTree:
+    plan = _whole_plan(study, store.read_manifest(path))
+    for file in _damaged(path, plan, store.read_records(path)[0]):
+        raise StoreError(
+            f"{file} is damaged or missing: run the same sweep again and it is written anew"
+        )
+    with xr.open_datatree(path, engine="zarr", chunks=None) as tree:
+        return tree.load()
+
+
+def sweep_status(path: str | Path) -> dict[str, Any]:
+    """What a store holds and what it still misses.
+
+    Returns
+    -------
+    dict
+        ``study``, ``cells`` (points of the grid), ``replicates`` (asked for), ``done``,
+        ``started``, ``missing``, ``failed`` (list of (cell, reason)), ``seconds_left`` (None
+        before anything was computed).
+    """
+    from simulator.studies import get_study
+
+    path = Path(path)
+    manifest = store.read_manifest(path)
+    plan = _whole_plan(get_study(manifest["study"]), manifest)
+    states, speed, _ = store.read_records(path)
+    target = manifest["replicates"]
+    found = [states.get(name, CellState()) for name in plan.identities()]
+    left = sum(max(target - state.replicates, 0) for state in found if not state.failure)
+    return {
+        "study": manifest["study"],
+        "cells": len(found),
+        "replicates": target,
+        "done": sum(s.replicates >= target and not s.failure for s in found),
+        "started": sum(0 < s.replicates < target and not s.failure for s in found),
+        "missing": sum(s.replicates == 0 < target and not s.failure for s in found),
+        "failed": [
+            (describe({name: cell[name] for name in plan.axes}), state.failure)
+            for cell, state in zip(plan.cells, found, strict=True)
+            if state.failure
+        ],
+        "seconds_left": left * speed.seconds / speed.replicates if speed.replicates else None,
+    }
+
+
+# --------------------------------------------------------------------------------------------
+# Computing
+# --------------------------------------------------------------------------------------------
+Compute = Callable[[Path, Plan, list[int], Mapping[str, CellState], int], None]
+
+
+def compute_here(
+    path: Path, plan: Plan, todo: list[int], states: Mapping[str, CellState], target: int
+) -> None:
+    """Run this process's share of the cells ``todo`` on its devices."""
+    mine = todo[jax.process_index() :: jax.process_count()]
+    if not mine:
+        return
+    names = plan.identities()
+    run = Replicates(plan.study, [plan.cells[i] for i in mine], **plan.options)
+    for row, i in enumerate(mine):
+        if names[i] in states:
+            run.restore(row, states[names[i]].replicates, states[names[i]].moments)
+    recorder = _Recorder(
+        path, run, [names[i] for i in mine], [plan.positions[i] for i in mine], len(plan.axes)
+    )
+    missing = sum(target - count for count in run.counts)
+    with replicates_bar(missing, plan.study.name) as progress:
+        try:
+            run.extend(target, progress, recorder.advanced)
+        finally:
+            recorder.flush()
+
+
+class _Recorder:
+    """Writes what a run has advanced: chunks first, then the record that acknowledges them."""
+
+    def __init__(self, path, run, names, positions, num_axes) -> None:
+        self.path, self.run = path, run
+        self.names, self.positions = names, positions
+        self.chunks = Chunks(path, num_axes)
+        self._waiting: set[int] = set()
+        self._written = list(run.counts)
+        self._last = time.monotonic()
+
+    def advanced(self, index: int) -> None:
+        self._waiting.add(index)
+        if time.monotonic() - self._last > INTERVAL:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._waiting:
+            return
+        states = {}
+        for index in sorted(self._waiting):
+            state = CellState(
+                self.run.counts[index], self.run.state(index), self.run.failures.get(index)
+            )
+            write_cell(self.chunks, self.run.study, self.positions[index], state)
+            states[self.names[index]] = state
+        advanced = sum(self.run.counts[i] - self._written[i] for i in self._waiting)
+        now = time.monotonic()
+        store.write_record(self.path, states, Speed(advanced, now - self._last))
+        for index in self._waiting:
+            self._written[index] = self.run.counts[index]
+        self._waiting.clear()
+        self._last = time.monotonic()
+
+
+def write_cell(chunks: Chunks, study: Study, position: tuple[int, ...], state: CellState) -> None:
+    """Write the chunks of one cell."""
+    for group, name, values in _chunks_of(study, state):
+        chunks.write(group, name, position, values)
+
+
+def _chunks_of(study: Study, state: CellState) -> Iterator[tuple[str, str, np.ndarray]]:
+    yield "status", "replicates", np.asarray(state.replicates, np.int64)
+    yield "status", "failed", np.asarray(state.failure is not None, np.int8)
+    if state.replicates:
+        for name, (mean, error, _) in estimates(study, state.summaries()).items():
+            yield "mean", name, np.asarray(mean, np.float64)
+            yield "standard_error", name, np.asarray(error, np.float64)
+
+
+def _missing(
+    plan: Plan, states: Mapping[str, CellState], target: int, retry_failed: bool
+) -> tuple[list[int], int]:
+    """Cells to compute, and how many need not be."""
+    todo, reused = [], 0
+    for index, name in enumerate(plan.identities()):
+        state = states.get(name, CellState())
+        if state.failure and not retry_failed:
+            continue
+        if state.replicates < target:
+            todo.append(index)
+        else:
+            reused += 1
+    return todo, reused
+
+
+def _report(path: Path, plan: Plan, todo: list[int], reused: int) -> None:
+    states, _, _ = store.read_records(path)
+    found = [states[name] for name in plan.identities() if name in states]
+    failed = sum(state.failure is not None for state in found)
+    words = f"computed {len(todo)}, reused {reused}" + (f", failed {failed}" if failed else "")
+    print(f"{path}: {words} of {len(plan.cells)} cells", file=sys.stderr)
+
+
+def _all_processes(where: str) -> None:
+    """Wait until every process of a distributed run is here."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(f"sweep {where}")
+
+
+# --------------------------------------------------------------------------------------------
+# Preparing and mending
+# --------------------------------------------------------------------------------------------
+def _manifest(
+    study: Study,
+    axes: Mapping[str, list[Any]],
+    cell: Values,
+    options: Mapping[str, Any],
+    replicates: int,
+) -> dict[str, Any]:
+    manifest = {
+        "study": study.name,
+        "schema": study.schema_version,
+        **options,
+        "platform": jax.default_backend(),
+        "matmul_precision": "highest",
+        "parameters": {name: value for name, value in cell.items() if name not in axes},
+        "axes": axes,
+        "replicates": replicates,
+        "versions": {name: version(name) for name in ("theory-simulator", "jax", "numpy")},
+    }
+    return json.loads(json.dumps(manifest, default=lambda array: array.tolist()))
+
+
+@contextlib.contextmanager
+def _prepared(path: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
+    """The folder of the store, there and locked."""
+    private = path / store.PRIVATE
+    if path.exists() and not path.is_dir():
+        raise StoreError(f"{path} is a file: a store is a folder, give another name")
+    if path.is_dir() and not private.is_dir() and any(path.iterdir()):
+        raise StoreError(f"{path} is not empty and holds no sweep: give another folder")
+    try:
+        (private / "records").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be made ({error.strerror})") from error
+    with store.locked(path):
+        yield
+
+
+def _joined(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest of the store with the new grid points; refused if it is another sweep."""
+    if not (path / store.PRIVATE / "manifest.json").exists():
+        store.write_manifest(path, manifest)
+        return manifest
+    old = store.read_manifest(path)
+    differ = [(field, old[field], manifest[field]) for field in SAME]
+    names = {**old["parameters"], **manifest["parameters"]}
+    if list(old["axes"]) != list(manifest["axes"]):
+        differ.append(("the grid's axes", list(old["axes"]), list(manifest["axes"])))
+    else:
+        differ += [
+            (name, old["parameters"].get(name), manifest["parameters"].get(name)) for name in names
+        ]
+    for field, before, now in differ:
+        if before != now:
+            raise StoreError(
+                f"{path} holds another sweep: {field} = {before} there and {now} here; "
+                "give the same value, or another folder"
+            )
+    joined = {
+        "axes": {
+            name: _joined_axis(old["axes"][name], manifest["axes"][name]) for name in old["axes"]
+        },
+        "replicates": max(old["replicates"], manifest["replicates"]),
+        "versions": manifest["versions"],
+    }
+    if old | joined != old:
+        store.write_manifest(path, old | joined)
+    if joined["axes"] != old["axes"]:
+        # Positions change: without zarr.json the hierarchy is laid out anew.
+        (path / "zarr.json").unlink(missing_ok=True)
+    return old | joined
+
+
+def _joined_axis(old: list[Any], new: list[Any]) -> list[Any]:
+    joined = old + [value for value in new if value not in old]
+    numbers = all(isinstance(value, (int, float)) for value in joined)
+    return sorted(joined) if numbers and old == sorted(old) else joined
+
+
+def _plan(
+    study: Study,
+    manifest: Mapping[str, Any],
+    axes: Mapping[str, list[Any]],
+    cells: list[Values],
+    options: Mapping[str, Any],
+) -> Plan:
+    where = {
+        name: {value: i for i, value in enumerate(values)}
+        for name, values in manifest["axes"].items()
+    }
+    positions = [tuple(where[name][cell[name]] for name in manifest["axes"]) for cell in cells]
+    return Plan(study, cells, positions, manifest["axes"], options)
+
+
+def _whole_plan(study: Study, manifest: Mapping[str, Any]) -> Plan:
+    """Every legal point of the store's grid."""
+    axes = manifest["axes"]
+    cells, positions = [], []
+    for position in itertools.product(*(range(len(values)) for values in axes.values())):
+        point = {name: axes[name][i] for name, i in zip(axes, position, strict=True)}
+        # Joined grids may hold combinations that nobody asked for and that are not allowed.
+        with contextlib.suppress(ValueError):
+            cells.append(study.canonical(manifest["parameters"] | point))
+            positions.append(position)
+    options = {name: manifest[name] for name in ("method", "dtype", "seed")}
+    return Plan(study, cells, positions, axes, options)
+
+
+def _mend(
+    path: Path, study: Study, manifest: Mapping[str, Any], options: Mapping[str, Any]
+) -> None:
+    """Lay out what is missing, write anew what is damaged."""
+    store.merge_records(path)
+    states, _, _ = store.read_records(path)
+    plan = _whole_plan(study, manifest)
+    chunks = Chunks(path, len(plan.axes))
+    if not (path / "zarr.json").exists():
+        _lay_out(path, plan, manifest)
+    else:
+        damaged = list(_damaged(path, plan, states))
+        if damaged:
+            print(f"{path}: {len(damaged)} chunks were damaged and are mended", file=sys.stderr)
+    for name, position in zip(plan.identities(), plan.positions, strict=True):
+        if name in states:
+            for group, output, values in _chunks_of(study, states[name]):
+                if not chunks.holds(group, output, position, values):
+                    chunks.write(group, output, position, values)
+
+
+def _damaged(path: Path, plan: Plan, states: Mapping[str, CellState]) -> Iterator[Path]:
+    """Chunks that are not what the records say."""
+    chunks = Chunks(path, len(plan.axes))
+    for name, position in zip(plan.identities(), plan.positions, strict=True):
+        if name in states:
+            for group, output, values in _chunks_of(plan.study, states[name]):
+                if not chunks.holds(group, output, position, values):
+                    yield chunks.file(group, output, position)
+
+
+def _lay_out(path: Path, plan: Plan, manifest: Mapping[str, Any]) -> None:
+    """The empty hierarchy, with the theory in it."""
+    study, axes = plan.study, plan.axes
+    grid = tuple(len(values) for values in axes.values())
+    status = {
+        "replicates": Array(tuple(axes), grid, "<i8", "replicates computed (0: none yet)"),
+        "failed": Array(tuple(axes), grid, "<i1", "1 where the cell cannot be computed"),
+    }
+    theory = _theory_or_reasons(study, plan.cells) if study.theory else []
+    values = [found for found in theory if not isinstance(found, str)]
+    shapes = {"theory": [{name: np.shape(v) for name, v in cell.items()} for cell in values]}
+    if study.methods():
+        run = Replicates(study, plan.cells, **plan.options)
+        shapes["mean"] = shapes["standard_error"] = _simulated_shapes(study, run)
+    arrays = {"status": status}
+    lengths = dict(zip(axes, grid, strict=True))
+    for group, per_cell in shapes.items():
+        for name in per_cell[0] if per_cell else ():
+            output = study.output(name)
+            sizes = [cell[name] for cell in per_cell]
+            full = tuple(int(n) for n in np.max(sizes, axis=0, initial=0))
+            lengths |= dict(zip(output.dims, full, strict=True))
+            arrays.setdefault(group, {})[name] = Array(
+                (*axes, *output.dims), (*grid, *full), meaning=output.meaning
+            )
+    attributes = {name: value for name, value in manifest.items() if name != "axes"}
+    coordinates = xr.Dataset(coords=grid_coordinates(study, axes, plan.cells, lengths))
+    store.create_arrays(path, list(axes), coordinates, arrays, attributes)
+    chunks = Chunks(path, len(axes))
+    for position, found in zip(plan.positions, theory, strict=False):
+        if not isinstance(found, str):
+            for name, value in found.items():
+                chunks.write("theory", name, position, value)
+
+
+def _theory_or_reasons(study: Study, cells: list[Values]) -> list[dict[str, np.ndarray] | str]:
+    """The theory at each cell, or why it has none: one bad cell does not stop the others."""
+    try:
+        return list(theory_of_cells(study, cells))
+    except (NotConverged, ValueError) as error:
+        if len(cells) == 1:
+            return [str(error)]
+        middle = len(cells) // 2
+        parts = (cells[:middle], cells[middle:])
+        return [found for part in parts for found in _theory_or_reasons(study, part)]
+
+
+def _simulated_shapes(study: Study, run: Replicates) -> list[dict[str, tuple[int, ...]]]:
+    """Shapes of the outputs that a simulation estimates, dispersions included."""
+    found = run.shapes()
+    for output in study.outputs:
+        if output.dispersion is not None and output.in_simulation:
+            for shapes in found:
+                shapes[output.name] = shapes[output.dispersion.of]
+    return found

@@ -1,0 +1,288 @@
+"""Stores: what was acknowledged survives, what is damaged is noticed, other sweeps are refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+
+from simulator.sweep import StoreError, sweep_study
+from simulator.sweep import store as store_module
+from simulator.sweep.store import CellState, Speed, locked, read_record, write_record
+from simulator.sweep.stored import _opened as opened
+from simulator.sweep.stored import sweep_to_store
+from tests.toy import STUDY
+
+GRID = {"dim": [4, 6], "num_samples": [20, 40, 60]}
+
+
+def sweep(path, grid=GRID, study=STUDY, replicates=100, **options):
+    return sweep_study(study, grid, replicates=replicates, out=path, **options)
+
+
+def numbers(tree):
+    return {
+        f"{group}/{name}": variable.values
+        for group in ("theory", "mean", "standard_error")
+        for name, variable in tree[group].data_vars.items()
+    }
+
+
+def assert_same(a, b):
+    assert numbers(a).keys() == numbers(b).keys()
+    for name, values in numbers(a).items():
+        assert np.array_equal(values, numbers(b)[name], equal_nan=True), name
+
+
+def test_a_store_holds_what_a_sweep_in_memory_returns(tmp_path):
+    stored = sweep(tmp_path / "store")
+    assert_same(stored, sweep_study(STUDY, GRID, replicates=100))
+    assert stored["status"]["replicates"].values.tolist() == [[100] * 3] * 2
+
+
+def test_plain_xarray_reads_it(tmp_path):
+    stored = sweep(tmp_path / "store")
+    with xr.open_datatree(tmp_path / "store", engine="zarr") as tree:
+        assert_same(stored, tree)
+        assert tree["mean"]["test_error"].dims == ("dim", "num_samples")
+        assert tree.attrs["study"] == "toy"
+    with xr.open_zarr(tmp_path / "store", group="mean") as dataset:
+        assert dataset["test_error"].encoding["chunks"] == (1, 1)
+
+
+def test_the_same_command_computes_nothing_twice(tmp_path, capsys):
+    first = sweep(tmp_path / "store")
+    assert "computed 6, reused 0 of 6 cells" in capsys.readouterr().err
+    second = sweep(tmp_path / "store")
+    assert "computed 0, reused 6 of 6 cells" in capsys.readouterr().err
+    assert_same(first, second)
+
+
+def test_more_replicates_extend_and_equal_one_run(tmp_path):
+    sweep(tmp_path / "store", replicates=70)
+    assert_same(
+        sweep(tmp_path / "store", replicates=200), sweep(tmp_path / "other", replicates=200)
+    )
+
+
+def test_more_grid_points_are_added(tmp_path, capsys):
+    sweep(tmp_path / "store", {"dim": [4], "num_samples": [20, 60]})
+    capsys.readouterr()
+    extended = sweep(tmp_path / "store")
+    assert "computed 4, reused 2 of 6 cells" in capsys.readouterr().err
+    assert_same(extended, sweep_study(STUDY, GRID, replicates=100))
+
+
+def test_points_that_nobody_asked_for_stay_missing(tmp_path):
+    sweep(tmp_path / "store", {"dim": [4], "num_samples": [20]})
+    tree = sweep(tmp_path / "store", {"dim": [30], "num_samples": [60]})  # (30, 20) is not legal
+    assert tree["status"]["replicates"].values.tolist() == [[100, 0], [0, 100]]
+    assert np.isnan(tree["mean"]["test_error"].values[1, 0])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"seed": 1}, "seed = 0 there and 1 here"),
+        ({"noise_std": 0.7}, "noise_std = 0.5 there and 0.7 here"),
+        ({"dtype": "float32"}, "dtype = float64 there and float32 here"),
+        ({"grid": {"num_samples": [20]}}, "the grid's axes"),
+        ({"study": replace(STUDY, schema_version=7)}, "schema = 1 there and 7 here"),
+    ],
+)
+def test_another_sweep_is_refused(tmp_path, options, words):
+    sweep(tmp_path / "store", replicates=2)
+    with pytest.raises(StoreError) as caught:
+        sweep(tmp_path / "store", **({"replicates": 2} | options))
+    assert words in str(caught.value)
+
+
+def test_other_folders_are_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(StoreError, match="not empty and holds no sweep"):
+        sweep(tmp_path)
+    with pytest.raises(StoreError, match="is a file"):
+        sweep(tmp_path / "thesis.tex")
+
+
+def test_two_sweeps_on_one_store_are_refused(tmp_path):
+    sweep(tmp_path / "store", replicates=2)
+    with locked(tmp_path / "store"), pytest.raises(StoreError, match="in use by another sweep"):
+        sweep(tmp_path / "store", replicates=2)
+
+
+def test_records_return_what_was_written(tmp_path):
+    (tmp_path / ".simulator/records").mkdir(parents=True)
+    state = {key: np.arange(6.0).reshape(2, 3) for key in ("mean", "m2", "m3", "m4")}
+    state |= {"pending": np.ones((5, 2, 3)), "count": np.asarray(64)}
+    states = {"a": CellState(69, {"error": state}), "b": CellState(0, {}, "diverged")}
+    found, speed = read_record(write_record(tmp_path, states, Speed(69, 1.5)))
+    assert speed == Speed(69, 1.5)
+    assert found["b"] == states["b"]
+    for key, values in state.items():
+        assert np.array_equal(found["a"].moments["error"][key], values)
+
+
+def the_record(path):
+    (file,) = (path / ".simulator/records").glob("*.rec")
+    return file
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b[:-9] + b"x" + b[-8:]])
+def test_a_damaged_record_is_named_and_never_read(tmp_path, damage):
+    path = tmp_path / "store"
+    first = sweep(path)
+    file = the_record(path)
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(StoreError, match=f"{file.name} is damaged.*delete it"):
+        sweep(path)
+    file.unlink()  # the way out that the message names
+    assert_same(first, sweep(path))
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:5], lambda b: b"\0" + b[1:], lambda b: b""])
+def test_a_damaged_chunk_is_noticed_by_everyone_and_mended(tmp_path, damage, capsys):
+    path = tmp_path / "store"
+    first = sweep(path)
+    chunk = path / "mean/test_error/c/1/2"
+    chunk.write_bytes(damage(chunk.read_bytes()))
+    with xr.open_zarr(path, group="mean") as dataset, pytest.raises(ValueError):
+        dataset["test_error"].load()
+    with pytest.raises(StoreError, match="mean/test_error/c/1/2 is damaged"):
+        opened(path, STUDY)
+    assert_same(first, sweep(path))
+    assert "1 chunks were damaged and are mended" in capsys.readouterr().err
+
+
+def test_many_records_are_merged(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "MANY_RECORDS", 2)
+    path = tmp_path / "store"
+    for replicates in (10, 70, 90, 130):
+        sweep(path, replicates=replicates)
+    tree = sweep(path, replicates=130)
+    assert len(list((path / ".simulator/records").glob("*.rec"))) <= 3
+    assert_same(tree, sweep(tmp_path / "other", replicates=130))
+
+
+def diverging(key, params):
+    outputs = STUDY.simulate_fast(key, params)
+    bad = (params.num_samples == 40) & (params.dim == 6)
+    return {"test_error": jnp.where(bad, jnp.nan, outputs["test_error"])}
+
+
+def test_a_failing_cell_is_recorded_and_does_not_stop_the_others(tmp_path, capsys):
+    path = tmp_path / "store"
+    tree = sweep(path, study=replace(STUDY, simulate_fast=diverging))
+    assert tree["status"]["failed"].values.tolist() == [[0, 0, 0], [0, 1, 0]]
+    assert tree["status"]["replicates"].values.tolist() == [[100, 100, 100], [100, 0, 100]]
+    assert "failed 1" in capsys.readouterr().err
+    sweep(path)
+    assert "computed 0, reused 5, failed 1" in capsys.readouterr().err
+    mended = sweep(path, retry_failed=True)
+    assert "computed 1, reused 5 of" in capsys.readouterr().err
+    assert_same(mended, sweep_study(STUDY, GRID, replicates=100))
+
+
+def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "store"
+    sweep(path, replicates=50)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(StoreError, match=r"No space left on device.*is safe"):
+            sweep(path, replicates=90)
+    assert opened(path, STUDY)["status"]["replicates"].values.tolist() == [[50] * 3] * 2
+    assert not list(path.rglob("*.partial"))
+    assert_same(sweep(path, replicates=90), sweep(tmp_path / "other", replicates=90))
+
+
+SCRIPT = """
+import sys
+from simulator.sweep import stored
+stored.INTERVAL = 0.01
+from simulator.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+COMMAND = [
+    *("sweep", "ridge-collapse", "--dim", "20", "--grid", "num_samples=60,80,100,120"),
+    *("--grid", "ridge=0.01,0.1", "--replicates", "3000", "--out"),
+]
+
+
+def killed_sweep(path, moments, deadline=20):
+    """Start the command again and again; kill it so long after it has stored something."""
+    for moment in moments:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, *COMMAND, str(path)], stderr=subprocess.DEVNULL
+        )
+        before = len(list(path.rglob("*.rec")))
+        started = time.monotonic()
+        while process.poll() is None and time.monotonic() - started < deadline:
+            if len(list(path.rglob("*.rec"))) > before:
+                time.sleep(moment)
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_sweeps_equal_an_undisturbed_one(tmp_path, kills):
+    moments = np.random.default_rng(3).uniform(0, 0.3, kills)
+    killed_sweep(tmp_path / "killed", moments)
+    for name in ("killed", "undisturbed"):
+        subprocess.run(
+            [sys.executable, "-m", "simulator.cli", *COMMAND, str(tmp_path / name)], check=True
+        )
+    chunks = [
+        file.relative_to(tmp_path / "undisturbed")
+        for file in (tmp_path / "undisturbed").rglob("c/**/*")
+        if file.is_file()
+    ]
+    assert len(chunks) > 8 * 10
+    for chunk in chunks:
+        ours, theirs = (tmp_path / name / chunk for name in ("killed", "undisturbed"))
+        assert ours.read_bytes() == theirs.read_bytes(), chunk
+
+
+def test_status_and_export(tmp_path, capsys):
+    from simulator.cli import main
+
+    store, file = tmp_path / "store", tmp_path / "sweep.nc"
+    words = ["sweep", "ridge-collapse", "--dim", "10", "--grid", "num_samples=30,50"]
+    assert main([*words, "--replicates", "20", "--out", str(store)]) == 0
+    assert main(["status", str(store), "--json"]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert (status["cells"], status["done"], status["missing"]) == (2, 2, 0)
+    assert main(["export", str(store), str(file)]) == 0
+    with xr.open_datatree(file, engine="h5netcdf") as tree:
+        assert tree["mean"]["test_error"].shape == (2,)
+    assert main(["status", str(tmp_path / "nothing")]) == 2
+    assert "holds no sweep" in capsys.readouterr().err
+
+
+def test_processes_share_the_cells(tmp_path):
+    """Any compute function that covers ``todo`` serves: here, one that does every other cell."""
+    from simulator.sweep.cells import product_cells
+    from simulator.sweep.stored import compute_here
+
+    def in_halves(path, plan, todo, states, target):
+        compute_here(path, plan, todo[::2], states, target)
+        compute_here(path, plan, todo[1::2], states, target)
+
+    axes, cells = product_cells(STUDY, GRID, {})
+    tree = sweep_to_store(
+        STUDY, axes, cells, tmp_path / "store",
+        replicates=100, seed=0, method=None, dtype=None, compute=in_halves,
+    )  # fmt: skip
+    assert_same(tree, sweep_study(STUDY, GRID, replicates=100))
