@@ -47,9 +47,12 @@ test: lint
 test-all: lint
 	$(PYTHON) -m pytest -n 2 --dist loadgroup -m ''
 
+# One script per core: most of their time is compilation and small matrices.
 figures: $(READY)
-	$(PYTHON) scripts/plot_scaling.py
-	$(PYTHON) scripts/plot_real_data.py
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target plot_scaling plot_real_data
+
+plot_%: $(READY)
+	$(PYTHON) scripts/$@.py
 
 bench: $(READY)
 	$(PYTHON) -m benchmarks

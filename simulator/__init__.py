@@ -7,20 +7,32 @@
 >>> simulator.check("strong-collapse")                             # do they agree?
 """
 
-from simulator.api import check, get, predict, simulate, studies, sweep
+from simulator.api import (
+    check,
+    get,
+    open_sweep,
+    predict,
+    simulate,
+    studies,
+    sweep,
+    sweep_status,
+)
 from simulator.study import Study
-from simulator.sweep import NotConverged, SimulationResult
+from simulator.sweep import NotConverged, SimulationResult, StoreError
 from simulator.verdict import Verdict
 
 __all__ = [
     "NotConverged",
     "SimulationResult",
+    "StoreError",
     "Study",
     "Verdict",
     "check",
     "get",
+    "open_sweep",
     "predict",
     "simulate",
     "studies",
     "sweep",
+    "sweep_status",
 ]

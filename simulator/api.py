@@ -11,7 +11,15 @@ import xarray as xr
 # inside the package imports from those with `from simulator.sweep import ...`.
 from simulator.studies import get_study, registry
 from simulator.study import Study
-from simulator.sweep import SimulationResult, predict_study, simulate_study, sweep_study
+from simulator.sweep import (
+    SimulationResult,
+    open_store,
+    predict_study,
+    read_manifest,
+    simulate_study,
+    store_status,
+    sweep_study,
+)
 from simulator.verdict import Verdict, check_study
 
 
@@ -78,6 +86,16 @@ def sweep(
         retry_failed=retry_failed,
         **params,
     )
+
+
+def open_sweep(path: str | Path) -> xr.DataTree:
+    """The results in the store of a sweep: see :func:`simulator.sweep.open_store`."""
+    return open_store(Path(path), get(read_manifest(Path(path))["study"]))
+
+
+def sweep_status(path: str | Path) -> dict[str, Any]:
+    """What the store of a sweep holds and misses: see :func:`simulator.sweep.store_status`."""
+    return store_status(Path(path), get(read_manifest(Path(path))["study"]))
 
 
 def check(name: str, grid: Mapping[str, Sequence[Any]] | None = None, **options: Any) -> Verdict:

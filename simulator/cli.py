@@ -365,7 +365,7 @@ def _check_netcdf_target(path: Path) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    from simulator.sweep import sweep_status
+    from simulator import sweep_status
 
     found = sweep_status(options.store)
     if options.json:
@@ -383,7 +383,7 @@ def _status(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from simulator.sweep import open_sweep
+    from simulator import open_sweep
 
     _check_netcdf_target(options.file)
     tree = open_sweep(options.store)

@@ -18,8 +18,8 @@ from simulator.sweep.results import (
     simulation_result,
 )
 from simulator.sweep.run import Replicates, checked_replicates
-from simulator.sweep.store import StoreError
-from simulator.sweep.stored import open_sweep, sweep_status, sweep_to_store
+from simulator.sweep.store import StoreError, read_manifest
+from simulator.sweep.stored import open_store, store_status, sweep_to_store
 
 __all__ = [
     "Estimate",
@@ -27,10 +27,11 @@ __all__ = [
     "Replicates",
     "SimulationResult",
     "StoreError",
-    "open_sweep",
+    "open_store",
     "predict_study",
+    "read_manifest",
     "simulate_study",
-    "sweep_status",
+    "store_status",
     "sweep_study",
 ]
 
@@ -120,7 +121,7 @@ def sweep_study(
         ``replicate`` behind the grid's, on request): datasets with one variable per output, whose
         dims are the grid's axes followed by the output's own. A study without a theory, or a
         sweep without replicates, lacks the corresponding children. With ``out``, also a child
-        ``status`` (`open_sweep`), and a cell that cannot be computed does not stop the others.
+        ``status`` (`open_store`), and a cell that cannot be computed does not stop the others.
 
     Raises
     ------

@@ -81,15 +81,11 @@ def sweep_to_store(
         _all_processes("computed")
         if leader:
             _report(path, plan, todo, reused)
-    return _opened(path, study)
+    return open_store(path, study)
 
 
-def open_sweep(path: str | Path) -> xr.DataTree:
-    """The labelled results of a store, checked against its records.
-
-    Parameters
-    ----------
-    path : the folder given to ``sweep`` as ``out``
+def open_store(path: Path, study: Study) -> xr.DataTree:
+    """The labelled results of a store of ``study``, checked against its records.
 
     Returns
     -------
@@ -102,12 +98,6 @@ def open_sweep(path: str | Path) -> xr.DataTree:
     StoreError
         If there is no store, or something in it is damaged; the message names the file.
     """
-    from simulator.studies import get_study
-
-    return _opened(Path(path), get_study(store.read_manifest(Path(path))["study"]))
-
-
-def _opened(path: Path, study: Study) -> xr.DataTree:
     plan = _whole_plan(study, store.read_manifest(path))
     for file in _damaged(path, plan, store.read_records(path)[0]):
         raise StoreError(
@@ -117,32 +107,35 @@ def _opened(path: Path, study: Study) -> xr.DataTree:
         return tree.load()
 
 
-def sweep_status(path: str | Path) -> dict[str, Any]:
-    """What a store holds and what it still misses.
+def store_status(path: Path, study: Study) -> dict[str, Any]:
+    """What a store of ``study`` holds and what it still misses.
 
     Returns
     -------
     dict
         ``study``, ``cells`` (points of the grid), ``replicates`` (asked for), ``done``,
-        ``started``, ``missing``, ``failed`` (list of (cell, reason)), ``seconds_left`` (None
-        before anything was computed).
-    """
-    from simulator.studies import get_study
+        ``started``, ``missing``, ``failed`` (list of (cell, reason)), ``seconds_left`` of one
+        process (None before anything was computed).
 
-    path = Path(path)
+    Raises
+    ------
+    StoreError
+        If there is no store, or something in it is damaged; the message names the file.
+    """
     manifest = store.read_manifest(path)
-    plan = _whole_plan(get_study(manifest["study"]), manifest)
+    plan = _whole_plan(study, manifest)
     states, speed, _ = store.read_records(path)
     target = manifest["replicates"]
     found = [states.get(name, CellState()) for name in plan.identities()]
-    left = sum(max(target - state.replicates, 0) for state in found if not state.failure)
+    alive = [state.replicates for state in found if not state.failure]
+    left = sum(max(target - replicates, 0) for replicates in alive)
     return {
         "study": manifest["study"],
         "cells": len(found),
         "replicates": target,
-        "done": sum(s.replicates >= target and not s.failure for s in found),
-        "started": sum(0 < s.replicates < target and not s.failure for s in found),
-        "missing": sum(s.replicates == 0 < target and not s.failure for s in found),
+        "done": sum(replicates >= target for replicates in alive),
+        "started": sum(0 < replicates < target for replicates in alive),
+        "missing": sum(replicates == 0 < target for replicates in alive),
         "failed": [
             (describe({name: cell[name] for name in plan.axes}), state.failure)
             for cell, state in zip(plan.cells, found, strict=True)

@@ -16,8 +16,7 @@ import xarray as xr
 from simulator.sweep import StoreError, sweep_study
 from simulator.sweep import store as store_module
 from simulator.sweep.store import CellState, Speed, locked, read_record, write_record
-from simulator.sweep.stored import _opened as opened
-from simulator.sweep.stored import sweep_to_store
+from simulator.sweep.stored import open_store, sweep_to_store
 from tests.toy import STUDY
 
 GRID = {"dim": [4, 6], "num_samples": [20, 40, 60]}
@@ -156,7 +155,7 @@ def test_a_damaged_chunk_is_noticed_by_everyone_and_mended(tmp_path, damage, cap
     with xr.open_zarr(path, group="mean") as dataset, pytest.raises(ValueError):
         dataset["test_error"].load()
     with pytest.raises(StoreError, match="mean/test_error/c/1/2 is damaged"):
-        opened(path, STUDY)
+        open_store(path, STUDY)
     assert_same(first, sweep(path))
     assert "1 chunks were damaged and are mended" in capsys.readouterr().err
 
@@ -201,7 +200,7 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
         patch.setattr(os, "replace", full)
         with pytest.raises(StoreError, match=r"No space left on device.*is safe"):
             sweep(path, replicates=90)
-    assert opened(path, STUDY)["status"]["replicates"].values.tolist() == [[50] * 3] * 2
+    assert open_store(path, STUDY)["status"]["replicates"].values.tolist() == [[50] * 3] * 2
     assert not list(path.rglob("*.partial"))
     assert_same(sweep(path, replicates=90), sweep(tmp_path / "other", replicates=90))
 
