@@ -328,6 +328,11 @@ def _sweep(options: argparse.Namespace) -> None:
     to_store = options.out is not None and not to_file
     if to_file:
         _check_netcdf_target(options.out)
+    elif to_store and options.out.suffix != ".zarr" and options.out.suffix[1:].isalpha():
+        raise ValueError(
+            f"--out {options.out} is not allowed: give a file that ends in .nc, or the folder of a "
+            "store (no ending, or .zarr)"
+        )
     if options.retry_failed and not to_store:
         raise ValueError("--retry-failed needs --out FOLDER: only a store remembers failures")
     tree = sweep(

@@ -136,7 +136,7 @@ def test_check_exits_with_one_on_disagreement(capsys, monkeypatch):
         (("sweep", "ridge-collapse", "--grid", "ridge=log:0:1:3"), "finite ends > 0"),
         (("sweep", "ridge-collapse", "--grid", "ridge=log:1:2"), "log:first:last:count"),
         (("sweep", "ridge-collapse", "--grid", "ridge=1,1"), "twice"),
-        (("sweep", "ridge-collapse", "--grid", "ridge=1", "--out", "x.csv"), "end in .nc"),
+        (("sweep", "ridge-collapse", "--grid", "ridge=1", "--out", "x.csv"), "ends in .nc"),
         (("sweep", "ridge-collapse", "--grid", "ridge=1", "--out", "no/such/x.nc"), "folder"),
         (("figure", "ridge-collapse/none"), "has no figure 'none'"),
         (("dance",), "dance"),
