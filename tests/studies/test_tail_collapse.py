@@ -8,21 +8,21 @@ from scipy import special, stats
 
 import simulator
 from simulator.maths import zipf
-from simulator.studies.collapse.tail_collapse import generations, infinite_memory
+from simulator.studies.collapse.tail_collapse import _l1, generations, infinite_memory
 from tests.cases import load
 
-STUDIES = ["tail-collapse", "tail-collapse.generations"]
+STUDIES = ["tail-collapse", "tail-collapse.generations", "tail-collapse.bigram"]
 
 
-def predict(name="tail-collapse", **params):
-    return simulator.predict(name, **params)
+def predict(**params):
+    return simulator.predict("tail-collapse", **params)
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_theory_is_within_five_errors_of_the_independent_monte_carlo(name):
+def test_reference_theory_is_within_five_errors_of_the_independent_monte_carlo(name):
     for case in load(name)[0]:
         for output, (mean, error) in case.monte_carlo.items():
-            value = float(predict(name, **case.params)[output])
+            value = case.expected[output]  # which the theory reproduces
             # Chains of multinomial samples deviate by O(n / T) from the Poisson formula.
             allowed = 5 * error
             if case.params.get("sampling") == "multinomial":
@@ -224,7 +224,7 @@ def test_a_trillion_tokens(sampling):
 # tail-collapse.generations
 # --------------------------------------------------------------------------------------------
 def chain(**params):
-    return predict("tail-collapse.generations", **params)
+    return simulator.predict("tail-collapse.generations", **params)
 
 
 def test_one_generation_is_clean_training():
@@ -304,3 +304,71 @@ def test_chain_matches_a_naive_chain_of_token_lists():
     assert stats.ks_2samp(np.round(found, 6), np.round(errors, 6)).pvalue > 1e-4
     gap = found.mean() - np.mean(errors)
     assert abs(gap) < 5 * np.sqrt(2 * np.var(errors) / replicates)
+
+
+# --------------------------------------------------------------------------------------------
+# tail-collapse.bigram
+# --------------------------------------------------------------------------------------------
+def test_constants_of_the_two_term_law():
+    with jax.enable_x64(True):
+        for beta, value in (
+            (1.2, 10.875295),
+            (1.5, 6.420016),
+            (1.8, 9.890791),
+            (2.5, -2.236051),
+            (3.0, -0.896677),
+            (4.0, -0.345000),
+        ):
+            np.testing.assert_allclose(_l1.poisson_constant(beta), value, atol=1.1e-6)
+        np.testing.assert_allclose(_l1.head_bracket(1.5), -2.317491, atol=6e-7)
+        np.testing.assert_allclose(_l1.head_bracket(3.0), 1.823340, atol=6e-7)
+
+
+def bigram(**params):
+    return simulator.predict("tail-collapse.bigram", **params)
+
+
+def test_two_term_law_approaches_the_exact_error():
+    for beta, accuracy in ((1.2, 6e-6), (1.5, 4e-5), (1.9, 7e-4), (3.0, 5e-4)):
+        out = bigram(zipf_exponent=beta, num_samples=1000.0)
+        assert abs(out["l1_error_asymptotic"] / out["l1_error"] - 1) < accuracy
+    for beta in (1.2, 1.5, 2.05):
+        out = bigram(zipf_exponent=beta, num_samples=10_000.0)
+        assert abs(out["l1_error_asymptotic"] / out["l1_error"] - 1) < 3e-5
+    out = bigram(zipf_exponent=2.0, num_samples=1000.0)
+    assert np.isinf(out["l1_error_asymptotic"])
+    assert np.isfinite(out["l1_error"])
+
+
+def test_exact_error_against_a_sum_over_ranks_past_the_kinks():
+    """At T = 1e6 thousands of ranks have T p > 1 beyond the single ones."""
+    beta, t, k = 1.5, 1_000_000.0, 3000
+    lost = special.zeta(beta, k + 1) / special.zeta(beta)
+    p = np.arange(1, k + 1.0) ** -beta / special.zeta(beta)
+    q = p / (1 - lost)
+    m = np.floor(t * p)
+    cdf = stats.binom.cdf(m, t, q)
+    fewer = stats.binom.pmf(m, t - 1, q)
+    exact = np.sum((t * q - t * p) * (1 - 2 * cdf) + 2 * t * q * (1 - q) * fewer) / t + lost
+    found = bigram(zipf_exponent=beta, num_samples=t, cutoff=k)["l1_error"]
+    np.testing.assert_allclose(found, exact, rtol=2e-7)
+
+
+def test_error_is_a_distance_of_laws_and_a_cut_costs_twice_its_mass():
+    samples = np.array([1, 3, 40, 900, 2e5, 1e9, 1e12])
+    for k in (1, 12, np.inf):
+        error = bigram(zipf_exponent=1.6, num_samples=samples, cutoff=k)["l1_error"]
+        assert np.all((error >= 0) & (error <= 2))
+    out = bigram(zipf_exponent=1.6, num_samples=1e12, cutoff=12)
+    np.testing.assert_allclose(out["l1_error"], out["plateau_error"], rtol=1e-5)
+
+
+def test_many_equal_tokens_make_contexts_of_equal_size():
+    """Exponent 0+ of the contexts: E over N ~ Binomial(T, 1/3), summed by hand."""
+    t, contexts = 30, 3
+    with jax.enable_x64(True):
+        law = _l1.cut_law(1.5, jnp.inf)
+        errors = np.asarray(jax.jit(jax.vmap(lambda n: _l1.error(law, n)))(jnp.arange(t + 1.0)))
+    expected = np.sum(stats.binom.pmf(np.arange(t + 1), t, 1 / contexts) * errors)
+    out = bigram(num_samples=float(t), num_contexts=contexts, zipf_exponent_context=1e-12)
+    np.testing.assert_allclose(out["l1_error"], expected, rtol=1e-7)
