@@ -268,9 +268,12 @@ def judge(
     study: Study, evidence: Evidence, *, tolerance: float, family_wise_error: float = 1e-3
 ) -> Verdict:
     """Compare the theory of ``study`` (possibly another one than simulated) with the evidence."""
-    count = sum(len(mine) for mine in _compare(study, evidence, 5.0, tolerance))
+    compared = _compare(study, evidence, 5.0, tolerance)
+    count = sum(len(mine) for mine in compared)
     threshold = max(5.0, float(stats.norm.isf(family_wise_error / (2 * max(count, 1)))))
-    comparisons = tuple(c for mine in _compare(study, evidence, threshold, tolerance) for c in mine)
+    if threshold > 5.0:  # a large family
+        compared = _compare(study, evidence, threshold, tolerance)
+    comparisons = tuple(c for mine in compared for c in mine)
     tested = [c.status for c in comparisons if c.status != "not tested"]
     if not tested:
         raise ValueError(f"{study.name}: no output has both a theory and a simulation to compare")
