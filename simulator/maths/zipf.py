@@ -21,8 +21,8 @@ For the occupancy sums of Poisson sampling the integrals are incomplete gamma fu
     g(a, z) = int_0^1 u^{a-1} e^{-zu} du,
 
 and for general training laws (mixtures, several exponents, a fixed number of draws) they are a
-composite Gauss-Legendre rule in ``log x`` (`law_sum`). In float64 both agree with brute-force sums
-to 1e-10 relative for exponents from 1.05 and up to 1e12 samples; everything is differentiable.
+composite Gauss-Legendre rule in ``log x`` (`rank_nodes`). In float64 both agree with brute-force
+sums to 1e-10 relative for exponents from 1.05 and up to 1e12 samples; all are differentiable.
 """
 
 from collections.abc import Callable
@@ -262,49 +262,81 @@ def training_law(beta, cutoff=jnp.inf, beta_synthetic=0.0, real_fraction=0.0) ->
     )
 
 
-def law_sum(law: TrainingLaw, t, term, beyond, certain=0.0):
-    """``sum_i term(p_i, q_i)`` over all ranks, for one parameter point.
+class RankNodes(NamedTuple):
+    """A rule for sums over all ranks of ``term(p_i, q_i)``: see `rank_nodes`."""
 
-    Parameters
-    ----------
-    law : TrainingLaw
-    t : float
-        Number of draws: it fixes where ``t q`` is so large or so small that ``term`` is 0 or
-        follows its limit.
-    term : (p, q) -> value
-        Smooth in the rank; equal to ``certain`` where ``t q > 60``.
-    beyond : (p_mass, q_mass) -> value
-        Sum of ``term`` over ranks where ``t q < 1e-10``, from the sums of ``p`` and ``q`` there.
-    certain : {0, 1}
+    p: Array  # (nodes,)
+    q: Array
+    weight: Array
+    rare_p: Array  # sums of p and of q over the ranks where t q < 1e-10
+    rare_q: Array
+    frequent: Array  # number of ranks beyond `HEAD` where t q > 60
+
+    def sum(self, term, beyond=lambda p_mass, q_mass: 0.0, certain=0.0):
+        """``sum_i term(p_i, q_i)``.
+
+        Parameters
+        ----------
+        term : (p, q) -> value
+            Smooth in the rank; equal to ``certain`` where ``t q > 60``.
+        beyond : (p_mass, q_mass) -> value
+            Sum of ``term`` over ranks where ``t q < 1e-10``, from the sums of ``p`` and ``q``
+            there (linear in both).
+        certain : {0, 1}
+        """
+        inside = self.weight @ term(self.p, self.q)
+        return inside + beyond(self.rare_p, self.rare_q) + certain * self.frequent
+
+
+def rank_nodes(law: TrainingLaw, t) -> RankNodes:
+    """Nodes of all sums over the ranks of one training law that ``t`` draws can resolve.
+
+    Ranks up to `HEAD` one by one, then Gauss-Legendre in ``log x`` up to the cutoff and beyond it
+    (where the law is another smooth function), each with its end-point correction. ``t`` fixes
+    where ``t q`` is so large or so small that a term is certain or follows its limit.
     """
 
     def below(rank):
-        return term(law.p(rank), law.real_part(rank) + law.synthetic_part(rank))
-
-    def above(rank):
-        return term(law.p(rank), law.real_part(rank))
+        return law.real_part(rank) + law.synthetic_part(rank)
 
     ranks = jnp.arange(1, HEAD + 1, dtype=float_dtype())
-    total = jnp.where(ranks <= law.cutoff, below(ranks), above(ranks)).sum()
-
     scales = ((law.log_real, law.beta), (law.log_synthetic, law.beta_synthetic))
     cut = jnp.isfinite(law.cutoff)
     edge = jnp.maximum(jnp.where(cut, law.cutoff, HEAD), HEAD)
     top = jnp.where(cut, jnp.log(edge + 0.5), jnp.inf)
+    head = jnp.asarray(HEAD, float_dtype())
+    parts = [
+        RankNodes(law.p(ranks), law.q(ranks), jnp.ones(HEAD, float_dtype()), *jnp.zeros(3)),
+        _segment(law, t, below, jnp.log(head + 0.5), top, scales),
+        _end_nodes(law, below, head),
+        _scaled(_segment(law, t, law.real_part, jnp.log(edge + 0.5), jnp.inf, scales[:1]), cut),
+        _scaled(_end_nodes(law, law.real_part, edge), cut),
+        _scaled(_end_nodes(law, below, edge), -1.0 * cut),
+    ]
+    nodes = (jnp.concatenate(field) for field in list(zip(*parts, strict=True))[:3])
+    sums = (sum(field) for field in list(zip(*parts, strict=True))[3:])
+    return RankNodes(*nodes, *sums)
 
-    first = _segment(law, t, below, beyond, certain, jnp.log(HEAD + 0.5), top, scales)
-    first = first + _end_correction(below, HEAD)
-    second = _segment(law, t, above, beyond, certain, jnp.log(edge + 0.5), jnp.inf, scales[:1])
-    second = second + _end_correction(above, edge) - _end_correction(below, edge)
-    return total + first + jnp.where(cut, second, 0.0)
+
+def _scaled(nodes: RankNodes, factor) -> RankNodes:
+    masses = (factor * mass for mass in nodes[3:])
+    return RankNodes(nodes.p, nodes.q, factor * nodes.weight, *masses)
+
+
+def _end_nodes(law: TrainingLaw, q_of, k) -> RankNodes:
+    """`_end_correction` as a rule."""
+    rank = k + jnp.arange(-1, 3, dtype=float_dtype())
+    first = jnp.array([0, -1, 1, 0], float_dtype()) / 24
+    third = jnp.array([-1, 3, -3, 1], float_dtype()) * (17 / 5760)
+    return RankNodes(law.p(rank), q_of(rank), first - third, *jnp.zeros(3))
 
 
 _PANELS = 24
 _PANEL_NODES = 12
 
 
-def _segment(law, t, f, beyond, certain, start, stop, scales):
-    """Integral of ``f`` over ``exp(start) < x < exp(stop)``."""
+def _segment(law: TrainingLaw, t, q_of, start, stop, scales) -> RankNodes:
+    """The integral over ``exp(start) < x < exp(stop)``, where q is a sum of powers ``scales``."""
     log_t = jnp.log(jnp.maximum(t, jnp.finfo(float_dtype()).tiny))
     reach = [(log_t + log_scale, beta) for log_scale, beta in scales]
     frequent = jnp.stack([(height - np.log(60.0)) / beta for height, beta in reach]).max()
@@ -316,7 +348,7 @@ def _segment(law, t, f, beyond, certain, start, stop, scales):
     unit = ((np.arange(_PANELS)[:, None] + (nodes + 1) / 2) / _PANELS).ravel()
     unit_weights = np.tile(weights / 2, _PANELS) / _PANELS
     x = jnp.exp(low + (high - low) * jnp.asarray(unit, float_dtype()))
-    inside = (high - low) * (jnp.asarray(unit_weights, float_dtype()) @ (f(x) * x))
+    weight = (high - low) * jnp.asarray(unit_weights, float_dtype()) * x
 
     finite = jnp.isfinite(stop)
     last = jnp.where(finite, stop, 0.0)
@@ -325,6 +357,6 @@ def _segment(law, t, f, beyond, certain, start, stop, scales):
         upper = jnp.where(finite, jnp.exp(log_scale + (1 - beta) * last), 0.0)
         return jnp.maximum(jnp.exp(log_scale + (1 - beta) * high) - upper, 0.0) / (beta - 1)
 
-    q_mass = sum(power_integral(*scale) for scale in scales)
-    inside = inside + beyond(power_integral(law.log_a, law.beta), q_mass)
-    return inside + certain * (jnp.exp(low) - jnp.exp(start))
+    rare_q = sum(power_integral(*scale) for scale in scales)
+    rare_p = power_integral(law.log_a, law.beta)
+    return RankNodes(law.p(x), q_of(x), weight, rare_p, rare_q, jnp.exp(low) - jnp.exp(start))

@@ -30,6 +30,12 @@ def test_log_probability(n, q):
     np.testing.assert_allclose(value, stats.binom.logpmf(k, n, q), rtol=1e-10, atol=1e-9)
 
 
+def test_derivative_of_the_probability_of_nothing():
+    with jax.enable_x64(True):
+        slope = jax.grad(lambda q: binomial.log_probability(0.0, 17.0, q))(0.2)
+    np.testing.assert_allclose(slope, -17 / (1 - 0.2), rtol=1e-12)
+
+
 @pytest.mark.parametrize("rate", [0.3, 1.5, 20.2, 1000.0])
 def test_poisson_mean_absolute_deviation(rate):
     k = np.arange(int(rate + 40 * np.sqrt(rate) + 50))

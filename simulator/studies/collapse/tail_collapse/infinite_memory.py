@@ -16,7 +16,7 @@ With ``c = 1 - 1/beta``, ``m_k = sum_{i>k} p_i`` and ``K = A^{1/beta} Gamma(c) /
     mixed       plateau m_k for k^beta/A < T < k^beta/(A pi), then K (pi T)^-c: the memory "groks"
                                                                (section 5)
 
-The sums are exact for any T (`simulator.maths.zipf`). Simulation: counts of 1024 single ranks and
+The sums are exact for any T (`simulator.maths.zipf`). Simulation: counts of 512 single ranks and
 65 geometric blocks replace T draws, so 1e12 tokens cost what 1e3 cost.
 
 References
@@ -44,7 +44,7 @@ from simulator.study import (
     traced,
 )
 
-_HEADS = 1024
+_HEADS = 512
 _HEADS_DIRECT = 32768
 
 
@@ -70,6 +70,7 @@ def theory(params: Params):
     """Exact sums over all ranks, for either sampling."""
     t = params.num_samples
     law = _law(params)
+    ranks = zipf.rank_nodes(law, t)
     multinomial = params.sampling == "multinomial"
 
     def log_missed(q):  # log probability that a token of rate q is not in the sample
@@ -81,48 +82,41 @@ def theory(params: Params):
     def seen(q):
         return -jnp.expm1(log_missed(q))
 
-    spread = zipf.law_sum(law, t, lambda p, q: p**2 * missed(q) * seen(q), _nothing)
+    spread = ranks.sum(lambda p, q: p**2 * missed(q) * seen(q))
     if multinomial:
-        spread = spread + _covariances(law, t, missed)
+        spread = spread + _covariances(ranks, t, missed)
+    poisson = ranks.sum(lambda p, q: p * jnp.exp(-t * q), lambda p, q: p)
     return {
-        "test_error": zipf.law_sum(law, t, lambda p, q: p * missed(q), lambda p, q: p),
-        "test_error_asymptotic": _closed_form(params, law),
+        "test_error": ranks.sum(lambda p, q: p * missed(q), lambda p, q: p),
+        "test_error_asymptotic": _closed_form(params, law, poisson),
         "test_error_std": jnp.sqrt(jnp.maximum(spread, jnp.finfo(spread.dtype).tiny)),
         "plateau_error": zipf.tail_mass(params.zipf_exponent, params.cutoff),
-        "num_distinct_tokens": zipf.law_sum(
-            law, t, lambda p, q: seen(q), lambda p, q: t * q, certain=1.0
-        ),
+        "num_distinct_tokens": ranks.sum(lambda p, q: seen(q), lambda p, q: t * q, certain=1.0),
     }
 
 
-def _covariances(law: zipf.TrainingLaw, t, missed):
+def _covariances(ranks: zipf.RankNodes, t, missed):
     """``sum_{i != j} p_i p_j Cov(i missed, j missed)`` for exactly T tokens.
 
     With ``a_i = (1 - q_i)^T`` and ``r = q / (1 - q)`` the covariance is
     ``a_i a_j ((1 - r_i r_j)^T - 1)``; its binomial series separates, and four terms leave a
     relative error O(T^-4).
     """
-    total = jnp.zeros((), float_dtype())
-    weight = jnp.ones((), float_dtype())
-    for n in range(1, 5):
-        weight = -weight * jnp.maximum(t - n + 1, 0) / n  # (-1)^n binomial(T, n)
+    order = jnp.arange(1, 5, dtype=float_dtype())
+    binomials = jnp.cumprod(-jnp.maximum(t - order + 1, 0) / order)  # (-1)^n binomial(T, n)
 
-        def term(p, q, n=n):
-            return p * missed(q) * (_below_one(q) / (1 - _below_one(q))) ** n
+    def terms(p, q):
+        q = _below_one(q)[:, None]
+        return p[:, None] * missed(q) * (q / (1 - q)) ** order
 
-        pairs = zipf.law_sum(law, t, term, _nothing) ** 2
-        same = zipf.law_sum(law, t, lambda p, q: term(p, q) ** 2, _nothing)
-        total = total + weight * (pairs - same)
-    return total
+    pairs = ranks.sum(terms) ** 2
+    same = ranks.sum(lambda p, q: terms(p, q) ** 2)
+    return binomials @ (pairs - same)
 
 
 def _below_one(q):
     """A cutoff at rank 1 makes q = 1, where log(1 - q) has no derivative."""
     return jnp.minimum(q, 1 - 4 * jnp.finfo(float_dtype()).eps)
-
-
-def _nothing(p_mass, q_mass):
-    return 0.0
 
 
 def _law(params: Params) -> zipf.TrainingLaw:
@@ -131,7 +125,7 @@ def _law(params: Params) -> zipf.TrainingLaw:
     )
 
 
-def _closed_form(params: Params, law: zipf.TrainingLaw):
+def _closed_form(params: Params, law: zipf.TrainingLaw, poisson):
     """The closed forms in T of Poisson sampling, where there is one (see ``STUDY.outputs``)."""
     beta, t, k, pi = (
         jnp.asarray(value, float_dtype())
@@ -153,7 +147,6 @@ def _closed_form(params: Params, law: zipf.TrainingLaw):
     log_rate = jnp.log(t) - jnp.log(zipf.hurwitz_zeta(beta_synthetic))
     narrowed = jnp.exp(law.log_a - slow * log_rate) * gamma(slow) / beta_synthetic
 
-    poisson = zipf.law_sum(law, t, lambda p, q: p * jnp.exp(-t * q), lambda p, q: p)
     same_exponent = beta_synthetic == beta
     only_narrowed = jnp.isinf(k) & (pi == 0)
     return jnp.where(same_exponent, cut, jnp.where(only_narrowed, narrowed, poisson))
@@ -300,8 +293,14 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
     check_cells=(
-        {"zipf_exponent": 1.7, "num_samples": 300.0, "cutoff": 37.0, "real_fraction": 0.08},
-        {"zipf_exponent": 1.4, "num_samples": 700.0},
+        {
+            "zipf_exponent": 1.7,
+            "num_samples": 300.0,
+            "cutoff": 37.0,
+            "zipf_exponent_synthetic": 1.9,
+            "real_fraction": 0.08,
+        },
+        {"zipf_exponent": 1.3, "num_samples": 6.0},
         {
             "zipf_exponent": 1.3,
             "num_samples": 2000.0,
@@ -310,7 +309,7 @@ STUDY = Study(
             "cutoff": 300.0,
             "sampling": "poisson",
         },
-        {"zipf_exponent": 1.6, "num_samples": 24.0, "zipf_exponent_synthetic": 2.1},
     ),
     figures=figures,
+    tolerance=0.02,  # a standard deviation to 1 % takes a quarter of a million replicates
 )

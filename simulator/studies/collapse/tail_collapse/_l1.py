@@ -68,14 +68,14 @@ class _Nodes(NamedTuple):
         return self.weight @ mean / n
 
 
-def error(law: Law, n, stride=1.0) -> Array:
+def error(law: Law, n, stride=None) -> Array:
     """``sum_j E|N_j / n - p_j|``; 1 for ``n = 0`` (no prediction).
 
     Parameters
     ----------
     n : float
         Whole number of tokens.
-    stride : float
+    stride : float, optional
         If ``n`` is one point of a grid of this stride over which the error will be averaged: the
         kinks of rank j recur with period ``1 / p_j`` in n, and where the grid cannot resolve that
         period their phase is averaged instead.
@@ -84,15 +84,14 @@ def error(law: Law, n, stride=1.0) -> Array:
     ranks = jnp.arange(1, NUM_HEADS + 1, dtype=float_dtype())
     p = law.p(ranks)
     kept = jnp.where(ranks <= law.cutoff, 1.0, 0.0)
-    blurred = jnp.where((stride > 1) & (p * stride > 0.5), kept, 0.0)
-    phases, shares = _legendre(_PHASES)
-    heads = _Nodes(p, jnp.floor(drawn * p), kept - blurred).join(
-        _Nodes(
-            jnp.tile(p, _PHASES),
-            jnp.maximum(drawn * p - phases[:, None], 0).ravel(),
-            (shares[:, None] * blurred).ravel(),
-        )
-    )
+    if stride is None:
+        heads = _Nodes(p, jnp.floor(drawn * p), kept)
+    else:
+        phases, shares = _legendre(_PHASES)
+        blurred = (stride > 1) & (p * stride > 0.5)
+        phase = jnp.maximum(drawn * p - phases[:, None], 0)
+        below = jnp.where(blurred, phase, jnp.floor(drawn * p))
+        heads = _Nodes(jnp.tile(p, _PHASES), below.ravel(), (shares[:, None] * kept).ravel())
     nodes, smooth = _beyond(law, drawn, NUM_HEADS)
     missing = jnp.sum(jnp.where(kept > 0, 0.0, p))
     return jnp.where(n > 0, heads.join(nodes).total(law, drawn) + smooth + missing, 1.0)
@@ -134,16 +133,26 @@ def _beyond(law: Law, n, num_heads: int) -> tuple[_Nodes, Array]:
     width = (edges[:-1] - edges[1:])[:, None]
     pieces = nodes(
         (edges[1:, None] + width * x).ravel(),
-        lambda a: jnp.repeat(kinks[:-1], _PIECE_NODES),
+        lambda a: jnp.minimum(jnp.repeat(kinks[:-1], _PIECE_NODES), a),  # a < m: width 0
         (width * w).ravel(),
     )
 
     # a < 1: (q - p) + 2 p (1 - q)^n, down to n p = 1e-10 and from there q + p
+    def rare(rank):
+        p = law.p(rank)
+        q = jnp.minimum(p / law.kept, 0.5)  # beyond rank 512 q is far below
+        return q - p + 2 * p * jnp.exp(n * jnp.log1p(-q))
+
+    def end_correction(rank):  # sum over i > rank minus the integral from rank + 1/2
+        return jnp.where(n * law.p(rank) < 1, (rare(rank + 1) - rare(rank)) / 24, 0.0)
+
     low, high = where_a_is(1.0), where_a_is(1e-10)
     log_rank, weights = _panels(low, high, _PANELS, _PANEL_NODES)
-    p = jnp.exp(law.log_a - law.beta * log_rank)
-    q = jnp.minimum(p / law.kept, 0.5)  # beyond rank 512 q is far below
-    smooth = (q - p + 2 * p * jnp.exp(n * jnp.log1p(-q))) * jnp.exp(log_rank) @ weights
+    ranks = jnp.exp(log_rank)
+    smooth = (rare(ranks) * ranks) @ weights
+    first = jnp.asarray(num_heads, float_dtype())
+    at_edge = end_correction(jnp.where(cut, edge, first))
+    smooth = smooth + end_correction(first) - jnp.where(cut, at_edge, 0.0)
     end = jnp.where(cut, stop, 0.0)
     last = jnp.exp(law.log_a + (1 - law.beta) * high)
     last = last - jnp.where(cut, jnp.exp(law.log_a + (1 - law.beta) * end), 0.0)
