@@ -242,8 +242,11 @@ def gather(
     first = PILOT if replicates is None else replicates
     with replicates_bar(first * len(flat), f"{study.name}: pilot") as progress:
         run.extend(min(first, max_replicates), progress)
-    for _ in range(ROUNDS if replicates is None else 0):
-        needs = _needs(study, evidence, tolerance, max_replicates)
+    if replicates is not None:
+        return evidence
+    theories = theory_of_cells(study, flat)
+    for _ in range(ROUNDS):
+        needs = _needs(study, evidence, theories, tolerance, max_replicates)
         if needs == run.counts:
             break
         with replicates_bar(sum(needs) - sum(run.counts), study.name) as progress:
@@ -251,10 +254,16 @@ def gather(
     return evidence
 
 
-def _needs(study: Study, evidence: Evidence, tolerance: float, most: int) -> list[int]:
+def _needs(
+    study: Study,
+    evidence: Evidence,
+    theories: Sequence[Mapping[str, np.ndarray]],
+    tolerance: float,
+    most: int,
+) -> list[int]:
     """Replicates per simulated cell that the comparisons so far ask for."""
     needs = list(evidence.run.counts)
-    comparisons = _compare(study, evidence, threshold=5.0, tolerance=tolerance)
+    comparisons = _compare(study, evidence, theories, threshold=5.0, tolerance=tolerance)
     for ladder, mine in zip(evidence.ladders, comparisons, strict=True):
         factor = max(((c.replicates + c.missing) / c.replicates for c in mine), default=1.0)
         for rung in ladder:
@@ -265,12 +274,21 @@ def _needs(study: Study, evidence: Evidence, tolerance: float, most: int) -> lis
 
 
 def judge(
-    study: Study, evidence: Evidence, *, tolerance: float, family_wise_error: float = 1e-3
+    study: Study,
+    evidence: Evidence,
+    *,
+    tolerance: float,
+    family_wise_error: float = 1e-3,
+    theories: Sequence[Mapping[str, np.ndarray]] | None = None,
 ) -> Verdict:
-    """Compare the theory of ``study`` (possibly another one than simulated) with the evidence."""
-    count = sum(len(mine) for mine in _compare(study, evidence, 5.0, tolerance))
+    """Compare a theory with the evidence: that of ``study`` (possibly another one than simulated),
+    or the given outputs of one, cell by cell."""
+    if theories is None:
+        theories = theory_of_cells(study, evidence.run.cells)
+    count = sum(len(mine) for mine in _compare(study, evidence, theories, 5.0, tolerance))
     threshold = max(5.0, float(stats.norm.isf(family_wise_error / (2 * max(count, 1)))))
-    comparisons = tuple(c for mine in _compare(study, evidence, threshold, tolerance) for c in mine)
+    compared = _compare(study, evidence, theories, threshold, tolerance)
+    comparisons = tuple(c for mine in compared for c in mine)
     tested = [c.status for c in comparisons if c.status != "not tested"]
     if not tested:
         raise ValueError(f"{study.name}: no output has both a theory and a simulation to compare")
@@ -304,11 +322,14 @@ def _resized(study: Study, cell: Values, size: float) -> Values:
 # Comparisons
 # --------------------------------------------------------------------------------------------
 def _compare(
-    study: Study, evidence: Evidence, threshold: float, tolerance: float
+    study: Study,
+    evidence: Evidence,
+    theories: Sequence[Mapping[str, np.ndarray]],
+    threshold: float,
+    tolerance: float,
 ) -> list[list[Comparison]]:
     """Comparisons of every cell, ladder by ladder."""
     run = evidence.run
-    theories = theory_of_cells(study, run.cells)
     summaries = [run.summary(i) for i in range(len(run.cells))]
     found = []
     for ladder in evidence.ladders:

@@ -12,7 +12,9 @@ import numpy as np
 from simulator.study import RESIDUAL, Study
 from simulator.sweep.cells import Values, broadcast_cells, single_cells
 
-CHUNK = 256  # a vmapped iteration runs until its slowest lane: small chunks let the others stop
+#: Lanes of a compiled program: few sizes, because each is a compilation, and at most 256, because a
+#: vmapped iteration runs until its slowest lane and small chunks let the others stop.
+LANES = (1, 8, 64, 256)
 
 
 class NotConverged(RuntimeError):
@@ -80,7 +82,7 @@ def theory_on(study: Study, values: Values, count: int) -> dict[str, np.ndarray]
     pieces: list[dict[str, np.ndarray]] = []
     with cpu_float64():
         program = _compiled(study.theory, study.params, static)
-        lanes = min(CHUNK, 1 << (count - 1).bit_length())
+        lanes = next((size for size in LANES if size >= count), LANES[-1])
         for start in range(0, count, lanes):
             index = np.minimum(np.arange(start, start + lanes), count - 1)
             chunk = {name: jnp.asarray(column[index]) for name, column in scalars.items()}

@@ -8,8 +8,11 @@ must reject. The battery in ``tests/studies`` finds both.
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from simulator.study import Study
+from simulator.sweep.predict import theory_of_cells
 
 
 @dataclass(frozen=True)
@@ -30,17 +33,32 @@ class Case:
 
 @dataclass(frozen=True)
 class Mutant:
-    """A wrong theory: a function ``params -> outputs`` like the right one.
+    """A plausible wrong theory.
 
-    ``cells`` are the parameter points where the error shows; by default those at which the
-    study's own check looks. ``outputs`` names the outputs whose verdict must turn to *disagrees*
-    (any of them); by default any output.
+    Either ``theory``, a function ``params -> outputs`` like the right one, or, without a program
+    of its own, the right theory at wrong parameters (``at(values)`` returns those to replace) and
+    with wrong outputs put in afterwards (``after(values, outputs)`` returns those to replace;
+    NumPy values of one cell). ``cells`` are the parameter points where the error shows; by default
+    those at which the study's own check looks. ``outputs`` names the outputs whose verdict must
+    turn to *disagrees* (any of them); by default any output.
     """
 
     name: str
-    theory: Callable[[Any], Mapping[str, Any]]
+    theory: Callable[[Any], Mapping[str, Any]] | None = None
     cells: Sequence[Mapping[str, Any]] | None = None
     outputs: tuple[str, ...] | None = None
+    at: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    after: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]] | None = None
+
+    def theories(self, study: Study, cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Its outputs at checked cells."""
+        if self.theory is not None:
+            study = replace(study, theory=self.theory)
+        moved = [cell | dict(self.at(cell)) if self.at else cell for cell in cells]
+        found = theory_of_cells(study, moved)
+        if self.after is None:
+            return found
+        return [o | dict(self.after(c, o)) for c, o in zip(cells, found, strict=True)]
 
 
 def altered(theory: Callable[[Any], Mapping[str, Any]], change: Callable[[Any, dict], dict]):

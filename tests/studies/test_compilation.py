@@ -44,7 +44,7 @@ def test_theory_is_traced_once_for_a_grid(name):
     grid = [perturbed_floats(study, cell(study), rng) for _ in range(4)]
     other = [perturbed_floats(study, cell(study), rng) for _ in range(3)]
     theory_of_cells(counting, grid)
-    theory_of_cells(counting, other)  # padded to the same power of two
+    theory_of_cells(counting, other)  # padded to the same number of lanes
     assert len(traces) == 1
 
 
