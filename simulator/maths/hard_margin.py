@@ -5,8 +5,8 @@ Minimise ``mean |w_j|`` (l1), ``mean w_j^2 / 2`` (l2) or ``max |w_j|`` (linf) su
     y_i w.x_i / sqrt(d) - epsilon ||w||_1 / d >= 1   for every training point,
 
 with standard normal inputs and labels ``y = sign(w*.x)``, ``mean w*_j^2 = 1``. These are the
-problems whose solutions steepest descent converges to (arXiv 2406.04981, section 3; arXiv
-2410.22069, section 4). Their limit is described by four order parameters of ``w``,
+problems whose solutions steepest descent converges to (arXiv 2406.04981, arXiv
+2410.22069). Their limit is described by four order parameters of ``w``,
 
     m = mean w w*,   q = mean w^2,   V (response),   P = mean |w|,
 
