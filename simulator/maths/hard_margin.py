@@ -5,8 +5,8 @@ Minimise ``mean |w_j|`` (l1), ``mean w_j^2 / 2`` (l2) or ``max |w_j|`` (linf) su
     y_i w.x_i / sqrt(d) - epsilon ||w||_1 / d >= 1   for every training point,
 
 with standard normal inputs and labels ``y = sign(w*.x)``, ``mean w*_j^2 = 1``. These are the
-problems whose solutions steepest descent converges to (arXiv 2406.04981, section 3; arXiv
-2410.22069, section 4). Their limit is described by four order parameters of ``w``,
+problems whose solutions steepest descent converges to (arXiv 2406.04981, arXiv
+2410.22069). Their limit is described by four order parameters of ``w``,
 
     m = mean w w*,   q = mean w^2,   V (response),   P = mean |w|,
 
@@ -86,14 +86,16 @@ def channel(
     return hats, F0
 
 
-def soft_weights(hats: Hats, order: int, teacher: str, density: Array | float) -> Order:
+def soft_weights(hats: Hats, order: Array | int, teacher: str, density: Array | float) -> Order:
     """Order parameters of ``w = sign(b) (|b| - Th)_+ / D`` (l1 and l2 geometry).
 
     ``b = m_hat w* + sqrt(q_hat) xi``; ``D = V_hat + 1``, ``Th = P_hat`` for ``order = 2`` and
-    ``D = V_hat``, ``Th = P_hat + 1`` for ``order = 1``. A share ``density = k`` of the teacher's
-    entries is non-zero: ``N(0, 1/k)`` ("gaussian") or ``+-1/sqrt(k)`` ("signs").
+    ``D = V_hat``, ``Th = P_hat + 1`` for ``order = 1`` (it may be traced). A share
+    ``density = k`` of the teacher's entries is non-zero: ``N(0, 1/k)`` ("gaussian") or
+    ``+-1/sqrt(k)`` ("signs").
     """
-    stiffness, threshold = (hats.V + 1, hats.P) if order == 2 else (hats.V, hats.P + 1)
+    stiffness = hats.V + jnp.where(order == 2, 1, 0)
+    threshold = hats.P + jnp.where(order == 1, 1, 0)
     shares = jnp.stack([1 - density, density + jnp.zeros((), float_dtype())])
     if teacher == "gaussian":
         variance = jnp.stack([0 * shares[1], 1 / shares[1]])
@@ -107,17 +109,13 @@ def soft_weights(hats: Hats, order: int, teacher: str, density: Array | float) -
     else:
         signal = jnp.stack([0 * shares[1], 1 / jnp.sqrt(shares[1])])
         s = jnp.sqrt(hats.q)
-        above = (hats.m * signal - threshold) / s
-        below = (-hats.m * signal - threshold) / s
-        active = normal_cdf(above) + normal_cdf(below)
-        up = s * (above * normal_cdf(above) + normal_pdf(above))
-        down = s * (below * normal_cdf(below) + normal_pdf(below))
-        first = up + down
-        second = s**2 * (
-            (1 + above**2) * normal_cdf(above) + above * normal_pdf(above)
-            + (1 + below**2) * normal_cdf(below) + below * normal_pdf(below)
-        )  # fmt: skip
-        overlap = signal * (up - down)
+        sides = jnp.stack([signal, -signal])  # w > 0 and w < 0
+        edge = (hats.m * sides - threshold) / s
+        below, at = normal_cdf(edge), normal_pdf(edge)
+        excess = s * (edge * below + at)
+        active, first = below.sum(0), excess.sum(0)
+        second = s**2 * ((1 + edge**2) * below + edge * at).sum(0)
+        overlap = (sides * excess).sum(0)
     return Order(
         m=(shares * overlap).sum() / stiffness,
         q=(shares * second).sum() / stiffness**2,

@@ -6,7 +6,7 @@ For rows ``A_i = y_i x_i`` and an linf attack of raw radius ``e`` the robust mar
 
 and ``gamma_p = max_w gamma(w)`` is where steepest descent on the robust exponential loss goes:
 coordinate descent for p = 1, gradient descent for p = 2, sign descent for p = inf
-(arXiv 2406.04981, section 3; arXiv 2410.22069, section 4). With ``w = u - v``, ``u, v >= 0``,
+(arXiv 2406.04981, arXiv 2410.22069). With ``w = u - v``, ``u, v >= 0``,
 ``z = (u, v)`` and ``C z = A (u - v) - e sum(u + v)`` all three are convex programs
 
     min  psi(z) - g   s.t.  C z >= g,  z >= 0;

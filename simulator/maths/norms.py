@@ -2,7 +2,7 @@
 
 For a norm ``||.||_p`` the dual norm is ``||g||_* = max_{||u||_p <= 1} <u, g> = ||g||_{p*}`` with
 ``1/p + 1/p* = 1``. The maximiser is the (ascent) direction of steepest descent with respect to
-that norm (arXiv 2410.22069, section 2):
+that norm (arXiv 2410.22069):
 
     p = 1     sign(g_j) e_j, j = argmax |g_j|       coordinate descent
     p = 2     g / ||g||_2                           gradient descent

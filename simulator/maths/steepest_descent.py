@@ -88,7 +88,7 @@ def log_exponential_loss(margins: Array) -> Array:
 
 
 class MarginMeasures(NamedTuple):
-    """Margins and stationarity in one norm (arXiv 2410.22069, sections 3 and 4).
+    """Margins and stationarity in one norm (arXiv 2410.22069).
 
     margin
         ``min_i m_i / ||theta||^L``.

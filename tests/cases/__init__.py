@@ -6,13 +6,15 @@ that were obtained independently), and ``MUTANTS``, plausible wrong theories tha
 must reject. The battery in ``tests/studies`` finds both.
 """
 
-import functools
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jax
+import numpy as np
+
+from simulator.study import Study
+from simulator.sweep.predict import cpu_float64, theory_of_cells
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Mutant:
-    """A wrong theory: a function ``params -> outputs`` like the right one.
+    """A plausible wrong theory.
 
-    A `Variant` of the right theory shares its compiled program; any other function compiles.
+    Either ``theory``, a function ``params -> outputs`` with a program of its own, or, sharing the
+    right theory's program, the right theory at wrong parameters (``at(params)`` returns those to
+    replace), with wrong outputs put in afterwards (``after(params, outputs)`` returns those to
+    replace; NumPy values of one cell).
 
     ``cells`` are the parameter points where the error shows; by default those at which the
     study's own check looks. ``outputs`` names the outputs whose verdict must turn to *disagrees*
@@ -43,40 +48,28 @@ class Mutant:
     """
 
     name: str
-    theory: Callable[[Any], Mapping[str, Any]]
+    theory: Callable[[Any], Mapping[str, Any]] | None = None
     cells: Sequence[Mapping[str, Any]] | None = None
     outputs: tuple[str, ...] | None = None
+    at: Callable[[Any], Mapping[str, Any]] | None = None
+    after: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]] | None = None
 
-
-@dataclass(frozen=True)
-class Variant:
-    """A theory at other parameters, or with other outputs; called outside `jax.jit`."""
-
-    theory: Callable[[Any], Mapping[str, Any]]
-    change_params: Callable[[Any], Mapping[str, Any]] | None = None
-    change_outputs: Callable[[Any, dict], Mapping[str, Any]] | None = None
-
-    def __call__(self, params: Any) -> Mapping[str, Any]:
-        other = replace(params, **self.change_params(params)) if self.change_params else params
-        outputs = _compiled(self.theory)(other)
-        if self.change_outputs is None:
-            return outputs
-        return {**outputs, **_compiled(self.change_outputs)(params, dict(outputs))}
-
-
-@functools.cache
-def _compiled(function: Callable) -> Callable:
-    return jax.jit(function)
-
-
-def altered(theory: Callable, change: Callable[[Any, dict], Mapping[str, Any]]) -> Variant:
-    """The theory with some outputs replaced: ``change(params, outputs)`` returns the new ones."""
-    return Variant(theory, change_outputs=change)
-
-
-def with_params(theory: Callable, change: Callable[[Any], Mapping[str, Any]]) -> Variant:
-    """The theory at other parameters: ``change(params)`` returns what to replace."""
-    return Variant(theory, change_params=change)
+    def theories(self, study: Study, cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Its outputs at checked cells."""
+        if self.theory is not None:
+            study = replace(study, theory=self.theory)
+        given = [study.params(**cell) for cell in cells]
+        moved = [dict(cell) for cell in cells]
+        if self.at is not None:
+            for cell, params in zip(moved, given, strict=True):
+                cell.update(self.at(params))
+        found = theory_of_cells(study, moved)
+        if self.after is not None:
+            with cpu_float64():
+                for outputs, params in zip(found, given, strict=True):
+                    wrong = self.after(params, dict(outputs))
+                    outputs.update({name: np.asarray(value) for name, value in wrong.items()})
+        return found
 
 
 def module_name(study_name: str) -> str:

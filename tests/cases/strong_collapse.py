@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import jax.numpy as jnp
 
-from simulator.studies.collapse.strong_collapse.classical import least_squares, theory
-from tests.cases import Case, Mutant, altered, with_params
+from simulator.studies.collapse.strong_collapse.classical import least_squares
+from tests.cases import Case, Mutant
 
 
 def printed(label, params, output, text):
@@ -243,9 +243,9 @@ def summed(outputs):
     return outputs | {"test_error": sum(outputs[name] for name in parts)}
 
 
-def with_parts(theory, change):
-    """The theory with some parts replaced, and their sum with them."""
-    return altered(theory, lambda p, o: summed({**o, **change(p, o)}))
+def with_parts(change):
+    """Some parts replaced, and their sum with them."""
+    return lambda p, o: summed({**o, **change(p, o)})
 
 
 def swapped_noise(params):
@@ -276,32 +276,36 @@ def without_disagreement(params, outputs):
     return {"synthetic_error": outputs["synthetic_error"] - lost}
 
 
+def linear_shift(params, outputs):
+    return {"synthetic_error": outputs["synthetic_error"] / params.synthetic_fraction}
+
+
 MUTANTS = [
     Mutant(
         "shift enters linearly in p2",
-        with_parts(
-            theory, lambda p, o: {"synthetic_error": o["synthetic_error"] / p.synthetic_fraction}
+        after=with_parts(
+            lambda p, o: {"synthetic_error": o["synthetic_error"] / p.synthetic_fraction}
         ),
         outputs=("synthetic_error",),
     ),
     Mutant(
         "sources do not disagree (no p1 p2 u)",
-        with_parts(theory, without_disagreement),
+        after=with_parts(without_disagreement),
         outputs=("synthetic_error",),
     ),
     Mutant(
         "bias is not inflated",
-        with_parts(theory, lambda p, o: {"bias": o["bias"] / (1 + o["variance_inflation"])}),
+        after=with_parts(lambda p, o: {"bias": o["bias"] / (1 + o["variance_inflation"])}),
         outputs=("bias",),
     ),
-    Mutant("noise of the sources swapped", with_params(theory, swapped_noise)),
-    Mutant("penalty on the summed loss", with_params(theory, lambda p: {"ridge": p.ridge / 2})),
+    Mutant("noise of the sources swapped", at=swapped_noise),
+    Mutant("penalty on the summed loss", at=lambda p: {"ridge": p.ridge / 2}),
     Mutant(
         "sign of the correlation",
-        with_params(theory, lambda p: {"shift_correlation": -p.shift_correlation}),
+        at=lambda p: {"shift_correlation": -p.shift_correlation},
         outputs=("cross_error",),
     ),
-    Mutant("weights ignored", with_params(theory, lambda p: {"weighting": "uniform"})),
-    Mutant("profile ignored", with_params(theory, lambda p: {"shift_profile": "whitened"})),
-    Mutant("limit for finite least squares", with_parts(theory, limit_of_least_squares)),
+    Mutant("weights ignored", at=lambda p: {"weighting": "uniform"}),
+    Mutant("profile ignored", at=lambda p: {"shift_profile": "whitened"}),
+    Mutant("limit for finite least squares", after=with_parts(limit_of_least_squares)),
 ]

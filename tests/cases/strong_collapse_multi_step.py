@@ -9,8 +9,7 @@ from simulator.studies.collapse.strong_collapse._mixture import (
     shift_of,
     spectrum_of,
 )
-from simulator.studies.collapse.strong_collapse.multi_step import theory
-from tests.cases import Case, Mutant, altered, with_params
+from tests.cases import Case, Mutant
 from tests.cases.strong_collapse import swapped_noise
 
 NOISE = {"noise_std_real": 0.3, "noise_std_synthetic": 0.3, "synthetic_shift": 1.0}
@@ -155,7 +154,7 @@ MUTANTS = [
     Mutant("teacher's error is independent of the truth", lambda p: recursion(p, cross=False)),
     Mutant("new cross moment in the old one's place", lambda p: recursion(p, fresh=True)),
     Mutant("fits are their mean", lambda p: recursion(p, refitted=False)),
-    Mutant("one step late", altered(theory, one_step_late)),
-    Mutant("the first labels for ever", altered(theory, frozen_teacher)),
-    Mutant("noise of the sources swapped", with_params(theory, swapped_noise)),
+    Mutant("one step late", after=one_step_late),
+    Mutant("the first labels for ever", after=frozen_teacher),
+    Mutant("noise of the sources swapped", at=swapped_noise),
 ]

@@ -3,8 +3,7 @@
 import jax.numpy as jnp
 
 from simulator.studies.collapse.strong_collapse import classical
-from simulator.studies.collapse.strong_collapse.random_projections import theory
-from tests.cases import Case, Mutant, with_params
+from tests.cases import Case, Mutant
 from tests.cases.strong_collapse import (
     SMALL_NOISE,
     printed,
@@ -221,26 +220,26 @@ MUTANTS = [
     Mutant("no projection", without_projection),
     Mutant(
         "projection of variance 1/m",
-        with_params(theory, lambda p: {"ridge": p.ridge * p.dim / p.width}),
+        at=lambda p: {"ridge": p.ridge * p.dim / p.width},
     ),
-    Mutant("no spread from the projection", with_parts(theory, without_spread)),
+    Mutant("no spread from the projection", after=with_parts(without_spread)),
     Mutant(
         "shift enters linearly in p2",
-        with_parts(
-            theory, lambda p, o: {"synthetic_error": o["synthetic_error"] / p.synthetic_fraction}
+        after=with_parts(
+            lambda p, o: {"synthetic_error": o["synthetic_error"] / p.synthetic_fraction}
         ),
         outputs=("synthetic_error",),
     ),
     Mutant(
         "bias is not inflated",
-        with_parts(theory, lambda p, o: {"bias": o["bias"] / (1 + o["variance_inflation"])}),
+        after=with_parts(lambda p, o: {"bias": o["bias"] / (1 + o["variance_inflation"])}),
         outputs=("bias",),
     ),
-    Mutant("noise of the sources swapped", with_params(theory, swapped_noise)),
-    Mutant("weights ignored", with_params(theory, lambda p: {"weighting": "uniform"})),
+    Mutant("noise of the sources swapped", at=swapped_noise),
+    Mutant("weights ignored", at=lambda p: {"weighting": "uniform"}),
     Mutant(
         "sign of the correlation",
-        with_params(theory, lambda p: {"shift_correlation": -p.shift_correlation}),
+        at=lambda p: {"shift_correlation": -p.shift_correlation},
         outputs=("cross_error",),
     ),
 ]

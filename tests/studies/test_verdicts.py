@@ -2,14 +2,10 @@
 
 import dataclasses
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
 
-from simulator.sweep.predict import cpu_float64
 from simulator.verdict import gather, judge
-from tests.cases import Variant, load
+from tests.cases import load
 from tests.studies.battery import STUDIES, WITH_BOTH, each
 
 #: Coarser than a user's check (the study's own tolerance), to keep the suite short; `make
@@ -39,23 +35,12 @@ def test_theory_agrees_and_mutants_are_rejected(name):
         ), f"{mutant.name} survived"
 
 
-def numbers(study, values):
-    """The cell with float64 scalars for its traced parameters, as in a prediction."""
-    return {
-        name: value if study.declarations[name].static else jnp.asarray(value, float)
-        for name, value in values.items()
-    }
-
-
 def catches(mutant, study, facts, tolerance):
     """Does an output that the mutant names (any, if none) come out as *disagrees*?"""
-    theory = mutant.theory if isinstance(mutant.theory, Variant) else jax.jit(mutant.theory)
-    wrong = {}
-    with cpu_float64():
-        for position in (rung.position for ladder in facts.ladders for rung in ladder):
-            params = study.params(**numbers(study, facts.run.cells[position]))
-            wrong[position] = {k: np.asarray(v) for k, v in theory(params).items()}
-    comparisons = judge(study, facts, tolerance=tolerance, theories=wrong).comparisons
+    positions = [rung.position for ladder in facts.ladders for rung in ladder]
+    wrong = mutant.theories(study, [facts.run.cells[i] for i in positions])
+    theories = dict(zip(positions, wrong, strict=True))
+    comparisons = judge(study, facts, tolerance=tolerance, theories=theories).comparisons
     caught = {c.output for c in comparisons if c.status == "disagrees"}
     return bool(caught & set(mutant.outputs or caught))
 

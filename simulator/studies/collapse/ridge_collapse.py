@@ -362,20 +362,20 @@ figures = {
 # One dim, one number of generations: few compilations.
 CHECK_CELLS = (
     {
-        "dim": 96,
+        "dim": 64,
         "num_generations": 3,
-        "num_samples": 288,
-        "num_samples_generator": 192,
+        "num_samples": 192,
+        "num_samples_generator": 128,
         "noise_std": 0.6,
         "noise_std_generator": 0.4,
         "signal_variance": 1.7,
         "ridge_generator": 0.03,
     },
     {
-        "dim": 96,
+        "dim": 64,
         "num_generations": 3,
-        "num_samples": 144,
-        "num_samples_generator": 64,
+        "num_samples": 96,
+        "num_samples_generator": 44,
         "ridge": 0.2,
         "ridge_generator": 0.1,
         "noise_std": 0.3,
@@ -383,10 +383,10 @@ CHECK_CELLS = (
         "signal_variance": 0.8,
     },
     {
-        "dim": 96,
+        "dim": 64,
         "num_generations": 3,
-        "num_samples": 120,
-        "num_samples_generator": 108,
+        "num_samples": 80,
+        "num_samples_generator": 72,
         "ridge": 0.005,
         "ridge_generator": 0.01,
         "noise_std": 0.3,
@@ -460,5 +460,6 @@ STUDY = Study(
     resize=resize,
     validate=validate,
     figures=figures,
+    tolerance=0.02,
     check_cells=CHECK_CELLS,
 )

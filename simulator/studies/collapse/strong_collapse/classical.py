@@ -222,10 +222,11 @@ STUDY = Study(
     simulate_conditional=simulate_conditional,
     resize=resize,
     figures=figures,
+    tolerance=0.02,
     check_cells=(
         {
-            "dim": 64,
-            "num_samples": 160,
+            "dim": 48,
+            "num_samples": 120,
             "synthetic_fraction": 0.3,
             "ridge": 0.15,
             "noise_std_real": 0.6,
@@ -234,8 +235,8 @@ STUDY = Study(
             "synthetic_shift": 0.8,
         },
         {
-            "dim": 96,
-            "num_samples": 240,
+            "dim": 64,
+            "num_samples": 160,
             "synthetic_fraction": 0.4,
             "ridge": 0.02,
             "spectrum": "power_law",

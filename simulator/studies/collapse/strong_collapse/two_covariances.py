@@ -183,10 +183,11 @@ STUDY = Study(
     simulate_conditional=simulate_conditional,
     resize=resize,
     figures=figures,
+    tolerance=0.02,
     check_cells=(
         {
-            "dim": 64,
-            "num_samples": 160,
+            "dim": 48,
+            "num_samples": 120,
             "synthetic_fraction": 0.3,
             "ridge": 0.05,
             "spectrum_synthetic": "power_law",
@@ -198,8 +199,8 @@ STUDY = Study(
             "synthetic_shift": 0.9,
         },
         {
-            "dim": 96,
-            "num_samples": 160,
+            "dim": 64,
+            "num_samples": 110,
             "synthetic_fraction": 0.45,
             "ridge": 0.03,
             "spectrum": "power_law",
@@ -213,8 +214,8 @@ STUDY = Study(
             "noise_std_synthetic": 0.3,
         },
         {
-            "dim": 64,
-            "num_samples": 160,
+            "dim": 48,
+            "num_samples": 120,
             "synthetic_fraction": 0.45,
             "ridge": 0.0,
             "spectrum_synthetic": "power_law",
@@ -224,8 +225,8 @@ STUDY = Study(
             "noise_std_synthetic": 0.5,
         },
         {
-            "dim": 64,
-            "num_samples": 40,
+            "dim": 48,
+            "num_samples": 30,
             "synthetic_fraction": 0.4,
             "ridge": 0.0,
             "spectrum_synthetic": "power_law",

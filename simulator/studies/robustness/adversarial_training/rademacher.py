@@ -5,8 +5,8 @@ norm ``||.||``, dual ``||.||_*``) the empirical Rademacher complexity is
 
     R = E_s sup_w (1/n) (w.U - e S ||w||_*),    U = sum_i s_i y_i x_i,   S = sum_i s_i,
 
-with independent signs ``s_i`` (arXiv 2410.16073, section 2.6 of the theory notes and the paper's
-generalisation bounds). For the linf attack the inner supremum is known in closed form; in general
+with independent signs ``s_i`` (arXiv 2410.16073). For the linf attack the inner supremum is known
+in closed form; in general
 
     R <= R(e = 0) + (e W / (2 sqrt n)) sup_{||w||_R <= 1} ||w||_*.
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -12,6 +13,7 @@ from simulator.maths.proximal import loss_value
 from simulator.maths.saddle_point import saddle_point
 from simulator.studies.robustness.adversarial_training._channel import (
     HALF_SLOPE,
+    Channel,
     Overlaps,
     channel,
     train_error,
@@ -44,17 +46,21 @@ class Problem(NamedTuple):
         return jnp.sqrt(size) if self.euclidean else size
 
 
-def fields(problem: Problem, x: Overlaps) -> Fields:
-    """The hat equations (section 2.2), the same for every geometry and penalty."""
+def sample_averages(problem: Problem, x: Overlaps) -> Channel:
+    """What the loss does to the fields of one sample."""
+    shift = problem.radius * problem.damage_per_radius(x.P)
+    return channel(problem.loss, x, shift, problem.label_variance)
+
+
+def fields(problem: Problem, x: Overlaps, average: Channel) -> Fields:
+    """The hat equations, the same for every geometry and penalty."""
     alpha, radius = problem.sample_ratio, problem.radius
-    norm = problem.damage_per_radius(x.P)
-    average = channel(problem.loss, x, radius * norm, problem.label_variance)
     pull = alpha * radius * average.mean
     return Fields(
         m_hat=alpha * average.teacher,
         q_hat=alpha * average.square,
         V_hat=alpha * average.stiffness,
-        P_hat=pull / (2 * norm) if problem.euclidean else pull,
+        P_hat=pull / (2 * jnp.sqrt(x.P)) if problem.euclidean else pull,
     )
 
 
@@ -83,7 +89,7 @@ def solve(
     ----------
     problem : Problem
     weights : function
-        The weight-side equations, ``Fields -> Overlaps`` (section 2.3).
+        The weight-side equations, ``Fields -> Overlaps``.
     vanishing : bool
         Whether the minimiser is exactly ``w = 0``; its outputs are then the conventional limits.
     solvable : Problem
@@ -96,13 +102,18 @@ def solve(
     start = Overlaps(
         m=0.1 * jnp.sqrt(rho), q=jnp.ones_like(rho), V=jnp.ones_like(rho), P=1 + 0 * rho
     )
-    point = saddle_point(lambda x: weights(fields(solvable, x)), start)
-    x, hats = point.value, fields(solvable, point.value)
+    point = saddle_point(
+        lambda x: weights(fields(solvable, x, sample_averages(solvable, x))), start
+    )
+    x, norm = point.value, problem.damage_per_radius(point.value.P)
+    average = sample_averages(solvable, x)
     outputs = {
-        **errors(x, problem.damage_per_radius(x.P), problem.label_variance, radius_test),
-        **_training(solvable, x),
+        **errors(x, norm, rho, radius_test),
+        "robust_train_loss": average.loss,
+        "robust_train_error": train_error(problem.loss, x, solvable.radius * norm, rho),
         **x._asdict(),
-        **hats._asdict(),
+        **fields(solvable, x, average)._asdict(),
+        RESIDUAL: point.residual,
     }
     zero = jnp.zeros_like(rho)
     at_zero = {
@@ -113,24 +124,16 @@ def solve(
         **fields_at_zero(problem)._asdict(),
         RESIDUAL: zero,
     }
-    outputs[RESIDUAL] = point.residual
     return {name: jnp.where(vanishing, at_zero[name], value) for name, value in outputs.items()}
 
 
-def _training(problem: Problem, x: Overlaps) -> dict[str, Array]:
-    shift = problem.radius * problem.damage_per_radius(x.P)
-    label_variance = problem.label_variance
-    return {
-        "robust_train_loss": channel(problem.loss, x, shift, label_variance).loss,
-        "robust_train_error": train_error(problem.loss, x, shift, label_variance),
-    }
-
-
 def errors(x: Overlaps, damage_per_radius, label_variance, radius_test) -> dict[str, Array]:
-    """Errors on a fresh sample from the overlaps (section 2.1), exact for Gaussian inputs."""
+    """Errors on a fresh sample from the overlaps, exact for Gaussian inputs."""
     label_norm, score_norm = jnp.sqrt(label_variance), jnp.sqrt(x.q)
-    clean = attacked_error(x.m, label_norm, score_norm, 0.0)
-    robust = attacked_error(x.m, label_norm, score_norm, radius_test * damage_per_radius)
+    damage = radius_test * damage_per_radius
+    clean, robust = jax.vmap(lambda c: attacked_error(x.m, label_norm, score_norm, c))(
+        jnp.stack([jnp.zeros_like(damage), damage])
+    )
     return {
         "generalization_error": clean,
         "adversarial_error": robust,

@@ -8,7 +8,7 @@ is l1, how much robust accuracy does the l2 geometry of gradient descent cost?
 Model. Inputs ``x ~ N(0, I_d)``, labels ``y = sign(w*.x)``, ``n = alpha d`` of them. A share k of
 the teacher's entries is non-zero. The attack moves every coordinate by at most ``e = f e_max``,
 ``e_max`` being the largest linf margin of the training set. Steepest descent on the robust
-exponential loss ``sum_i exp(-y_i w.x_i + e ||w||_1)`` tends to (section 3 of the paper)
+exponential loss ``sum_i exp(-y_i w.x_i + e ||w||_1)`` tends to
 
     argmin ||w||_p  s.t.  y_i w.x_i - e ||w||_1 >= 1 for all i,   p = 1, 2.
 
@@ -34,6 +34,7 @@ from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from simulator.maths.gaussian import attacked_error
 from simulator.maths.hard_margin import (
@@ -62,7 +63,6 @@ from simulator.study import (
     asymptotic,
     choice,
     parameters,
-    static,
     traced,
 )
 
@@ -80,7 +80,9 @@ class Params:
         1.0, "k", "share of non-zero teacher entries", above=0, at_most=1
     )
     teacher: str = choice("gaussian", TEACHERS, "w*", "non-zero entries: N(0, 1/k) or ±1/√k")
-    dim: int = static(512, "d", "dimension (simulation only)", at_least=10)
+    dim: int = traced(
+        512, "d", "dimension (simulation only)", at_least=10, static_in_simulation=True
+    )
 
 
 def theory(params):
@@ -90,21 +92,27 @@ def theory(params):
     along a path, ``1 - f`` falling geometrically, so that f = 0.99 is as safe as f = 0.
     """
     f = params.attack_radius_fraction
-
-    def weights(order):
-        return lambda hats, V: soft_weights(hats, order, params.teacher, params.teacher_density)
-
     sample_ratios = sample_ratio_path(params.sample_ratio)
-    l1 = hard_margin_path(weights(1), sample_ratios)
     share = jnp.arange(1, PATH_POINTS + 1, dtype=float_dtype()) / PATH_POINTS
-    radii = (1 - (1 - f) ** share) / l1.order.P
-    l2 = hard_margin_path(weights(2), sample_ratios, radii)
-    radius_max = 1 / l1.end().P
+    rising = 1 - (1 - f) ** share
+
+    def solve(P, order):
+        """The solution of one geometry; the unattacked P of l1 sets the radii of l2."""
+        path = hard_margin_path(
+            lambda hats, V: soft_weights(hats, order, params.teacher, params.teacher_density),
+            sample_ratios,
+            jnp.where(order == 2, rising / P, 0),
+        )
+        return path.order.P, (path.end(), path.residual)
+
+    _, (ends, residuals) = lax.scan(solve, jnp.ones_like(share), jnp.array([1, 2]))
+    m, q, _, P = ends
+    radius_max = 1 / P[0]
     radius = f * radius_max
-    m, q, _, P = (jnp.stack(pair) for pair in zip(l1.end(), l2.end(), strict=True))
     size = jnp.sqrt(q)
     adversarial_error = jax.vmap(attacked_error)(m, jnp.ones_like(m), size, radius * P)
-    support_fraction = channel(l2.end(), params.sample_ratio, radius)[1]
+    l2 = jax.tree.map(lambda x: x[1], ends)
+    support_fraction = channel(l2, params.sample_ratio, radius)[1]
     return {
         "attack_radius_max": radius_max,
         "attack_radius": radius,
@@ -115,7 +123,7 @@ def theory(params):
         "norm_ratio": P / size,
         "robust_margin_l2": 1 / size[1],
         "support_fraction_l2": support_fraction,
-        RESIDUAL: jnp.maximum(l1.residual, l2.residual),
+        RESIDUAL: residuals.max(),
     }
 
 

@@ -16,7 +16,7 @@ along the joint gradient (2 u g, -2 v g) of unit l2 norm; its margin is measured
 
 Theory. Robust margin over its optimum (gamma_2(e); e_max - e for coordinate descent and diagonal
 network; gamma_inf(e)) is at most 1, exactly, and tends to 1: the gap is O(log t / sqrt(t)) for
-the steepest descents (section 3 of the paper; for diagonal networks only stationarity is proved).
+the steepest descents (for diagonal networks only stationarity is proved).
 
 Reference: N. Tsilivis, N. Frank, N. Srebro, J. Kempe, "The Price of Implicit Bias in Adversarially
 Robust Generalization", NeurIPS 2024, arXiv 2406.04981.
@@ -75,7 +75,7 @@ class Params:
     teacher: str = choice("gaussian", TEACHERS, "w*", "non-zero entries: N(0, 1/k) or ±1/√k")
     dim: int = static(200, "d", "dimension", at_least=10)
     optimizer: str = choice("gradient_descent", tuple(ORDERS), "–", "who selects the separator")
-    num_steps: int = static(20000, "T", "steps, recorded every 50", at_least=RECORD_EVERY)
+    num_steps: int = static(20000, "T", "steps, recorded every 50", at_least=1)
     step_size: float = traced(0.05, "η₀", "steps of length η₀/√t", above=0)
     init_scale: float = traced(0.01, "s", "start: s N(0,1); u = v = s (network)", at_least=0)
 

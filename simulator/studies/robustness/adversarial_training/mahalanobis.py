@@ -51,7 +51,6 @@ from simulator.study import (
     asymptotic,
     choice,
     parameters,
-    static,
     traced,
 )
 
@@ -68,7 +67,9 @@ class Params:
     attack_radius_test: float = traced(0.3, "eps_g", "attack radius at test", at_least=0)
     regularization: float = traced(0.01, "lambda", "strength of the penalty", above=0)
     noise_std: float = traced(0.0, "tau", "noise under the sign of the labels", at_least=0)
-    dim: int = static(500, "d", "input dimension (simulation only)", at_least=10)
+    dim: int = traced(
+        500, "d", "input dimension (simulation only)", at_least=10, static_in_simulation=True
+    )
     loss: str = choice("logistic", ("logistic", "hinge"), "l", "loss of the margin")
     spectrum: Array = array(
         ((0.5, 1.0, 1.0, 1.0, 1.0), (0.5, 1.0, 1.0, 5.0, 5.0)),
@@ -275,17 +276,14 @@ STUDY = Study(
     resize=resize,
     validate=validate,
     check_cells=(
-        {"sample_ratio": 2.5, "attack_radius_train": 0.3, "attack_radius_test": 0.4,
-         "regularization": 0.8, "noise_std": 0.4, "dim": 96,
+        {"sample_ratio": 2.5, "attack_radius_train": 0.4, "attack_radius_test": 0.6,
+         "regularization": 0.8, "noise_std": 0.3, "dim": 48,
          "spectrum": ((0.25, 0.6, 1.7, 3.0, 2.0), (0.75, 1.4, 0.8, 0.5, 0.7))},
-        {"sample_ratio": 1.5, "attack_radius_train": 0.4, "attack_radius_test": 0.25,
-         "regularization": 1.2, "noise_std": 0.6, "dim": 96,
-         "spectrum": ((0.5, 1.3, 1.2, 0.8, 0.6), (0.5, 0.7, 1.5, 2.0, 1.5))},
-        {"sample_ratio": 2.5, "attack_radius_train": 0.2, "attack_radius_test": 0.3,
-         "regularization": 0.6, "noise_std": 0.5, "loss": "hinge", "dim": 96,
-         "spectrum": ((0.25, 0.6, 1.7, 3.0, 2.0), (0.75, 1.4, 0.8, 0.5, 0.7))},
+        {"sample_ratio": 2.5, "attack_radius_train": 0.45, "attack_radius_test": 0.3,
+         "regularization": 0.6, "noise_std": 0.4, "loss": "hinge", "dim": 48,
+         "spectrum": ((0.25, 1.6, 0.7, 1.2, 1.5), (0.75, 0.8, 1.3, 0.6, 0.7))},
     ),
     figures=figures,
     tolerance=0.03,
-    residual_tolerance=1e-5,
+    residual_tolerance=1e-8,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Weight-side equations for isotropic inputs and a Gaussian teacher (section 2.3 a, b).
+"""Weight-side equations for isotropic inputs and a Gaussian teacher.
 
 A weight sees the Gaussian field ``b = s zeta``, ``s^2 = q_hat + rho m_hat^2``, and settles at
 ``w(b) = argmin_w D w^2 / 2 - b w + T |w| + lambda |w|^r``. The averages over ``zeta`` run from the

@@ -1,4 +1,4 @@
-"""Averages over one training sample: what the loss does to the fields (section 2.2 of the theory).
+"""Averages over one training sample: what the loss does to the fields.
 
 Given the order parameters, a training sample has a Gaussian field ``omega = sqrt(q) xi`` and, by
 the symmetry ``y -> -y``, a label ``+1`` with weight ``2 Phi(A xi)``: ``xi`` is skew normal with

@@ -9,7 +9,7 @@ with ``w*.x = 0``, are redrawn. Labels ``y = sign(w*.x)``; then training and tes
 attack as in `gaussian_inputs`. Errors on a test set: the share of points with ``y w.x <= e
 ||w||_1``; ties, which sparse directions make frequent, are errors.
 
-There is no closed form. Bounds (section 3 of the paper), up to a constant over sqrt(n), predict
+There is no closed form. Bounds, up to a constant over sqrt(n), predict
 the order of the two geometries:
 
     l1:  (max_i ||x_i||_inf sqrt(2 log 2d) + e) / (e_max - e)

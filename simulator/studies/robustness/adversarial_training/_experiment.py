@@ -1,4 +1,4 @@
-"""What a finite-size replicate measures, shared by the two studies (section 3 of the theory)."""
+"""What a finite-size replicate measures, shared by the two studies."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from simulator.studies.robustness.adversarial_training._order_parameters import 
 )
 from simulator.study import RESIDUAL
 
-TEST_SAMPLES = 2000
+TEST_SAMPLES = 500
 
 
 class Trained(NamedTuple):
@@ -57,7 +57,7 @@ def measurements(trained: Trained, loss: str, test: dict[str, Array]) -> dict[st
         "m": trained.m,
         "q": trained.q,
         "P": trained.P,
-        RESIDUAL: trained.fit.relative_gap,
+        RESIDUAL: trained.fit.residual,
     }
 
 
@@ -83,7 +83,7 @@ def projected_test(key, trained: Trained, noise_std, radius) -> dict[str, Array]
 
 
 def expected_test(trained: Trained, noise_std, radius) -> dict[str, Array]:
-    """Their expectation given classifier and teacher, exact at every dimension (section 2.1)."""
+    """Their expectation given classifier and teacher, exact at every dimension."""
     q = jnp.where(trained.q > 0, trained.q, 1)
     overlaps = Overlaps(m=trained.m, q=q, V=q, P=q)
     return errors(overlaps, trained.damage, trained.teacher_variance + noise_std**2, radius)

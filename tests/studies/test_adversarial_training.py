@@ -15,7 +15,12 @@ from simulator.studies.robustness.adversarial_training import isotropic, mahalan
 from simulator.studies.robustness.adversarial_training import rademacher as rm
 from simulator.studies.robustness.adversarial_training._channel import Overlaps, channel
 from simulator.studies.robustness.adversarial_training._lp_weights import lp_weights
-from simulator.studies.robustness.adversarial_training._order_parameters import Fields
+from simulator.studies.robustness.adversarial_training._order_parameters import (
+    Fields,
+    Problem,
+    fields,
+    sample_averages,
+)
 from simulator.study import RESIDUAL
 from tests.cases import adversarial_training as cases
 from tests.cases import adversarial_training_mahalanobis as mahalanobis_cases
@@ -65,6 +70,15 @@ def test_channel_averages_equal_brute_force_quadrature(loss, point):
         np.sum(law * value),
     )
     np.testing.assert_allclose(found, expected, rtol=2e-10, atol=1e-16)
+
+
+def test_fields_are_linear_in_the_sample_ratio():
+    x = Overlaps(0.5, 1.2, 0.7, 0.9)
+    for euclidean in (True, False):
+        one = Problem(0.6, 0.3, 1.4, "logistic", euclidean)
+        average = sample_averages(one, x)
+        found = fields(one._replace(sample_ratio=1.5), x, average)
+        np.testing.assert_allclose(found, 2.5 * np.array(fields(one, x, average)), rtol=1e-14)
 
 
 @pytest.mark.parametrize("order", [1.0, 2.0])
@@ -170,14 +184,13 @@ def test_weights_vanish_beyond_the_threshold():
     assert o["q"][1] == o["m"][1] == o["P"][1] == 0
     assert o["adversarial_error"][1] == o["robust_train_error"][1] == 0.5
     np.testing.assert_allclose(o["robust_train_loss"], np.log(2), rtol=1e-2)
-    gradient = jax.grad(
-        lambda lam: isotropic.theory(
-            isotropic.Params(
-                attack_norm="l2", sample_ratio=alpha, attack_radius_train=2 * edge,
-                regularization=lam,
-            )
-        )["adversarial_error"]
-    )(0.3)  # fmt: skip
+
+    def error(lam):
+        params = isotropic.Params(attack_norm="l2", sample_ratio=alpha,
+                                  attack_radius_train=2 * edge, regularization=lam)  # fmt: skip
+        return isotropic.theory(params)["adversarial_error"]
+
+    gradient = jax.jit(jax.grad(error))(0.3)
     assert gradient == 0
 
 
@@ -262,7 +275,10 @@ def test_gradient_in_the_regularization_and_in_the_order():
     np.testing.assert_allclose(by_lam, (high - low) / 2e-6, rtol=1e-7)
 
 
-@pytest.mark.parametrize("position", [0, 2])
+@pytest.mark.parametrize(
+    "position",
+    [0, pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)],
+)
 def test_optimal_regularization_reproduces_the_table(position):
     order = (1.0, 1.5, 2.0, 3.0)[position]
     for (alpha, eps), table in cases.BEST_ADVERSARIAL_ERROR.items():
