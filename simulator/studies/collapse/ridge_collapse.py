@@ -362,20 +362,20 @@ figures = {
 # One dim, one number of generations: few compilations.
 CHECK_CELLS = (
     {
-        "dim": 64,
+        "dim": 96,
         "num_generations": 3,
-        "num_samples": 192,
-        "num_samples_generator": 128,
+        "num_samples": 288,
+        "num_samples_generator": 192,
         "noise_std": 0.6,
         "noise_std_generator": 0.4,
         "signal_variance": 1.7,
         "ridge_generator": 0.03,
     },
     {
-        "dim": 64,
+        "dim": 96,
         "num_generations": 3,
-        "num_samples": 96,
-        "num_samples_generator": 44,
+        "num_samples": 144,
+        "num_samples_generator": 64,
         "ridge": 0.2,
         "ridge_generator": 0.1,
         "noise_std": 0.3,
@@ -383,10 +383,10 @@ CHECK_CELLS = (
         "signal_variance": 0.8,
     },
     {
-        "dim": 64,
+        "dim": 96,
         "num_generations": 3,
-        "num_samples": 80,
-        "num_samples_generator": 72,
+        "num_samples": 120,
+        "num_samples_generator": 108,
         "ridge": 0.005,
         "ridge_generator": 0.01,
         "noise_std": 0.3,
@@ -460,6 +460,6 @@ STUDY = Study(
     resize=resize,
     validate=validate,
     figures=figures,
-    tolerance=0.02,
+    tolerance=0.05,  # second-order corrections on the ladder are of the order of a percent
     check_cells=CHECK_CELLS,
 )
