@@ -178,7 +178,7 @@ STUDY = Study(
     check_cells=(
         {"zipf_exponent": 1.7, "num_samples": 900.0, "cutoff": 23.0},
         {"zipf_exponent": 1.4, "num_samples": 1500.0},
-        {"num_samples": 6.0, "num_contexts": 3, "zipf_exponent_context": 1.6, "cutoff": 60.0},
+        {"num_samples": 4.0, "num_contexts": 2, "zipf_exponent_context": 1.6, "cutoff": 60.0},
     ),
     figures=figures,
 )
