@@ -147,7 +147,7 @@ def test_gradient_descent_becomes_stationary():
     assert found["margin"][-1, 1] == pytest.approx(math.sqrt(3.5), rel=1e-3)
 
 
-# -- two points, Adam ------------------------------------------------------------------------
+# -- two points ------------------------------------------------------------------------------
 def test_kinks_of_the_relu_margin():
     angles = np.array([1.0, 60, 119, 121, 179])
     same = simulator.predict("steepest-descent-margin.two-points", angle_degrees=angles)
@@ -174,24 +174,6 @@ def test_relu_margin_of_two_points_is_the_minimax_over_neurons():
             "steepest-descent-margin.two-points", angle_degrees=angle, second_label=sign
         )["relu_margin_l2"]  # fmt: skip
         assert found == pytest.approx(dual, rel=2e-3)
-
-
-@pytest.mark.parametrize(
-    ("delta", "fractions"),
-    [(0.0, [0.804, 0.924, 0.996]), (1e-2, [0.805, 0.925, 0.995]), (1.0, [0.913, 0.984, 0.850])],
-)
-def test_adam_moves_from_sign_to_gradient_descent(delta, fractions):
-    found = _values("adam", stability_constant=delta, dtype="float64")
-    np.testing.assert_allclose(found["margin_fraction"], fractions, atol=6e-4)
-
-
-def test_adam_with_a_dead_feature_divides_no_zero():
-    inputs = np.array(DATASET_A[0]) * [1, 1, 0]
-    inputs[:, 2] = 0
-    inputs[2, 1] = 0.5
-    found = _values("adam", inputs=inputs, labels=np.array([1, 1, 1]), num_steps=500)
-    assert np.all(np.isfinite(found["margin_fraction"]))
-    assert np.all(found["margin_fraction"] > 0.5)
 
 
 # -- two layers ------------------------------------------------------------------------------
