@@ -147,48 +147,7 @@ def test_gradient_descent_becomes_stationary():
     assert found["margin"][-1, 1] == pytest.approx(math.sqrt(3.5), rel=1e-3)
 
 
-# -- two points ------------------------------------------------------------------------------
-def test_kinks_of_the_relu_margin():
-    angles = np.array([1.0, 60, 119, 121, 179])
-    same = simulator.predict("steepest-descent-margin.two-points", angle_degrees=angles)
-    np.testing.assert_allclose(
-        same["relu_margin_l2"], np.maximum(np.cos(np.deg2rad(angles) / 2), 0.5) / 2, rtol=1e-12
-    )
-    other = simulator.predict(
-        "steepest-descent-margin.two-points", angle_degrees=angles, second_label=-1
-    )
-    assert other["relu_margin_l2"][2] == other["relu_margin_l2"][4] == 0.25
-    assert np.all(other["relu_margin_l2"] < same["relu_margin_l2"] + 1e-12)
-
-
-def test_relu_margin_of_two_points_is_the_minimax_over_neurons():
-    """``max_{|u|=1} |sum_i pi_i y_i relu(u.x_i)| / 2``, minimised over pi: a grid in two angles."""
-    direction = np.linspace(0, 2 * np.pi, 7201)
-    share = np.linspace(0, 1, 401)
-    for angle, sign in ((50.0, 1), (140.0, 1), (70.0, -1), (130.0, -1)):
-        first = np.maximum(np.cos(direction), 0)
-        second = np.maximum(np.cos(direction - np.deg2rad(angle)), 0)
-        score = share[:, None] * first + sign * (1 - share[:, None]) * second
-        dual = np.abs(score).max(1).min() / 2
-        found = simulator.predict(
-            "steepest-descent-margin.two-points", angle_degrees=angle, second_label=sign
-        )["relu_margin_l2"]  # fmt: skip
-        assert found == pytest.approx(dual, rel=2e-3)
-
-
 # -- two layers ------------------------------------------------------------------------------
-def test_network_is_homogeneous():
-    rng = np.random.default_rng(1)
-    with jax.enable_x64(True):
-        theta, inputs = jnp.asarray(rng.normal(size=7 * 4)), jnp.asarray(rng.normal(size=(5, 3)))
-        outer, inner = theta[:7], theta[7:].reshape(7, 3)
-        direct = sum(a * np.maximum(inputs @ w, 0) for a, w in zip(outer, inner, strict=True))
-        np.testing.assert_allclose(relu_network(inputs, theta), direct, rtol=1e-12)
-        np.testing.assert_allclose(
-            relu_network(inputs, 1.7 * theta), 1.7**2 * relu_network(inputs, theta), rtol=1e-12
-        )
-
-
 def test_teacher_labels_its_active_inputs():
     units = jnp.asarray(np.random.default_rng(2).normal(size=(2, 6)), jnp.float32)
     inputs, labels = two_layer._labelled(jax.random.key(1), units, 4000)
