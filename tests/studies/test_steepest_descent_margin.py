@@ -6,13 +6,67 @@ import numpy as np
 import pytest
 
 import simulator
-from simulator.studies.robustness.steepest_descent_margin._problem import relu_network
+from simulator.studies.robustness.steepest_descent_margin._problem import DATASET_B, relu_network
+
+B = {"inputs": np.array(DATASET_B[0]), "labels": np.array(DATASET_B[1])}
 
 
 def _values(name, **params):
     """One run's outputs as arrays."""
     found = simulator.simulate(f"steepest-descent-margin.{name}", replicates=1, seed=3, **params)
     return found.mean
+
+
+# -- explicit data ---------------------------------------------------------------------------
+def test_margins_of_the_users_own_data():
+    out = simulator.predict("steepest-descent-margin.dataset", **B)
+    np.testing.assert_allclose(out["linear_margin"], [47 / 62, 1.22555569, 1.9], rtol=5e-9)
+    scaled = simulator.predict(
+        "steepest-descent-margin.dataset", inputs=2.5 * B["inputs"], labels=B["labels"]
+    )
+    np.testing.assert_allclose(scaled["linear_margin"], 2.5 * out["linear_margin"], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([1, -1, 1, -1, 1, 1], "not linearly separable"),
+        ([1, 1, 2, 1, 1, 1], "every label must be 1 or -1"),
+        ([1, 1, 1], "one label per point"),
+    ],
+)
+def test_bad_data_are_refused(labels, message):
+    inputs = np.array([[1.0, 0], [2, 0.1], [3, -0.1], [4, 0], [5, 0.1], [6, 0]])
+    with pytest.raises(ValueError, match=message):
+        simulator.predict("steepest-descent-margin.dataset", inputs=inputs, labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("data", "linear", "l2", "linf"),
+    [
+        ({}, [1.22096, 1.87081, 3.00000], 0.61110, (2.8, 3)),
+        (B, [0.75608, 1.22486, 1.89671], 0.37501, (1.3, 1.9)),
+    ],
+)
+def test_end_of_the_run(data, linear, l2, linf):
+    """The printed ends of 4e4 unit steps; the linear runs have no randomness."""
+    found = _values("dataset", dtype="float64", **data)
+    np.testing.assert_allclose(found["linear_margin"], linear, atol=6e-6)
+    assert found["diagonal_margin_l2"] == pytest.approx(l2, rel=2e-3)
+    assert linf[0] < found["diagonal_margin_linf"] < linf[1]
+
+
+def test_linear_runs_are_as_close_as_guaranteed():
+    """``gamma_t >= gamma - (log n + R^2 sum eta^2 / 2) / sum eta``, R the largest dual norm."""
+    rows = B["labels"][:, None] * B["inputs"]
+    best = simulator.predict("steepest-descent-margin.dataset", **B)["linear_margin"]
+    dual = [np.linalg.norm(rows, order, axis=1).max() for order in (np.inf, 2, 1)]
+    for num_steps in (100, 1500):
+        eta = 0.1 / np.sqrt(1 + np.arange(num_steps))
+        loss = (np.log(len(rows)) + np.square(dual) * (eta**2).sum() / 2) / eta.sum()
+        found = _values("dataset", num_steps=num_steps, step_size=0.1, dtype="float64", **B)
+        assert np.all(found["linear_margin"] >= best - loss)
+        assert np.all(found["linear_margin"] <= best + 1e-9)
 
 
 # -- two points --------------------------------------------------------------------------------

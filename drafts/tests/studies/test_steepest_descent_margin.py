@@ -67,46 +67,6 @@ def test_random_labels_beyond_capacity_are_refused():
         simulator.predict("steepest-descent-margin", label_rule="random", sample_ratio=2.0)
 
 
-# -- explicit data ---------------------------------------------------------------------------
-def test_margins_of_the_users_own_data():
-    out = simulator.predict("steepest-descent-margin.dataset", **B)
-    np.testing.assert_allclose(out["linear_margin"], [47 / 62, 1.22555569, 1.9], rtol=5e-9)
-    scaled = simulator.predict(
-        "steepest-descent-margin.dataset", inputs=2.5 * B["inputs"], labels=B["labels"]
-    )
-    np.testing.assert_allclose(scaled["linear_margin"], 2.5 * out["linear_margin"], rtol=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        ([1, -1, 1, -1, 1, 1], "not linearly separable"),
-        ([1, 1, 2, 1, 1, 1], "every label must be 1 or -1"),
-        ([1, 1, 1], "one label per point"),
-    ],
-)
-def test_bad_data_are_refused(labels, message):
-    inputs = np.array([[1.0, 0], [2, 0.1], [3, -0.1], [4, 0], [5, 0.1], [6, 0]])
-    with pytest.raises(ValueError, match=message):
-        simulator.predict("steepest-descent-margin.dataset", inputs=inputs, labels=labels)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("data", "linear", "l2", "linf"),
-    [
-        ({}, [1.22096, 1.87081, 3.00000], 0.61110, (2.8, 3)),
-        (B, [0.75608, 1.22486, 1.89671], 0.37501, (1.3, 1.9)),
-    ],
-)
-def test_end_of_the_run(data, linear, l2, linf):
-    """The printed ends of 4e4 unit steps; the linear runs have no randomness."""
-    found = _values("dataset", **data)
-    np.testing.assert_allclose(found["linear_margin"], linear, atol=6e-6)
-    assert found["diagonal_margin_l2"] == pytest.approx(l2, rel=2e-3)
-    assert linf[0] < found["diagonal_margin_linf"] < linf[1]
-
-
 # -- trajectories ----------------------------------------------------------------------------
 @pytest.mark.parametrize("model", ["linear", "diagonal"])
 @pytest.mark.parametrize(
