@@ -1,5 +1,7 @@
 """Properties of steepest-descent-margin and its parts, off the battery's beaten track."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -69,6 +71,42 @@ def test_linear_runs_are_as_close_as_guaranteed():
         assert np.all(found["linear_margin"] <= best + 1e-9)
 
 
+# -- trajectories ----------------------------------------------------------------------------
+@pytest.mark.parametrize("model", ["linear", "diagonal"])
+@pytest.mark.parametrize("optimizer", ["coordinate_descent", "gradient_descent", "sign_descent"])
+def test_along_a_trajectory(model, optimizer):
+    found = _values("trajectory", model=model, optimizer=optimizer, num_steps=6000, init_scale=0.3)
+    bound = simulator.predict("steepest-descent-margin.trajectory", model=model, num_steps=50)
+    homogeneity = 1 if model == "linear" else 2
+    own = {"coordinate_descent": 0, "gradient_descent": 1, "sign_descent": 2}[optimizer]
+    size = found["parameter_norm"] ** homogeneity
+    after = found["log_loss"] < 0
+    assert after[-1]
+    # smoothed <= margin <= smoothed + log n / ||theta||^L <= the exact maximum
+    assert np.all(found["smoothed_margin"] <= found["margin"])
+    assert np.all(found["margin"] <= found["smoothed_margin"] + math.log(3) / size + 1e-12)
+    assert np.all(found["margin"] <= bound["margin"][0] + 1e-12)
+    # Non-decreasing in the own norm once L < 1, up to chatter of order c.
+    rises = np.diff(found["smoothed_margin"][after][:, own])
+    assert rises.min() > -3e-4 * found["smoothed_margin"][-1, own]
+    assert np.all(np.abs(found["alignment"]) <= 1 + 1e-12)
+    np.testing.assert_allclose(found["bregman"], 1 - found["alignment"], atol=1e-12)
+    assert np.argmax(found["alignment"][-1]) == own or model == "diagonal"
+    positive = found["margin"][:, 0] > 0
+    assert np.all(found["slackness"][positive] >= 0)
+    # log L falls by c per step
+    steps = found["log_loss"][-1] - found["log_loss"][-11]
+    assert steps == pytest.approx(-10 * 50 * 0.02, rel=0.03)
+
+
+def test_gradient_descent_becomes_stationary():
+    found = _values("trajectory", num_steps=10000)
+    assert found["bregman"][-1, 1] < 1e-3
+    assert found["slackness"][-1, 1] < 1e-3
+    assert found["bregman"][-1, 1] < found["bregman"][20, 1] < found["bregman"][0, 1]
+    assert found["margin"][-1, 1] == pytest.approx(math.sqrt(3.5), rel=1e-3)
+
+
 # -- two points --------------------------------------------------------------------------------
 def test_kinks_of_the_relu_margin():
     angles = np.array([1.0, 60, 119, 121, 179])
@@ -94,7 +132,7 @@ def test_relu_margin_of_two_points_is_the_minimax_over_neurons():
         dual = np.abs(score).max(1).min() / 2
         found = simulator.predict(
             "steepest-descent-margin.two-points", angle_degrees=angle, second_label=sign
-        )["relu_margin_l2"]  # fmt: skip
+        )["relu_margin_l2"]
         assert found == pytest.approx(dual, rel=2e-3)
 
 

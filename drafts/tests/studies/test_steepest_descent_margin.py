@@ -67,46 +67,6 @@ def test_random_labels_beyond_capacity_are_refused():
         simulator.predict("steepest-descent-margin", label_rule="random", sample_ratio=2.0)
 
 
-# -- trajectories ----------------------------------------------------------------------------
-@pytest.mark.parametrize("model", ["linear", "diagonal"])
-@pytest.mark.parametrize(
-    "optimizer", ["coordinate_descent", "gradient_descent", "sign_descent"]
-)  # fmt: skip
-def test_along_a_trajectory(model, optimizer):
-    found = _values(
-        "trajectory", model=model, optimizer=optimizer, num_steps=6000, init_scale=0.3
-    )  # fmt: skip
-    bound = simulator.predict("steepest-descent-margin.trajectory", model=model, num_steps=50)
-    homogeneity = 1 if model == "linear" else 2
-    own = {"coordinate_descent": 0, "gradient_descent": 1, "sign_descent": 2}[optimizer]
-    size = found["parameter_norm"] ** homogeneity
-    after = found["log_loss"] < 0
-    assert after[-1]
-    # smoothed <= margin <= smoothed + log n / ||theta||^L <= the exact maximum
-    assert np.all(found["smoothed_margin"] <= found["margin"])
-    assert np.all(found["margin"] <= found["smoothed_margin"] + math.log(3) / size + 1e-12)
-    assert np.all(found["margin"] <= bound["margin"][0] + 1e-12)
-    # Theorem 3.1: non-decreasing in the own norm once L < 1, up to chatter of order c.
-    rises = np.diff(found["smoothed_margin"][after][:, own])
-    assert rises.min() > -3e-4 * found["smoothed_margin"][-1, own]
-    assert np.all(np.abs(found["alignment"]) <= 1 + 1e-12)
-    np.testing.assert_allclose(found["bregman"], 1 - found["alignment"], atol=1e-12)
-    assert np.argmax(found["alignment"][-1]) == own or model == "diagonal"
-    positive = found["margin"][:, 0] > 0
-    assert np.all(found["slackness"][positive] >= 0)
-    # log L falls by c per step
-    steps = found["log_loss"][-1] - found["log_loss"][-11]
-    assert steps == pytest.approx(-10 * 50 * 0.02, rel=0.03)
-
-
-def test_gradient_descent_becomes_stationary():
-    found = _values("trajectory", num_steps=10000)
-    assert found["bregman"][-1, 1] < 1e-3
-    assert found["slackness"][-1, 1] < 1e-3
-    assert found["bregman"][-1, 1] < found["bregman"][20, 1] < found["bregman"][0, 1]
-    assert found["margin"][-1, 1] == pytest.approx(math.sqrt(3.5), rel=1e-3)
-
-
 # -- two layers ------------------------------------------------------------------------------
 def test_teacher_labels_its_active_inputs():
     units = jnp.asarray(np.random.default_rng(2).normal(size=(2, 6)), jnp.float32)
