@@ -7,12 +7,12 @@ import jax.numpy as jnp
 from simulator.studies.robustness.steepest_descent_margin.trajectory import theory
 from tests.cases import Case, Mutant, altered
 
-_STEPS = 3
+_STEPS = 20
 
 CASES = [
     Case(
         model,
-        {"model": model, "num_steps": 50 * _STEPS},
+        {"model": model, "optimizer": optimizer, "num_steps": 50 * _STEPS},
         {
             "margin": [margins] * _STEPS,
             "smoothed_margin": [margins] * _STEPS,
@@ -21,9 +21,9 @@ CASES = [
         },
         rtol=1e-11,
     )
-    for model, margins in (
-        ("linear", [11 / 9, math.sqrt(3.5), 3]),
-        ("diagonal", [11 / 36, 11 / 18, 3]),
+    for model, optimizer, margins in (
+        ("linear", "sign_descent", [11 / 9, math.sqrt(3.5), 3]),
+        ("diagonal", "gradient_descent", [11 / 36, 11 / 18, 3]),
     )
 ]
 
@@ -53,4 +53,4 @@ MUTANTS = [
         "linf margin smaller than the l2 margin",
         _both(lambda margin, p: jnp.minimum(margin, 0.9 * margin[:, 1:2])),
     ),
-]  # fmt: skip
+]

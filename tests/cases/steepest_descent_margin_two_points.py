@@ -8,15 +8,19 @@ from tests.cases import Case, Mutant
 JUMPS_IN = {"second_label": "a sign"}
 
 CASES = [
-    Case(f"{angle:g} degrees, {sign:+d}", {"angle_degrees": angle, "second_label": sign},
-         {"relu_margin_l2": margin}, rtol=2e-8, monte_carlo={"relu_margin_l2": (found, 0)})
-    for angle, sign, margin, found in (
-        (60.0, 1, 0.43301270, 0.433011),
-        (150.0, 1, 0.25, 0.249999),
-        (60.0, -1, 0.21650635, 0.216505),
-        (120.0, -1, 0.25, 0.250000),
+    Case(
+        f"{angle:g} degrees, {sign:+d}",
+        {"angle_degrees": angle, "second_label": sign},
+        {"relu_margin_l2": margin},
+        rtol=2e-8,
     )
-]  # fmt: skip
+    for angle, sign, margin in (
+        (60.0, 1, 0.43301270),
+        (150.0, 1, 0.25),
+        (60.0, -1, 0.21650635),
+        (120.0, -1, 0.25),
+    )
+]
 
 
 def _mutant(name, same=None, opposite=None):

@@ -152,5 +152,13 @@ STUDY = Study(
     validate=validate,
     coordinates={"geometry": geometries},
     figures=figures,
-    check_cells=({"num_steps": 3000, "step_size": 0.4, "init_scale": 0.07},),
+    check_cells=(
+        {
+            "inputs": ((2.0, 1.0, 0.2), (-1.0, -3.0, -1.0), (1.0, -0.5, 2.0)),
+            "labels": (1, -1, 1),
+            "num_steps": 1500,
+            "step_size": 0.4,
+            "init_scale": 0.07,
+        },
+    ),
 )

@@ -109,9 +109,9 @@ STUDY = Study(
     validate=validate,
     figures=figures,
     check_cells=(
-        {"angle_degrees": 55.0, "num_steps": 2000, "num_starts": 12},
-        {"angle_degrees": 143.0, "num_steps": 2000, "num_starts": 12},
-        {"angle_degrees": 64.0, "second_label": -1, "num_steps": 2000, "num_starts": 12},
-        {"angle_degrees": 118.0, "second_label": -1, "num_steps": 2000, "num_starts": 12},
+        {"angle_degrees": 55.0, "num_steps": 500, "num_starts": 8},
+        {"angle_degrees": 143.0, "num_steps": 500, "num_starts": 8},
+        {"angle_degrees": 64.0, "second_label": -1, "num_steps": 500, "num_starts": 8},
+        {"angle_degrees": 118.0, "second_label": -1, "num_steps": 500, "num_starts": 8},
     ),
 )

@@ -8,9 +8,9 @@ exponential loss ``L(theta) = sum_i exp(-m_i)``. Steps ``c u(k) / max(||k||_*, 1
 -grad log L``, each lower ``log L`` by about c and so follow the flow ``d theta/dt = Delta(grad
 L)``. Recorded every 50 steps, in the l1, l2 and linf geometry whatever the optimiser.
 
-Theory (arXiv 2410.22069, theorems 3.1 to 3.4; `simulator.maths.steepest_descent` defines the
-measures). For the flow, once L < 1: the smoothed margin is non-decreasing in the optimiser's own
-norm; loss to 0 and norm to infinity; margin and smoothed margin share their limit,
+Theory (arXiv 2410.22069; `simulator.maths.steepest_descent` defines the measures). For the flow,
+once L < 1: the smoothed margin is non-decreasing in the optimiser's own norm; loss to 0 and norm to
+infinity; margin and smoothed margin share their limit,
 
     smoothed <= margin <= smoothed + log(n) / ||theta||^L,
 
@@ -147,14 +147,7 @@ STUDY = Study(
     coordinates={"step": recorded_steps, "geometry": geometries},
     figures=figures,
     check_cells=(
-        {"num_steps": 2000, "step_size": 0.03, "init_scale": 0.2},
-        {"num_steps": 2000, "step_size": 0.03, "init_scale": 0.2, "optimizer": "sign_descent"},
-        {
-            "num_steps": 2000,
-            "step_size": 0.03,
-            "init_scale": 0.2,
-            "optimizer": "coordinate_descent",
-        },
-        {"num_steps": 2000, "step_size": 0.03, "init_scale": 0.3, "model": "diagonal"},
+        {"num_steps": 1000, "step_size": 0.03, "init_scale": 0.2, "optimizer": "sign_descent"},
+        {"num_steps": 1000, "step_size": 0.03, "init_scale": 0.3, "model": "diagonal"},
     ),
 )

@@ -8,17 +8,9 @@ from tests.cases import Case, Mutant, altered
 
 CASES = [
     Case(
-        f"stability constant {delta:g}",
-        {"stability_constant": delta},
-        {"margin_fraction": [1, 1, 1]},
-        monte_carlo={"margin_fraction": (found, [0, 0, 0])},
+        f"stability constant {delta:g}", {"stability_constant": delta}, {"margin_fraction": [1] * 3}
     )
-    for delta, found in (
-        (0.0, [0.804, 0.924, 0.996]),
-        (1e-2, [0.805, 0.925, 0.995]),
-        (1.0, [0.913, 0.984, 0.850]),
-        (100.0, [0.749, 0.860, 0.934]),
-    )
+    for delta in (0.0, 0.7)
 ]
 
 

@@ -1,0 +1,185 @@
+"""Properties of steepest-descent-margin and its parts, off the battery's beaten track."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import simulator
+from simulator.studies.robustness.steepest_descent_margin._problem import DATASET_B, relu_network
+
+B = {"inputs": np.array(DATASET_B[0]), "labels": np.array(DATASET_B[1])}
+
+
+def _values(name, **params):
+    """One run's outputs as arrays."""
+    found = simulator.simulate(f"steepest-descent-margin.{name}", replicates=1, seed=3, **params)
+    return found.mean
+
+
+# -- explicit data ---------------------------------------------------------------------------
+def test_margins_of_the_users_own_data():
+    out = simulator.predict("steepest-descent-margin.dataset", **B)
+    np.testing.assert_allclose(out["linear_margin"], [47 / 62, 1.22555569, 1.9], rtol=5e-9)
+    scaled = simulator.predict(
+        "steepest-descent-margin.dataset", inputs=2.5 * B["inputs"], labels=B["labels"]
+    )
+    np.testing.assert_allclose(scaled["linear_margin"], 2.5 * out["linear_margin"], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([1, -1, 1, -1, 1, 1], "not linearly separable"),
+        ([1, 1, 2, 1, 1, 1], "every label must be 1 or -1"),
+        ([1, 1, 1], "one label per point"),
+    ],
+)
+def test_bad_data_are_refused(labels, message):
+    inputs = np.array([[1.0, 0], [2, 0.1], [3, -0.1], [4, 0], [5, 0.1], [6, 0]])
+    with pytest.raises(ValueError, match=message):
+        simulator.predict("steepest-descent-margin.dataset", inputs=inputs, labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("data", "linear", "l2", "linf"),
+    [
+        ({}, [1.22096, 1.87081, 3.00000], 0.61110, (2.8, 3)),
+        (B, [0.75608, 1.22486, 1.89671], 0.37501, (1.3, 1.9)),
+    ],
+)
+def test_end_of_the_run(data, linear, l2, linf):
+    """The printed ends of 4e4 unit steps; the linear runs have no randomness."""
+    found = _values("dataset", dtype="float64", **data)
+    np.testing.assert_allclose(found["linear_margin"], linear, atol=6e-6)
+    assert found["diagonal_margin_l2"] == pytest.approx(l2, rel=2e-3)
+    assert linf[0] < found["diagonal_margin_linf"] < linf[1]
+
+
+def test_linear_runs_are_as_close_as_guaranteed():
+    """``gamma_t >= gamma - (log n + R^2 sum eta^2 / 2) / sum eta``, R the largest dual norm."""
+    rows = B["labels"][:, None] * B["inputs"]
+    best = simulator.predict("steepest-descent-margin.dataset", **B)["linear_margin"]
+    dual = [np.linalg.norm(rows, order, axis=1).max() for order in (np.inf, 2, 1)]
+    for num_steps in (100, 1500):
+        eta = 0.1 / np.sqrt(1 + np.arange(num_steps))
+        loss = (np.log(len(rows)) + np.square(dual) * (eta**2).sum() / 2) / eta.sum()
+        found = _values("dataset", num_steps=num_steps, step_size=0.1, dtype="float64", **B)
+        assert np.all(found["linear_margin"] >= best - loss)
+        assert np.all(found["linear_margin"] <= best + 1e-9)
+
+
+# -- trajectories ----------------------------------------------------------------------------
+@pytest.mark.parametrize("model", ["linear", "diagonal"])
+@pytest.mark.parametrize("optimizer", ["coordinate_descent", "gradient_descent", "sign_descent"])
+def test_along_a_trajectory(model, optimizer):
+    found = _values("trajectory", model=model, optimizer=optimizer, num_steps=6000, init_scale=0.3)
+    bound = simulator.predict("steepest-descent-margin.trajectory", model=model, num_steps=50)
+    homogeneity = 1 if model == "linear" else 2
+    own = {"coordinate_descent": 0, "gradient_descent": 1, "sign_descent": 2}[optimizer]
+    size = found["parameter_norm"] ** homogeneity
+    after = found["log_loss"] < 0
+    assert after[-1]
+    # smoothed <= margin <= smoothed + log n / ||theta||^L <= the exact maximum
+    assert np.all(found["smoothed_margin"] <= found["margin"])
+    assert np.all(found["margin"] <= found["smoothed_margin"] + math.log(3) / size + 1e-12)
+    assert np.all(found["margin"] <= bound["margin"][0] + 1e-12)
+    # Non-decreasing in the own norm once L < 1, up to chatter of order c.
+    rises = np.diff(found["smoothed_margin"][after][:, own])
+    assert rises.min() > -3e-4 * found["smoothed_margin"][-1, own]
+    assert np.all(np.abs(found["alignment"]) <= 1 + 1e-12)
+    np.testing.assert_allclose(found["bregman"], 1 - found["alignment"], atol=1e-12)
+    assert np.argmax(found["alignment"][-1]) == own or model == "diagonal"
+    positive = found["margin"][:, 0] > 0
+    assert np.all(found["slackness"][positive] >= 0)
+    # log L falls by c per step
+    steps = found["log_loss"][-1] - found["log_loss"][-11]
+    assert steps == pytest.approx(-10 * 50 * 0.02, rel=0.03)
+
+
+def test_gradient_descent_becomes_stationary():
+    found = _values("trajectory", num_steps=10000)
+    assert found["bregman"][-1, 1] < 1e-3
+    assert found["slackness"][-1, 1] < 1e-3
+    assert found["bregman"][-1, 1] < found["bregman"][20, 1] < found["bregman"][0, 1]
+    assert found["margin"][-1, 1] == pytest.approx(math.sqrt(3.5), rel=1e-3)
+
+
+# -- two points --------------------------------------------------------------------------------
+def test_kinks_of_the_relu_margin():
+    angles = np.array([1.0, 60, 119, 121, 179])
+    same = simulator.predict("steepest-descent-margin.two-points", angle_degrees=angles)
+    np.testing.assert_allclose(
+        same["relu_margin_l2"], np.maximum(np.cos(np.deg2rad(angles) / 2), 0.5) / 2, rtol=1e-12
+    )
+    other = simulator.predict(
+        "steepest-descent-margin.two-points", angle_degrees=angles, second_label=-1
+    )
+    assert other["relu_margin_l2"][2] == other["relu_margin_l2"][4] == 0.25
+    assert np.all(other["relu_margin_l2"] < same["relu_margin_l2"] + 1e-12)
+
+
+def test_relu_margin_of_two_points_is_the_minimax_over_neurons():
+    """``max_{|u|=1} |sum_i pi_i y_i relu(u.x_i)| / 2``, minimised over pi: a grid in two angles."""
+    direction = np.linspace(0, 2 * np.pi, 7201)
+    share = np.linspace(0, 1, 401)
+    for angle, sign in ((50.0, 1), (140.0, 1), (70.0, -1), (130.0, -1)):
+        first = np.maximum(np.cos(direction), 0)
+        second = np.maximum(np.cos(direction - np.deg2rad(angle)), 0)
+        score = share[:, None] * first + sign * (1 - share[:, None]) * second
+        dual = np.abs(score).max(1).min() / 2
+        found = simulator.predict(
+            "steepest-descent-margin.two-points", angle_degrees=angle, second_label=sign
+        )["relu_margin_l2"]
+        assert found == pytest.approx(dual, rel=2e-3)
+
+
+@pytest.mark.parametrize("labels", [0, np.array([1, 0])])
+def test_the_second_label_is_a_sign(labels):
+    with pytest.raises(ValueError, match=r"second_label = 0 .* 1 or -1"):
+        simulator.predict("steepest-descent-margin.two-points", second_label=labels)
+
+
+@pytest.mark.parametrize(("angle", "label"), [(60.0, 1), (150.0, 1), (60.0, -1), (120.0, -1)])
+def test_gradient_descent_finds_the_largest_margin_of_two_points(angle, label):
+    at = {"angle_degrees": angle, "second_label": label}
+    best = simulator.predict("steepest-descent-margin.two-points", **at)["relu_margin_l2"]
+    found = _values("two-points", num_starts=8, dtype="float64", **at)
+    assert found["relu_margin_l2"] == pytest.approx(best, rel=1e-5)
+    assert found["relu_margin_l2"] < best + 1e-12
+
+
+def test_network_is_homogeneous():
+    rng = np.random.default_rng(1)
+    with jax.enable_x64(True):
+        theta, inputs = jnp.asarray(rng.normal(size=7 * 4)), jnp.asarray(rng.normal(size=(5, 3)))
+        outer, inner = theta[:7], theta[7:].reshape(7, 3)
+        direct = sum(a * np.maximum(inputs @ w, 0) for a, w in zip(outer, inner, strict=True))
+        np.testing.assert_allclose(relu_network(inputs, theta), direct, rtol=1e-12)
+        np.testing.assert_allclose(
+            relu_network(inputs, 1.7 * theta), 1.7**2 * relu_network(inputs, theta), rtol=1e-12
+        )
+
+
+# -- Adam ------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("delta", "fractions"),
+    [
+        (0.0, [0.804, 0.924, 0.996]),
+        (1e-2, [0.805, 0.925, 0.995]),
+        (1.0, [0.913, 0.984, 0.850]),
+        (100.0, [0.749, 0.860, 0.934]),
+    ],
+)
+def test_geometry_of_adam_by_its_stability_constant(delta, fractions):
+    found = _values("adam", stability_constant=delta, dtype="float64")
+    np.testing.assert_allclose(found["margin_fraction"], fractions, atol=6e-4)
+
+
+def test_adam_with_a_dead_feature_divides_no_zero():
+    inputs = np.array([[2, 1, 0], [1, 3, 0], [1, 0.5, 0]])
+    found = _values("adam", inputs=inputs, labels=np.array([1, 1, 1]), num_steps=500)
+    assert np.all(np.isfinite(found["margin_fraction"]))
+    assert np.all(found["margin_fraction"] > 0.5)
