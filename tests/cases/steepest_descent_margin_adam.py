@@ -3,8 +3,7 @@
 import jax.numpy as jnp
 
 from simulator.studies.robustness.steepest_descent_margin._problem import linear_margins
-from simulator.studies.robustness.steepest_descent_margin.adam import theory
-from tests.cases import Case, Mutant, altered
+from tests.cases import Case, Mutant
 
 CASES = [
     Case(
@@ -15,20 +14,20 @@ CASES = [
 
 
 def _bounded(change):
-    return altered(theory, lambda p, o: {"margin_fraction": change(linear_margins(p)[0])})
+    return lambda p, o: {"margin_fraction": change(linear_margins(p)[0])}
 
 
 MUTANTS = [
-    Mutant("one margin for all norms", _bounded(lambda best: best[0] / best)),
-    Mutant("norms in reverse order", _bounded(lambda best: best / best[::-1])),
+    Mutant("one margin for all norms", after=_bounded(lambda best: best[0] / best)),
+    Mutant("norms in reverse order", after=_bounded(lambda best: best / best[::-1])),
     Mutant(
         "Adam is gradient descent at every stability constant",
-        _bounded(lambda best: jnp.asarray([0.92, 1.0, 0.86], best.dtype)),
+        after=_bounded(lambda best: jnp.asarray([0.92, 1.0, 0.86], best.dtype)),
     ),
     Mutant(
         "Adam is sign descent at every stability constant",
-        _bounded(lambda best: jnp.asarray([0.81, 0.93, 1.0], best.dtype)),
+        after=_bounded(lambda best: jnp.asarray([0.81, 0.93, 1.0], best.dtype)),
     ),
-    Mutant("momentum costs a tenth of the margin", _bounded(lambda best: 0.9 + 0 * best)),
-    Mutant("a linear model has half the margin", _bounded(lambda best: 0.5 + 0 * best)),
+    Mutant("momentum costs a tenth of the margin", after=_bounded(lambda best: 0.9 + 0 * best)),
+    Mutant("a linear model has half the margin", after=_bounded(lambda best: 0.5 + 0 * best)),
 ]

@@ -4,8 +4,7 @@ import math
 
 import jax.numpy as jnp
 
-from simulator.studies.robustness.steepest_descent_margin.trajectory import theory
-from tests.cases import Case, Mutant, altered
+from tests.cases import Case, Mutant
 
 _STEPS = 20
 
@@ -29,7 +28,7 @@ CASES = [
 
 
 def _with(**changes):
-    return altered(theory, lambda p, o: {name: f(o[name], p) for name, f in changes.items()})
+    return lambda p, o: {name: f(o[name], p) for name, f in changes.items()}
 
 
 def _both(change):
@@ -37,20 +36,20 @@ def _both(change):
 
 
 MUTANTS = [
-    Mutant("dual norms in place of norms", _both(lambda margin, p: margin[:, ::-1])),
-    Mutant("l1 margin in every norm", _both(lambda margin, p: margin[:, :1] + 0 * margin)),
+    Mutant("dual norms in place of norms", after=_both(lambda margin, p: margin[:, ::-1])),
+    Mutant("l1 margin in every norm", after=_both(lambda margin, p: margin[:, :1] + 0 * margin)),
     Mutant(
         "smoothed margin stays log(n) behind",
-        _with(smoothed_margin=lambda margin, p: margin - math.log(3)),
+        after=_with(smoothed_margin=lambda margin, p: margin - math.log(3)),
     ),
     Mutant(
         "wrong degree of homogeneity",
-        _both(lambda margin, p: margin / (2 if p.model == "linear" else 1)),
+        after=_both(lambda margin, p: margin / (2 if p.model == "linear" else 1)),
     ),
-    Mutant("l2 margin in every norm", _both(lambda margin, p: margin[:, 1:2] + 0 * margin)),
-    Mutant("support vectors with half their margin", _both(lambda margin, p: margin / 2)),
+    Mutant("l2 margin in every norm", after=_both(lambda margin, p: margin[:, 1:2] + 0 * margin)),
+    Mutant("support vectors with half their margin", after=_both(lambda margin, p: margin / 2)),
     Mutant(
         "linf margin smaller than the l2 margin",
-        _both(lambda margin, p: jnp.minimum(margin, 0.9 * margin[:, 1:2])),
+        after=_both(lambda margin, p: jnp.minimum(margin, 0.9 * margin[:, 1:2])),
     ),
 ]

@@ -2,7 +2,6 @@
 
 import jax.numpy as jnp
 
-from simulator.studies.robustness.steepest_descent_margin.two_points import theory
 from tests.cases import Case, Mutant
 
 JUMPS_IN = {"second_label": "a sign"}
@@ -26,9 +25,9 @@ CASES = [
 def _mutant(name, same=None, opposite=None):
     """Another margin for equal or for opposite labels; ``angle`` in radians."""
 
-    def wrong(params):
+    def wrong(params, outputs):
         angle = jnp.deg2rad(params.angle_degrees)
-        right = theory(params)["relu_margin_l2"]
+        right = outputs["relu_margin_l2"]
         equal = params.second_label > 0
         changed = jnp.where(
             equal,
@@ -37,7 +36,7 @@ def _mutant(name, same=None, opposite=None):
         )
         return {"relu_margin_l2": changed}
 
-    return Mutant(name, wrong)
+    return Mutant(name, after=wrong)
 
 
 MUTANTS = [
