@@ -9,7 +9,7 @@ import pytest
 from scipy import integrate, stats
 
 import simulator
-from simulator.studies.robustness.steepest_descent_margin import gaussian_inputs
+from simulator.studies.robustness.steepest_descent_margin import gaussian_inputs, two_layer
 from simulator.studies.robustness.steepest_descent_margin._problem import DATASET_B, relu_network
 from simulator.studies.robustness.steepest_descent_margin.gaussian_inputs import Params
 from tests.cases.steepest_descent_margin import CASES
@@ -224,6 +224,48 @@ def test_network_is_homogeneous():
         np.testing.assert_allclose(
             relu_network(inputs, 1.7 * theta), 1.7**2 * relu_network(inputs, theta), rtol=1e-12
         )
+
+
+# -- two layers ------------------------------------------------------------------------------
+def test_teacher_labels_its_active_inputs():
+    units = jnp.asarray(np.random.default_rng(2).normal(size=(2, 6)), jnp.float32)
+    inputs, labels = two_layer._labelled(jax.random.key(1), units, 4000)
+    scores = np.maximum(inputs @ units.T, 0) @ np.array([1, -1])
+    np.testing.assert_array_equal(labels, np.sign(scores))
+    assert np.all(scores != 0)
+    # Units that see nothing label nothing, and say so.
+    silent = two_layer._labelled(jax.random.key(1), jnp.zeros((2, 6), jnp.float32), 3)[1]
+    assert np.all(np.isnan(silent))
+
+
+def test_student_separates_and_generalises():
+    found = _values(
+        "two-layer", dim=6, num_samples=40, num_samples_test=1000, width=20, num_steps=3000
+    )
+    assert found["separated"] == 1
+    after = found["log_loss"] < 0
+    rises = np.diff(found["smoothed_margin"][after][:, 1])
+    assert rises.min() > -2e-3 * found["smoothed_margin"][-1, 1]
+    assert np.all(found["smoothed_margin"] <= found["margin"])
+    gap = math.log(40) / found["parameter_norm"] ** 2
+    assert np.all(found["margin"] <= found["smoothed_margin"] + gap * (1 + 1e-5))
+    assert np.all(np.abs(found["alignment"]) <= 1 + 1e-5)
+    np.testing.assert_allclose(found["bregman"], 1 - found["alignment"], atol=1e-6)
+    assert found["test_accuracy"][-1] > 0.7
+    assert np.all(np.isfinite(found["slackness"][-1]))
+
+
+def test_each_optimiser_ends_with_the_largest_margin_in_its_own_norm():
+    """Typical of networks, not guaranteed: gradient and sign descent on one data set each."""
+    setting = {"dim": 6, "num_samples": 20, "num_samples_test": 100, "width": 20}
+    ends = [
+        _values("two-layer", optimizer=optimizer, num_steps=6000, **setting)
+        for optimizer in ("gradient_descent", "sign_descent")
+    ]
+    assert all(end["separated"] == 1 for end in ends)
+    (_, l2, linf), (_, l2_of_sign, linf_of_sign) = (end["margin"][-1] for end in ends)
+    assert l2 > l2_of_sign
+    assert linf_of_sign > linf
 
 
 # -- Adam ------------------------------------------------------------------------------------
