@@ -6,17 +6,80 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import integrate, stats
 
 import simulator
+from simulator.studies.robustness.steepest_descent_margin import gaussian_inputs, two_layer
 from simulator.studies.robustness.steepest_descent_margin._problem import DATASET_B, relu_network
+from simulator.studies.robustness.steepest_descent_margin.gaussian_inputs import Params
+from tests.cases.steepest_descent_margin import CASES
 
+STUDY = "steepest-descent-margin"
 B = {"inputs": np.array(DATASET_B[0]), "labels": np.array(DATASET_B[1])}
 
 
 def _values(name, **params):
     """One run's outputs as arrays."""
-    found = simulator.simulate(f"steepest-descent-margin.{name}", replicates=1, seed=3, **params)
+    found = simulator.simulate(f"{STUDY}.{name}", replicates=1, seed=3, **params)
     return found.mean
+
+
+# -- Gaussian data ---------------------------------------------------------------------------
+def test_random_labels_follow_gardner():
+    """``alpha E(h + xi)_+^2 = 1`` at h = M_2, by quadrature, for several alpha."""
+    alphas = np.array([0.1, 0.5, 1.0, 1.5, 1.9])
+    out = simulator.predict(STUDY, label_rule="random", sample_ratio=alphas)
+    for alpha, h in zip(alphas, out["margin"][:, 1], strict=True):
+        moment = integrate.quad(lambda x, h=h: (h + x) ** 2 * stats.norm.pdf(x), -h, 20)[0]
+        assert alpha * moment == pytest.approx(1, rel=1e-9)
+    assert np.all(np.diff(out["margin"], axis=0) < 0)
+    assert np.all(out["margin"][-1] < 0.05)
+
+
+def test_random_label_margins_are_differentiable():
+    """The implicit derivative in alpha, which the battery takes for teacher labels only."""
+
+    def margin(alpha):
+        return gaussian_inputs.theory(Params(label_rule="random", sample_ratio=alpha))["margin"]
+
+    with jax.enable_x64(True):
+        for alpha in (0.6, 1.3):
+            slope = jax.jit(jax.jacfwd(margin))(alpha)
+            low, high = (jax.jit(margin)(alpha + step) for step in (-1e-5, 1e-5))
+            np.testing.assert_allclose(slope, (high - low) / 2e-5, rtol=1e-7)
+
+
+def test_independent_simulations():
+    """Printed Monte-Carlo means of 40 replicates with independent solvers."""
+    for case in CASES:
+        out = simulator.predict(STUDY, **case.params)
+        for name, (mean, error) in case.monte_carlo.items():
+            assert np.all(np.abs(out[name] - mean) < 4 * np.asarray(error)), (case.label, name)
+
+
+def test_teacher_labels_leave_a_larger_margin_than_random_ones():
+    alphas = np.array([0.2, 0.6, 1.0, 1.7])
+    teacher = simulator.predict(STUDY, sample_ratio=alphas)
+    random = simulator.predict(STUDY, sample_ratio=alphas, label_rule="random")
+    assert np.all(teacher["margin"] > random["margin"])
+    # A teacher cannot be told from coins by few samples.
+    few = simulator.predict(STUDY, sample_ratio=0.004)["margin"]
+    coins = simulator.predict(STUDY, sample_ratio=0.004, label_rule="random")["margin"]
+    np.testing.assert_allclose(few, coins, rtol=0.01)
+    # ||w||_1 / d <= ||w||_2 / sqrt(d) <= ||w||_inf
+    assert np.all(np.diff(teacher["margin"], axis=1) < 0)
+
+
+def test_more_data_generalise_better_and_l2_is_best_for_dense_teachers():
+    alphas = np.geomspace(0.05, 15, 7)
+    error = simulator.predict(STUDY, sample_ratio=alphas)["generalization_error"]
+    assert np.all(np.diff(error, axis=0) < 0)
+    assert np.all(np.argmin(error, axis=1) == 1)
+
+
+def test_random_labels_beyond_capacity_are_refused():
+    with pytest.raises(ValueError, match=r"sample_ratio = 2\.0 .* < 2"):
+        simulator.predict(STUDY, label_rule="random", sample_ratio=2.0)
 
 
 # -- explicit data ---------------------------------------------------------------------------
@@ -161,6 +224,48 @@ def test_network_is_homogeneous():
         np.testing.assert_allclose(
             relu_network(inputs, 1.7 * theta), 1.7**2 * relu_network(inputs, theta), rtol=1e-12
         )
+
+
+# -- two layers ------------------------------------------------------------------------------
+def test_teacher_labels_its_active_inputs():
+    units = jnp.asarray(np.random.default_rng(2).normal(size=(2, 6)), jnp.float32)
+    inputs, labels = two_layer._labelled(jax.random.key(1), units, 4000)
+    scores = np.maximum(inputs @ units.T, 0) @ np.array([1, -1])
+    np.testing.assert_array_equal(labels, np.sign(scores))
+    assert np.all(scores != 0)
+    # Units that see nothing label nothing, and say so.
+    silent = two_layer._labelled(jax.random.key(1), jnp.zeros((2, 6), jnp.float32), 3)[1]
+    assert np.all(np.isnan(silent))
+
+
+def test_student_separates_and_generalises():
+    found = _values(
+        "two-layer", dim=6, num_samples=40, num_samples_test=1000, width=20, num_steps=3000
+    )
+    assert found["separated"] == 1
+    after = found["log_loss"] < 0
+    rises = np.diff(found["smoothed_margin"][after][:, 1])
+    assert rises.min() > -2e-3 * found["smoothed_margin"][-1, 1]
+    assert np.all(found["smoothed_margin"] <= found["margin"])
+    gap = math.log(40) / found["parameter_norm"] ** 2
+    assert np.all(found["margin"] <= found["smoothed_margin"] + gap * (1 + 1e-5))
+    assert np.all(np.abs(found["alignment"]) <= 1 + 1e-5)
+    np.testing.assert_allclose(found["bregman"], 1 - found["alignment"], atol=1e-6)
+    assert found["test_accuracy"][-1] > 0.7
+    assert np.all(np.isfinite(found["slackness"][-1]))
+
+
+def test_each_optimiser_ends_with_the_largest_margin_in_its_own_norm():
+    """Typical of networks, not guaranteed: gradient and sign descent on one data set each."""
+    setting = {"dim": 6, "num_samples": 20, "num_samples_test": 100, "width": 20}
+    ends = [
+        _values("two-layer", optimizer=optimizer, num_steps=6000, **setting)
+        for optimizer in ("gradient_descent", "sign_descent")
+    ]
+    assert all(end["separated"] == 1 for end in ends)
+    (_, l2, linf), (_, l2_of_sign, linf_of_sign) = (end["margin"][-1] for end in ends)
+    assert l2 > l2_of_sign
+    assert linf_of_sign > linf
 
 
 # -- Adam ------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ trained as in `trajectory`: steps that each lower ``log L`` by about c, recorded
 
 There is no theory: no exact margin is known. What holds at every step is smoothed margin <= margin
 <= smoothed margin + log(n) / ||theta||^2, and, once L < 1 along the flow, a smoothed margin that
-does not fall in the optimiser's own norm (arXiv 2410.22069, theorem 3.1). Runs that have not
+does not fall in the optimiser's own norm (arXiv 2410.22069). Runs that have not
 separated the data at the end (coordinate descent often has not) have ``separated = 0``: condition
 the margins on it.
 
@@ -86,8 +86,8 @@ def _labelled(key, units, num_samples):
         inputs = jnp.where((outputs == 0)[:, None], fresh, inputs)
         return attempt + 1, inputs, teacher(inputs)
 
-    # Opposite units in one dimension, say, can leave no input active: after 1000 draws the label
-    # is NaN, which the engine refuses.
+    # The loop ends whatever the units are: a label still missing after 1000 draws is NaN, which
+    # the engine refuses.
     empty = jnp.zeros((num_samples, units.shape[1]), float_dtype())
     _, inputs, outputs = lax.while_loop(
         lambda carry: (carry[0] < 1000) & (carry[2] == 0).any(),

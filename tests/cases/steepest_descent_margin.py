@@ -4,12 +4,11 @@ Monte-Carlo means are of 40 replicates with independent solvers.
 """
 
 import math
-from dataclasses import replace
 
 import jax.numpy as jnp
 
 from simulator.studies.robustness.steepest_descent_margin.gaussian_inputs import theory
-from tests.cases import Case, Mutant, altered
+from tests.cases import Case, Mutant, altered, with_params
 
 
 def _case(label, params, margin, error, margin_mc=None, error_mc=None):
@@ -64,11 +63,11 @@ def _scaled(name, factor):
 
 MUTANTS = [
     Mutant("half the samples are used",
-           lambda p: theory(replace(p, sample_ratio=p.sample_ratio / 2))),
+           with_params(theory, lambda p: {"sample_ratio": p.sample_ratio / 2})),
     Mutant(
         "labels taken as random (teacher) or from a teacher (random)",
-        lambda p: theory(
-            replace(p, label_rule="random" if p.label_rule == "teacher" else "teacher")
+        with_params(
+            theory, lambda p: {"label_rule": "random" if p.label_rule == "teacher" else "teacher"}
         ),
     ),
     Mutant("l1 margin of an isotropic direction",
@@ -82,11 +81,11 @@ MUTANTS = [
     ),
     Mutant(
         "one sample more per ten dimensions",
-        lambda p: theory(replace(p, sample_ratio=p.sample_ratio + 0.1)),
+        with_params(theory, lambda p: {"sample_ratio": p.sample_ratio + 0.1}),
     ),
     Mutant("geometries in reverse order", altered(
         theory, lambda p, o: {"margin": o["margin"][::-1]})),
     Mutant("all directions generalise like l2", altered(
         theory, lambda p, o: {"generalization_error": jnp.full(3, o["generalization_error"][1])}),
-        cells=[{"dim": 64, "sample_ratio": 0.75}], outputs=("generalization_error",)),
+        outputs=("generalization_error",)),
 ]  # fmt: skip
