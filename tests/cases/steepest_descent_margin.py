@@ -7,8 +7,7 @@ import math
 
 import jax.numpy as jnp
 
-from simulator.studies.robustness.steepest_descent_margin.gaussian_inputs import theory
-from tests.cases import Case, Mutant, altered, with_params
+from tests.cases import Case, Mutant
 
 
 def _case(label, params, margin, error, margin_mc=None, error_mc=None):
@@ -58,34 +57,33 @@ CASES = [
 
 def _scaled(name, factor):
     factors = jnp.asarray(factor, float)
-    return altered(theory, lambda p, o: {name: o[name] * factors})
+    return lambda p, o: {name: o[name] * factors}
 
 
 MUTANTS = [
     Mutant("half the samples are used",
-           with_params(theory, lambda p: {"sample_ratio": p.sample_ratio / 2})),
+           at=lambda p: {"sample_ratio": p.sample_ratio / 2}),
     Mutant(
         "labels taken as random (teacher) or from a teacher (random)",
-        with_params(
-            theory, lambda p: {"label_rule": "random" if p.label_rule == "teacher" else "teacher"}
-        ),
+        at=lambda p: {"label_rule": "random" if p.label_rule == "teacher" else "teacher"},
     ),
     Mutant("l1 margin of an isotropic direction",
-           _scaled("margin", [math.sqrt(2 / math.pi), 1, 1])),
+           after=_scaled("margin", [math.sqrt(2 / math.pi), 1, 1])),
     Mutant(
-        "linf margin from the Gaussian norm", _scaled("margin", [1, 1, math.sqrt(math.pi / 2)])
+        "linf margin from the Gaussian norm", after=_scaled("margin", [1, 1, math.sqrt(math.pi / 2)])
     ),
     Mutant(
         "l2 margin squared",
-        altered(theory, lambda p, o: {"margin": o["margin"] ** jnp.asarray([1.0, 2.0, 1.0])}),
+        after=lambda p, o: {"margin": o["margin"] ** jnp.asarray([1.0, 2.0, 1.0])},
     ),
     Mutant(
         "one sample more per ten dimensions",
-        with_params(theory, lambda p: {"sample_ratio": p.sample_ratio + 0.1}),
+        at=lambda p: {"sample_ratio": p.sample_ratio + 0.1},
     ),
-    Mutant("geometries in reverse order", altered(
-        theory, lambda p, o: {"margin": o["margin"][::-1]})),
-    Mutant("all directions generalise like l2", altered(
-        theory, lambda p, o: {"generalization_error": jnp.full(3, o["generalization_error"][1])}),
-        outputs=("generalization_error",)),
+    Mutant("geometries in reverse order", after=lambda p, o: {"margin": o["margin"][::-1]}),
+    Mutant(
+        "all directions generalise like l2",
+        after=lambda p, o: {"generalization_error": jnp.full(3, o["generalization_error"][1])},
+        outputs=("generalization_error",),
+    ),
 ]  # fmt: skip
