@@ -70,7 +70,8 @@ MUTANTS = [
     Mutant("l1 margin of an isotropic direction",
            after=_scaled("margin", [math.sqrt(2 / math.pi), 1, 1])),
     Mutant(
-        "linf margin from the Gaussian norm", after=_scaled("margin", [1, 1, math.sqrt(math.pi / 2)])
+        "linf margin from the Gaussian norm",
+        after=_scaled("margin", [1, 1, math.sqrt(math.pi / 2)]),
     ),
     Mutant(
         "l2 margin squared",
