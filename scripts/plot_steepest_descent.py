@@ -138,7 +138,7 @@ def samples(size, replicates):
     )
     ratios = {"teacher": [0.25, 0.75, 2.0], "random": [0.25, 0.75, 1.5]}
     for axes, rule in zip(panels, ratios, strict=False):
-        dense = np.geomspace(0.1, ratios[rule][-1] * (1.1 if rule == "teacher" else 1.3), 60)
+        dense = np.geomspace(0.1, ratios[rule][-1] * (1.1 if rule == "teacher" else 1.3), 200)
         theory = simulator.predict(STUDY, sample_ratio=dense, label_rule=rule)
         found = simulator.sweep(
             STUDY, {"sample_ratio": ratios[rule]}, replicates=replicates, dim=64 * size,
@@ -156,6 +156,9 @@ def samples(size, replicates):
             target.set(xscale="log", xlabel="samples per dimension α", ylabel=plot.readable(output))
         axes.set(yscale="log", title=f"{rule} labels")
     panels[2].set_title("teacher labels")
+    plot.few_log_ticks(panels[0].yaxis)
+    for axes in panels:
+        plot.few_log_ticks(axes.xaxis)
     plot.kinds_legend(panels[2], beside=True)
     return figure
 
