@@ -199,7 +199,7 @@ MUTANTS = [
     Mutant("mixture of errors", after=_union_of_laws, outputs=("test_error",)),
     Mutant("no narrowing", at=lambda p: {"zipf_exponent_synthetic": p.zipf_exponent}),
     Mutant("no real data", at=lambda p: {"real_fraction": 0.0}),
-    Mutant("no cut", at=lambda p: {"cutoff": np.inf}),
+    Mutant("no cut", at=lambda p: {"cutoff": jnp.inf}),
     Mutant(
         "Poisson for a fixed number of tokens",
         at=lambda p: {"sampling": "poisson"},
