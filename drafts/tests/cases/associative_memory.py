@@ -21,8 +21,8 @@ def _case(label, params, mean=None, **expected):
         label,
         params,
         expected,
-        rtol=1.5e-7,
-        atol=6e-9,  # eight decimals are printed
+        rtol=1e-9,
+        atol=5e-9,  # eight decimals are printed
         monte_carlo={} if mean is None else {"test_error": mean},
     )
 
@@ -83,7 +83,7 @@ CASES = [
                 "dim": 10_000,
             },
             {"test_error_asymptotic": constant * 10_000**-exponent},
-            rtol=2e-7,
+            rtol=2e-7,  # seven digits are printed
         )
         for alpha, rho, m, constant, exponent in (
             (2.0, 1.0, 5, 0.3312215, 1 / 4),

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 import simulator
-from simulator.studies.memory.associative_memory import _errors, sgd
+from simulator.studies.memory.associative_memory import _errors, infinite_data, sgd
 from simulator.studies.memory.associative_memory._sampling import vectors
 from tests.cases import load
 
@@ -83,12 +83,41 @@ def test_leave_one_out_noise_does_not_cancel():
     np.testing.assert_allclose(noise.own[0], squares[4] + squares[8], rtol=1e-6)
 
 
+@pytest.mark.parametrize("own", [0.0, 1e-4, 1.0, 300.0])
+@pytest.mark.parametrize("others", [(1.0, 1.3, 0.8), (1e-3, 2.0, 40.0), (0.0, 0.5, 2.0)])
+def test_interpolated_errors_are_those_of_the_integral(own, others):
+    signals = np.geomspace(1e-3, 30, 25)
+    with jax.enable_x64(True):
+        noise = _errors.Noise(jnp.asarray(own), jnp.asarray(others), jnp.ones(3))
+        direct = jax.jit(
+            jax.vmap(lambda q: _errors.token_error(q, noise, 9.0, "gaussian", "orthonormal"))
+        )(signals)
+        interpolated = jax.jit(
+            jax.vmap(
+                lambda chance: _errors.mean_token_error(
+                    jnp.asarray(signals), chance, noise, 9.0, "gaussian", "orthonormal"
+                )
+            )
+        )(jnp.eye(25))
+    np.testing.assert_allclose(interpolated, direct, rtol=2e-6, atol=1e-12)
+
+
 def test_optimal_threshold_is_the_best_of_all():
     thresholds = np.arange(1, 37)
     error = predict(threshold=thresholds)["test_error"]
     out = predict(scheme_exponent=0.7, threshold=5)
     assert int(out["optimal_threshold"]) == thresholds[np.argmin(error)]
     np.testing.assert_allclose(out["optimal_test_error"], error.min(), rtol=1e-10)
+
+
+def test_optimal_power_is_the_best_of_all():
+    with jax.enable_x64(True):
+        params = infinite_data.Params(**SMALL, threshold=30.0)
+        best = float(jax.jit(infinite_data.optimal_scheme_exponent)(params))
+    powers = np.append(np.linspace(0, 2, 15), [best - 0.02, best, best + 0.02])
+    error = predict(scheme_exponent=powers, threshold=30.0)["test_error"]
+    assert np.argmin(error) == len(powers) - 2
+    assert 0.05 < best < 1
 
 
 def test_asymptotic_constant_is_approached():

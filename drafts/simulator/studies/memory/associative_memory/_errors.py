@@ -54,14 +54,71 @@ def token_error(signal, noise: Noise, dim, embedding: str, unembedding: str, rul
     d = jnp.asarray(dim, float_dtype())
     if unembedding == "sphere":
         noise = with_random_unembeddings(noise, d)
-    if embedding == "sphere":
-        norms, weights = jnp.ones(1, float_dtype()), jnp.ones(1, float_dtype())
-    else:
-        norms, weights = norm_rule(d, rule.norm_nodes)
+    norms, weights = _norms(d, embedding, rule.norm_nodes)
     drive = jnp.asarray(signal, float_dtype()) * jnp.sqrt(d)
     errors = jax.vmap(lambda r: _error_at(drive * r, noise, rule.panel_nodes))(norms)
     untouched = (drive == 0) & (noise.own == 0)
     return jnp.where(untouched, _tie_error(noise), weights @ errors)
+
+
+def mean_token_error(signals, chance, noise: Noise, dim, embedding: str, unembedding: str):
+    """``token_error`` averaged over a random weight: ``signals`` with probabilities ``chance``.
+
+    Weights and norms enter through their product only, the drive, in which the error is smooth:
+    its logarithm is interpolated, which takes 72 integrals for any number of weights.
+    """
+    d = jnp.asarray(dim, float_dtype())
+    if unembedding == "sphere":
+        noise = with_random_unembeddings(noise, d)
+    norms, weights = _norms(d, embedding, FINE.norm_nodes)
+    drives = signals[:, None] * jnp.sqrt(d) * norms
+    stored = _interpolated_error(drives, noise) @ weights
+    silent = jnp.zeros((), float_dtype())
+    unstored = token_error(silent, noise, d, "sphere", "orthonormal")
+    return chance @ jnp.where(signals > 0, stored, unstored)
+
+
+_GRID_PANELS = 12
+_GRID_NODES = 6
+_REACH = 12.0  # e^-72 of tokens fail beyond
+
+
+def _interpolated_error(drives, noise: Noise):
+    """`_error_at` for positive drives, its logarithm piecewise polynomial in ``arcsinh(drive)``."""
+    counted = (noise.others > 0) & (noise.multiplicity > 0)
+    smallest = jnp.min(jnp.where(counted, noise.others, jnp.inf))
+    largest = jnp.max(jnp.where(counted, noise.others, 0.0))
+    step = (noise.own > 0) & jnp.any((noise.others <= 0) & (noise.multiplicity > 0))
+    smallest = jnp.where(step | jnp.isinf(smallest), 0.0, smallest)
+    scale = jnp.sqrt(noise.own + smallest)
+    scale = jax.lax.stop_gradient(jnp.where(scale > 0, scale, 1.0))
+    far = _REACH * jnp.maximum(jnp.sqrt(noise.own + largest), scale)
+    last = jnp.arcsinh(jnp.minimum(far, jnp.maximum(jnp.max(drives), scale)) / scale)
+    width = jax.lax.stop_gradient(last) / _GRID_PANELS
+
+    angles = (np.arange(_GRID_NODES) + 0.5) * np.pi / _GRID_NODES
+    x = -np.cos(angles)  # Chebyshev
+    coefficients = np.linalg.inv(np.vander(x, increasing=True))
+    middles = jnp.arange(_GRID_PANELS, dtype=float_dtype())[:, None] + 0.5
+    at = scale * jnp.sinh(width * (middles + jnp.asarray(x / 2, float_dtype())))
+    errors = jax.vmap(lambda drive: _error_at(drive, noise, FINE.panel_nodes))(at.ravel())
+    logs = jnp.log(jnp.maximum(errors, jnp.finfo(float_dtype()).tiny)).reshape(at.shape)
+    polynomials = logs @ jnp.asarray(coefficients.T, float_dtype())
+
+    position = jnp.minimum(jnp.arcsinh(drives / scale) / width, _GRID_PANELS)
+    panel = jnp.clip(jnp.floor(position).astype(int), 0, _GRID_PANELS - 1)
+    local = 2 * (position - panel) - 1
+    mine = polynomials[panel]
+    value = mine[..., -1]
+    for power in range(_GRID_NODES - 2, -1, -1):
+        value = value * local + mine[..., power]
+    return jnp.exp(value)
+
+
+def _norms(d, embedding: str, nodes: int) -> tuple[Array, Array]:
+    if embedding == "sphere":
+        return jnp.ones(1, float_dtype()), jnp.ones(1, float_dtype())
+    return norm_rule(d, nodes)
 
 
 def norm_rule(d, nodes: int) -> tuple[Array, Array]:
@@ -178,18 +235,23 @@ def noise_of_tokens(squares: Array, num_classes: int) -> Noise:
 
 
 def errors_of_tokens(signals, noise: Noise, dim, embedding: str, unembedding: str) -> Array:
-    """``err`` of all tokens; ``signals`` may have a second axis (values of a random weight).
+    """``err`` of all tokens of weights ``signals``."""
 
-    One quadrature at a time: grids of points are vectorised outside, and memory stays small.
-    """
+    def one(signal, mine):
+        return token_error(signal, mine, dim, embedding, unembedding)
 
-    @jax.checkpoint
-    def one(inputs):
-        signal, mine = inputs
+    return _one_by_one(one, signals, noise)
 
-        def at(value):
-            return token_error(value, mine, dim, embedding, unembedding)
 
-        return at(signal) if signal.ndim == 0 else jax.lax.map(at, signal)
+def mean_errors_of_tokens(signals, chance, noise: Noise, dim, embedding: str, unembedding: str):
+    """``err`` of all tokens averaged over their weights: ``signals``, ``chance`` (tokens, values)."""
 
-    return jax.lax.map(one, (signals, noise))
+    def one(values, chances, mine):
+        return mean_token_error(values, chances, mine, dim, embedding, unembedding)
+
+    return _one_by_one(one, signals, chance, noise)
+
+
+def _one_by_one(error, *per_token) -> Array:
+    """One quadrature at a time: grids are vectorised outside, and memory stays small."""
+    return jax.lax.map(jax.checkpoint(lambda inputs: error(*inputs)), per_token)
