@@ -1,0 +1,29 @@
+"""Any number of devices of one kind gives the same numbers, bit for bit."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+COMMAND = [
+    *(sys.executable, "-m", "simulator.cli", "simulate", "ridge-collapse"),
+    *("--dim", "10", "--num-samples", "30", "--replicates", "700", "--json"),
+]
+
+
+def printed(devices):
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
+    # LAPACK calls on several forced devices starve each other in a small thread pool.
+    environment = os.environ | {"XLA_FLAGS": flags, "NPROC": "16"}
+    return subprocess.run(
+        COMMAND, env=environment, capture_output=True, text=True, check=True, timeout=120
+    ).stdout
+
+
+@pytest.mark.timeout(300)
+def test_one_two_and_four_devices_agree_in_every_bit():
+    one = printed(1)
+    assert '"test_error"' in one
+    assert printed(2) == one
+    assert printed(4) == one
