@@ -100,6 +100,15 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     verb.add_argument(
         "--retry-failed", action="store_true", help="compute cells that failed before again"
     )
+    verb.add_argument(
+        "--distributed",
+        action="store_true",
+        help="one of several processes that share the store in --out (found through SLURM, TPU "
+        "pods, ...; or given by the next three)",
+    )
+    verb.add_argument("--coordinator", metavar="HOST:PORT", help="address of process 0")
+    verb.add_argument("--num-processes", type=int)
+    verb.add_argument("--process-id", type=int)
     verb.set_defaults(run=_sweep)
 
     verb = verbs.add_parser("status", help="what a store holds and what it misses")
@@ -333,6 +342,7 @@ def _sweep(options: argparse.Namespace) -> None:
             f"--out {options.out} is not allowed: give a file that ends in .nc, or the folder of a "
             "store (no ending, or .zarr)"
         )
+    _join_other_processes(options, to_store)
     if options.retry_failed and not to_store:
         raise ValueError("--retry-failed needs --out FOLDER: only a store remembers failures")
     tree = sweep(
@@ -355,6 +365,22 @@ def _sweep(options: argparse.Namespace) -> None:
     else:
         tree.to_netcdf(options.out, engine="h5netcdf")
         print(f"wrote {options.out}", file=sys.stderr)
+
+
+def _join_other_processes(options: argparse.Namespace, to_store: bool) -> None:
+    """Make this process one of those that compute a sweep together."""
+    explicit = [options.coordinator, options.num_processes, options.process_id]
+    if not options.distributed:
+        if any(value is not None for value in explicit):
+            raise ValueError("--coordinator, --num-processes and --process-id need --distributed")
+        return
+    if not to_store:
+        raise ValueError("--distributed needs --out FOLDER: the processes meet in a store")
+    if any(value is None for value in explicit) and any(value is not None for value in explicit):
+        raise ValueError("give all of --coordinator, --num-processes and --process-id, or none")
+    import jax
+
+    jax.distributed.initialize(*explicit)
 
 
 def _check_netcdf_target(path: Path) -> None:

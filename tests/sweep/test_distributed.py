@@ -1,0 +1,40 @@
+"""Two processes on one store compute what one computes, bit for bit."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+COMMAND = [
+    *(sys.executable, "-m", "simulator.cli", "sweep", "ridge-collapse", "--dim", "10"),
+    *("--grid", "num_samples=30,40,50,60,70", "--replicates", "300", "--out"),
+]
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("localhost", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.mark.timeout(300)
+def test_two_processes_share_a_sweep(tmp_path):
+    subprocess.run([*COMMAND, str(tmp_path / "one")], check=True, timeout=120)
+    address = f"localhost:{free_port()}"
+    processes = [
+        subprocess.Popen(
+            [*COMMAND, str(tmp_path / "two"), "--distributed", "--coordinator", address,
+             "--num-processes", "2", "--process-id", str(index)],
+            stderr=subprocess.PIPE, text=True,
+        )
+        for index in range(2)
+    ]  # fmt: skip
+    messages = [process.communicate(timeout=200)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], messages
+    assert "computed 5, reused 0 of 5 cells" in messages[0]
+    records = list((tmp_path / "two/.simulator/records").glob("*.rec"))
+    assert len(records) >= 2, "both processes wrote"
+    for chunk in (tmp_path / "one").glob("mean/*/c/*"):
+        other = tmp_path / "two" / chunk.relative_to(tmp_path / "one")
+        assert other.read_bytes() == chunk.read_bytes(), chunk
