@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.scipy.special import ndtr
+from jax.scipy.special import erfc
 
 from simulator.maths.precision import float_dtype
 
@@ -30,8 +30,8 @@ def normal_pdf(x) -> Array:
 
 
 def normal_cdf(x) -> Array:
-    """Standard normal distribution function ``Phi``."""
-    return ndtr(x)
+    """Standard normal distribution function ``Phi``, to rounding in both tails."""
+    return erfc(-x / math.sqrt(2)) / 2
 
 
 def gauss_legendre(edges: Array, order: int) -> tuple[Array, Array]:
@@ -61,7 +61,7 @@ def owens_t(h, a) -> Array:
     x, weight = gauss_legendre(jnp.stack([jnp.zeros_like(slope), slope]), _NODES)
     value = weight @ (jnp.exp(-(scaled**2) * (1 + x**2) / 2) / (1 + x**2)) / (2 * math.pi)
     # With q = 1 - Phi the reflection reads (q_h + q_ah)/2 - q_h q_ah, free of cancellation.
-    q, q_scaled = ndtr(-h), ndtr(-scaled)
+    q, q_scaled = normal_cdf(-h), normal_cdf(-scaled)
     return jnp.sign(a) * jnp.where(steep, (q + q_scaled) / 2 - q * q_scaled - value, value)
 
 
@@ -69,7 +69,7 @@ def owens_t(h, a) -> Array:
 def _owens_t_jvp(primals, tangents):
     h, a = primals
     dh, da = tangents
-    by_h = -normal_pdf(h) * (ndtr(a * h) - 0.5)
+    by_h = -normal_pdf(h) * (normal_cdf(a * h) - 0.5)
     by_a = jnp.exp(-(h**2) * (1 + a**2) / 2) / (2 * math.pi * (1 + a**2))
     return owens_t(h, a), by_h * dh + by_a * da
 
@@ -86,14 +86,14 @@ def skew_normal_cdf(k, shape) -> Array:
     start = jnp.where(tail, jnp.arctan(shape), 0)
     theta, weight = gauss_legendre(jnp.stack([start, jnp.full_like(start, math.pi / 2)]), _NODES)
     lower_tail = weight @ jnp.exp(-(k**2) / (2 * jnp.cos(theta) ** 2)) / math.pi
-    return jnp.where(tail, lower_tail, ndtr(k) - 2 * owens_t(k, shape))
+    return jnp.where(tail, lower_tail, normal_cdf(k) - 2 * owens_t(k, shape))
 
 
 @skew_normal_cdf.defjvp
 def _skew_normal_cdf_jvp(primals, tangents):
     k, shape = primals
     dk, dshape = tangents
-    by_k = 2 * normal_pdf(k) * ndtr(shape * k)
+    by_k = 2 * normal_pdf(k) * normal_cdf(shape * k)
     by_shape = -jnp.exp(-(k**2) * (1 + shape**2) / 2) / (math.pi * (1 + shape**2))
     return skew_normal_cdf(k, shape), by_k * dk + by_shape * dshape
 
@@ -108,9 +108,9 @@ def skew_normal_moments(k, shape) -> tuple[Array, Array, Array]:
     """
     b = jnp.sqrt(1 + shape**2)
     f0 = skew_normal_cdf(k, shape)
-    edge = 2 * normal_pdf(k) * ndtr(shape * k)
+    edge = 2 * normal_pdf(k) * normal_cdf(shape * k)
     slope = math.sqrt(2 / math.pi) * shape / b
-    f1 = slope * ndtr(b * k) - edge
+    f1 = slope * normal_cdf(b * k) - edge
     f2 = f0 - k * edge - slope / b * normal_pdf(b * k)
     return f0, f1, f2
 

@@ -23,7 +23,6 @@ between the two sides is part of the result: it certifies the solution, whatever
 import math
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.nn import sigmoid
@@ -301,7 +300,7 @@ def _newton_step(problem: _Problem, point: _Point, mu) -> tuple[_Point, Array]:
         step_xi, step_a, step_b = (jnp.zeros_like(x) for x in (xi, a, b))
     step_reduced = (mu - reduced * step_z) / z - reduced
 
-    # Primal step: the best of a few shares of the way to the boundary, by the barrier function.
+    # Primal step: halved until the barrier function does not rise.
     longest = _longest([(z, step_z)] * split + [(xi, step_xi)] * hinge)
     along = data @ _weights(problem, step_z)
     base = data @ w
@@ -322,9 +321,15 @@ def _newton_step(problem: _Problem, point: _Point, mu) -> tuple[_Point, Array]:
             value = jnp.where(inside, value, jnp.inf)
         return jnp.where(jnp.isfinite(value), value, jnp.inf)
 
-    shares = longest * 0.5 ** jnp.arange(_HALVINGS, dtype=z.dtype)
-    values = jax.vmap(barrier)(shares)
-    share = shares[jnp.argmin(values)]
+    # Near the minimum the decrease drowns in rounding.
+    now = barrier(jnp.zeros_like(longest))
+    enough = now + 4 * jnp.finfo(z.dtype).eps * jnp.abs(now)
+
+    def too_long(carry):
+        halvings, share = carry
+        return (halvings < _HALVINGS) & ~(barrier(share) <= enough)
+
+    _, share = lax.while_loop(too_long, lambda c: (c[0] + 1, c[1] / 2), (0, longest))
     dual = _longest([(reduced, step_reduced)] * split + [(a, step_a), (b, step_b)] * hinge)
     moved = _Point(
         z + share * step_z,

@@ -89,7 +89,7 @@ def saddle_point(
     def newton(residual, y):
         def unfinished(carry):
             step, _, best, _, share = carry
-            return (step < _NEWTON_STEPS) & (best > 4 * epsilon) & (share > _SMALLEST_SHARE)
+            return (step < _NEWTON_STEPS) & (best > 16 * epsilon) & (share > _SMALLEST_SHARE)
 
         def advance(carry):
             step, y, best, move, share = carry

@@ -15,6 +15,7 @@ from simulator.studies.robustness.implicit_bias._problem import (
     signed_gaussian_inputs,
 )
 from simulator.studies.robustness.implicit_bias.gaussian_inputs import Params
+from tests.cases import implicit_bias as cases
 
 SCALARS = ("sample_ratio", "attack_radius_fraction", "teacher_density")
 
@@ -82,6 +83,24 @@ def test_dense_teachers_pay_only_when_data_are_scarce(theory):
     np.testing.assert_allclose(price, [0.0745, 0.0179, -0.0054], atol=6e-5)
 
 
+@pytest.mark.parametrize(("order", "geometry"), [(1.0, 0), (2.0, 1)])
+def test_weakly_penalised_adversarial_training_finds_the_same_direction(order, geometry):
+    """Separable data and the hinge loss: without any slack the penalty's strength is irrelevant."""
+    margin = simulator.predict("implicit-bias", sample_ratio=0.5, attack_radius_fraction=0.4)
+    radius = float(margin["attack_radius"])
+    trained = simulator.predict(
+        "adversarial-training", loss="hinge", penalty_order=order, regularization=1e-3,
+        sample_ratio=0.5, attack_radius_train=radius, attack_radius_test=radius,
+    )  # fmt: skip
+    size = np.sqrt(trained["q"])
+    assert trained["m"] / size == pytest.approx(margin["cosine"][geometry], rel=1e-8)
+    assert trained["P"] / size == pytest.approx(margin["norm_ratio"][geometry], rel=1e-8)
+    error = margin["adversarial_error"][geometry]
+    assert trained["adversarial_error"] == pytest.approx(error, rel=1e-8)
+    if geometry:
+        assert 1 / size == pytest.approx(margin["robust_margin_l2"], rel=1e-8)
+
+
 def test_errors_are_those_of_fresh_data():
     """Clean and attacked errors of any direction, against a test set."""
     rng = np.random.default_rng(1)
@@ -120,6 +139,17 @@ def test_finite_size_values_of_a_dense_teacher():
                  "robust_margin_l2", "attack_radius"):  # fmt: skip
         gap = np.abs(found.mean[name] - expected[name])
         assert np.all(gap < 5 * found.standard_error[name] + 0.03 * expected[name]), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case", [c for c in cases.CASES if c.monte_carlo], ids=lambda case: case.label
+)
+def test_monte_carlo_of_the_reference(case, seed):
+    found = simulator.simulate("implicit-bias", replicates=40, seed=seed, **case.params)
+    for name, (mean, error) in case.monte_carlo.items():
+        spread = 5 * np.hypot(error, found.standard_error[name])
+        assert np.all(np.abs(found.mean[name] - mean) < spread), name
 
 
 # -- trajectory ------------------------------------------------------------------------------
