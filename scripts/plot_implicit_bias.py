@@ -10,6 +10,7 @@ from pathlib import Path
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # many small matrices: BLAS threads only collide
+os.environ.setdefault("NPROC", "8")  # XLA's thread pool: two threads can starve each other
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from simulator import plot
 
 STUDY = "implicit-bias"
 GEOMETRIES = ("coordinate descent (l1)", "gradient descent (l2)")
+SAMPLES = {0.5: "n = d/2", 1.0: "n = d"}
 TEACHERS = {
     "dense teacher": {"teacher": "gaussian", "teacher_density": 1.0},
     "k = 1/4": {"teacher": "signs", "teacher_density": 0.25},
@@ -31,7 +33,7 @@ def price(dim, replicates):
         2, title="Price of gradient descent's implicit bias", legend_beside=True
     )
     dense, fractions = np.linspace(0, 0.97, 40), np.array([0.0, 0.2, 0.4, 0.6, 0.8])
-    for axes, ratio in zip(panels, (0.5, 1.0), strict=True):
+    for axes, ratio in zip(panels, SAMPLES, strict=True):
         for (label, teacher), colour in zip(
             TEACHERS.items(), plot.colours(list(TEACHERS)), strict=True
         ):
@@ -45,7 +47,7 @@ def price(dim, replicates):
                 axes, fractions, found.mean["price"], found.standard_error["price"], colour
             )
         axes.axhline(0, color="#999999", linewidth=0.8)
-        axes.set(xlabel="attack radius / largest", ylabel="price", title=f"n = {ratio:g} d")
+        axes.set(xlabel="attack radius / largest", ylabel="price", title=SAMPLES[ratio])
     plot.kinds_legend(panels[-1], beside=True)
     return figure
 
@@ -73,14 +75,17 @@ def samples(dim, replicates):
                      title=f"{name}, f = {fraction:g}")  # fmt: skip
             plot.few_log_ticks(axes.xaxis)
     plot.kinds_legend(panels[2], beside=True)
+    figure.set_size_inches(12.0, 5.4)
     return figure
 
 
 def sparse(dim, replicates):
     """Sparse inputs: gradient descent's advantage goes as the radius grows (no theory)."""
-    figure, panels = plot.panels(2, title="Inputs with 4 non-zero entries", legend_beside=True)
+    figure, panels = plot.panels(
+        2, title="Inputs with 4 non-zero entries (simulation ± 2 s.e.)", legend_beside=True
+    )
     fractions = np.array([0.0, 0.25, 0.5, 0.75])
-    for axes, ratio in zip(panels, (0.5, 1.0), strict=True):
+    for axes, ratio in zip(panels, SAMPLES, strict=True):
         found = simulator.simulate(
             "implicit-bias.sparse-inputs", replicates=max(replicates // 4, 4), dim=2 * dim,
             sample_ratio=ratio, attack_radius_fraction=fractions, num_samples_test=4000,
@@ -89,7 +94,7 @@ def sparse(dim, replicates):
             mean, error = (part["adversarial_error"][:, i]
                            for part in (found.mean, found.standard_error))  # fmt: skip
             plot.simulation_points(axes, fractions, mean, error, colour, GEOMETRIES[i])
-        axes.set(xlabel="attack radius / largest", ylabel="robust error", title=f"n = {ratio:g} d")
+        axes.set(xlabel="attack radius / largest", ylabel="robust error", title=SAMPLES[ratio])
     panels[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
