@@ -244,7 +244,7 @@ def errors_of_tokens(signals, noise: Noise, dim, embedding: str, unembedding: st
 
 
 def mean_errors_of_tokens(signals, chance, noise: Noise, dim, embedding: str, unembedding: str):
-    """``err`` of all tokens averaged over their weights: ``signals``, ``chance`` (tokens, values)."""
+    """``err`` of all tokens averaged over ``signals`` of probability ``chance`` (tokens, values)."""
 
     def one(values, chances, mine):
         return mean_token_error(values, chances, mine, dim, embedding, unembedding)
