@@ -49,7 +49,8 @@ test-all: lint
 
 # One script per core: most of their time is compilation and small matrices.
 figures: $(READY)
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target plot_scaling plot_real_data
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target \
+		plot_scaling plot_real_data plot_tail_collapse plot_associative_memory
 
 plot_%: $(READY)
 	$(PYTHON) scripts/$@.py

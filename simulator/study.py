@@ -384,8 +384,9 @@ class Output:
     dispersion : Dispersion, optional
         The engine computes it from the replicates; the simulation does not return it.
     model_std : str, optional
-        Theory output that holds the standard deviation of one replicate of this output. Verdicts
-        use it where the replicates' tails are too heavy for their own standard error.
+        Theory output that holds the standard deviation of one replicate of this output, whose
+        replicates lie in [0, 1] (probabilities of rare events). Verdicts use it where the
+        replicates' tails are too heavy for their own standard error.
     nan_where_undefined : bool
         The theory returns NaN where the docstring says that no value is defined.
     """

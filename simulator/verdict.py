@@ -386,11 +386,20 @@ def _robust(
 ) -> tuple[Any, Any, str]:
     """Mean and error that stand heavy tails: the model's own error, or a median of batches."""
     kurtosis = np.max(summary.kurtosis, initial=0.0)
-    if summary.count < 2 or math.sqrt(max(kurtosis - 1, 0) / summary.count) / 2 < HEAVY_TAIL:
-        return mean, error, ""
+    heavy = math.sqrt(max(kurtosis - 1, 0) / max(summary.count, 1)) / 2 >= HEAVY_TAIL
     if simulated.model_std is not None:
         model_error = theory[simulated.model_std] / math.sqrt(summary.count)
-        return mean, model_error, "heavy tails: model-based error"
+        unseen = (np.asarray(error) == 0) & (model_error > 0)  # a rare event that never came
+        if summary.count < 2 or not (heavy or np.any(unseen)):
+            return mean, error, ""
+        # Rare events are not normal either. For values in [0, 1] Bernstein's inequality,
+        # P(deviation > t) <= exp(-t^2 / 2 / (error^2 + t / 3n)), stands in for the normal tail.
+        deviation = np.abs(mean - theory[simulated.name])
+        floor = np.maximum(model_error, error)
+        error = np.sqrt(floor**2 + deviation / (3 * summary.count))
+        return mean, error, "heavy tails: model-based error"
+    if summary.count < 2 or not heavy:
+        return mean, error, ""
     blocks = summary.block_means
     if len(blocks) < BATCHES:
         # Too few for medians: leave the verdict to the replicates that are missing.

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -96,6 +98,42 @@ def test_heavy_tails_are_recognised():
     assert verdict.status == "agrees"
     wrong = dataclasses.replace(study, theory=lambda p: {"value": 1.5 * (2.2 / 1.2) / p.rate})
     assert check_study(wrong, replicates=20_000, tolerance=0.2).status == "disagrees"
+
+
+def rare_events(rates):
+    """Failures of independent tokens, most of them rarer than the replicates can see."""
+
+    def theory(params):
+        err = params.rate * jnp.asarray(rates)
+        return {"error": err, "error_std": jnp.sqrt(err * (1 - err))}
+
+    def draw(key, params):
+        return {"error": jax.random.uniform(key, (len(rates),)) < params.rate * jnp.asarray(rates)}
+
+    tokens = {"dims": ("token",), "where": "both"}
+    return Study(
+        name="rare",
+        title="rare",
+        reference="none",
+        params=Params,
+        outputs=(
+            Output("error", "failures", exact(), model_std="error_std", **tokens),
+            Output("error_std", "their spread", dims=("token",), where="theory"),
+        ),
+        theory=theory,
+        simulate_fast=draw,
+    )
+
+
+def test_rare_events_that_come_or_do_not_come_are_no_disagreement():
+    """Expected: 0.2 events among forty tokens of rate 1e-5; a plain z-test would reject one."""
+    study = rare_events([0.15, *[1e-5] * 40])
+    for seed in range(12):
+        verdict = check_study(study, replicates=500, tolerance=0.9, seed=seed)
+        assert verdict.status == "agrees"
+    wrong = rare_events([0.15, 0.02, *[1e-5] * 39])
+    wrong = dataclasses.replace(wrong, theory=study.theory)
+    assert check_study(wrong, replicates=2000, tolerance=0.9).status == "disagrees"
 
 
 def test_heavy_tails_with_few_replicates_are_inconclusive():

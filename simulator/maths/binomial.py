@@ -29,12 +29,14 @@ def log_probability(k, n, q):
 
 def _deviance(x, mu):
     mu = jnp.maximum(mu, jnp.finfo(float_dtype()).tiny)
-    u = (x - mu) / mu
-    near = jnp.where(jnp.abs(u) < 0.05, u, 0.0)
+    is_near = jnp.abs(x - mu) < 0.05 * mu
+    # No quotient by mu elsewhere: its derivative overflows where mu is tiny.
+    near = jnp.where(is_near, x - mu, 0.0) / jnp.where(is_near, mu, 1.0)
     series = near**2 * (1 / 2 - near * (1 / 6 - near * (1 / 12 - near * (1 / 20 - near / 30))))
-    far = jnp.where(jnp.abs(u) < 0.05, 1.0, x)
-    log_ratio = jnp.log(jnp.where(far > 0, far, 1.0) / mu)  # x = 0: xlogy has no derivative in mu
-    return jnp.where(jnp.abs(u) < 0.05, mu * series, far * log_ratio + mu - far)
+    far = jnp.where(is_near, 1.0, x)
+    # x = 0: xlogy has no derivative in mu.
+    log_ratio = jnp.log(jnp.where(far > 0, far, 1.0)) - jnp.log(mu)
+    return jnp.where(is_near, mu * series, far * log_ratio + mu - far)
 
 
 def _stirling(x):

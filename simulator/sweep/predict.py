@@ -13,7 +13,8 @@ from simulator.study import RESIDUAL, Study
 from simulator.sweep.cells import Values, broadcast_cells, single_cells
 
 #: Grid points per call: few sizes, because each is a compilation; not more than 256, because a
-#: vmapped iteration runs until its slowest lane.
+#: vmapped iteration runs until its slowest lane. A handful of points go one by one: padding them
+#: would cost more than it saves.
 CHUNKS = (1, 16, 256)
 
 
@@ -82,7 +83,7 @@ def theory_on(study: Study, values: Values, count: int) -> dict[str, np.ndarray]
     pieces: list[dict[str, np.ndarray]] = []
     with cpu_float64():
         program = _compiled(study.theory, study.params, static)
-        lanes = 1 if count == 1 else max(size for size in CHUNKS if size <= max(count, 16))
+        lanes = max(size for size in CHUNKS if size <= max(count, 1))
         for start in range(0, count, lanes):
             index = np.minimum(np.arange(start, start + lanes), count - 1)
             chunk = {name: jnp.asarray(column[index]) for name, column in scalars.items()}

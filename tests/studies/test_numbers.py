@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator.study import RESIDUAL
-from simulator.sweep.predict import cpu_float64, theory_of_cells, theory_on
+from simulator.sweep.predict import CHUNKS, cpu_float64, theory_of_cells, theory_on
 from tests.cases import load, module_name
 from tests.studies.battery import (
     STUDIES,
@@ -44,9 +44,9 @@ def test_defined_over_the_box(name):
 def test_a_grid_equals_a_loop_over_its_points(name):
     study = STUDIES[name]
     rng = np.random.default_rng(5)
-    points = [perturbed_floats(study, cell(study), rng) for _ in range(3)]
+    points = [perturbed_floats(study, cell(study), rng) for _ in range(CHUNKS[1])]
     together = theory_of_cells(study, points)
-    for point, outputs in zip(points, together, strict=True):
+    for point, outputs in list(zip(points, together, strict=True))[:3]:
         (alone,) = theory_of_cells(study, [point])
         for output, value in outputs.items():
             assert_close(value, alone[output], 1e-9, 1e-12, output)

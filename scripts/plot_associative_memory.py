@@ -52,8 +52,13 @@ def schemes(tokens, replicates):
     plot.theory_line(
         axes, dims, theory["optimal_test_error"], "#000000", "best threshold", linestyle="--"
     )
-    plot.slope_guide(axes, (30, 900), 0.2, -0.25, "$d^{-1/4}$")
-    plot.slope_guide(axes, (30, 900), 0.03, -1.0, "$d^{-1}$")
+    counts = {"num_samples": 1000.0, **shared}
+    name, colour = "associative-memory.finite-data", plot.OKABE_ITO[4]
+    theory = simulator.predict(name, dim=dims, **counts)
+    plot.theory_line(axes, dims, theory["test_error"], colour, "seen in T = 1000")
+    _points(axes, name, "dim", dims[::3], colour, replicates, "conditional", **counts)
+    plot.slope_guide(axes, (30, 900), 0.25, -0.25, "$d^{-1/4}$")
+    plot.slope_guide(axes, (15, 300), 0.03, -1.0, "$d^{-1}$")
     axes.set(xscale="log", yscale="log", xlabel="dimension d", ylabel="test error", ylim=(1e-3, 1))
     plot.kinds_legend(axes, beside=True)
     return figure
@@ -66,42 +71,50 @@ def plane(tokens, replicates):
     samples = np.unique(np.geomspace(10, 1e4, 6).astype(int)).astype(float)
     shared = {"num_tokens": tokens, "num_classes": CLASSES, "zipf_exponent": 0.5}
     grid = {"dim": dims[None, :], "num_samples": samples[:, None]}
-    theory = simulator.predict("associative-memory.finite-data", **grid, **shared)["test_error"]
     found = simulator.simulate(
         "associative-memory.finite-data", replicates=replicates, method="conditional",
         **grid, **shared,
     ).mean["test_error"]  # fmt: skip
+    # Contours on a finer grid than the simulation.
+    x, y = np.geomspace(10, 1000, 11).astype(int), np.geomspace(10, 1e4, 11).astype(int)
+    fine = {"dim": x[None, :], "num_samples": y[:, None].astype(float)}
+    theory = simulator.predict("associative-memory.finite-data", **fine, **shared)["test_error"]
     colours = axes.pcolormesh(dims, samples, found, cmap="cividis", shading="nearest")
-    lines = axes.contour(dims, samples, theory, levels=[0.1, 0.2, 0.4, 0.6], colors="white")
-    axes.clabel(lines, fmt="%g", fontsize=8)
-    figure.colorbar(colours, ax=axes, label="simulated test error (lines: theory)")
+    levels = [0.05, 0.1, 0.2, 0.4, 0.6]
+    lines = axes.contour(x, y, theory, levels=levels, colors="white", linewidths=1.6)
+    axes.grid(False)
     axes.set(xscale="log", yscale="log", xlabel="dimension d", ylabel="tokens T")
+    axes.clabel(lines, fmt="%g", fontsize=9, inline_spacing=2)
+    figure.colorbar(colours, ax=axes, label="simulated error (lines: theory)")
     return figure
 
 
 def remembered(tokens, replicates):
     """Which tokens a matrix stores, by rank."""
-    figure, panels = plot.panels(2, title="Which tokens are remembered (α = 2)")
-    ranks = np.arange(1, tokens + 1)
+    figure, panels = plot.panels(2, title=f"Which tokens are remembered? (N = {tokens}, α = 2)")
+    shown = np.arange(30)
     dims = [10, 50, 250]
     for axes, (label, params) in zip(
-        panels, (("all alike", {}), ("frequencies", {"scheme_exponent": 1.0})), strict=True
+        panels,
+        (("all stored alike", {}), ("stored by frequency", {"scheme_exponent": 1.0})),
+        strict=True,
     ):
         for d, colour in zip(dims, plot.colours(dims), strict=True):
             setting = {"num_tokens": tokens, "num_classes": CLASSES, "dim": d, **params}
             theory = simulator.predict("associative-memory", **setting)["per_token_error"]
-            plot.theory_line(axes, ranks, theory, colour, f"d = {d}")
-            result = simulator.simulate("associative-memory", replicates=replicates, **setting)
-            shown = np.unique(np.geomspace(1, tokens, 12).astype(int)) - 1
+            plot.theory_line(axes, shown + 1, theory[shown], colour, f"d = {d}")
+            result = simulator.simulate(
+                "associative-memory", replicates=replicates, method="conditional", **setting
+            )
             plot.simulation_points(
                 axes,
-                ranks[shown],
-                result.mean["per_token_error"][shown],
-                result.standard_error["per_token_error"][shown],
+                shown[::2] + 1,
+                result.mean["per_token_error"][shown[::2]],
+                result.standard_error["per_token_error"][shown[::2]],
                 colour,
             )
-        axes.set(xscale="log", xlabel="rank of the token", ylabel="error", title=label, ylim=(0, 1))
-    plot.kinds_legend(panels[0])
+        axes.set(xlabel="rank of the token", ylabel="error", title=label, ylim=(0, 1))
+    plot.kinds_legend(panels[1], loc="lower right")
     return figure
 
 

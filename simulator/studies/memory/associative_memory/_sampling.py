@@ -39,10 +39,16 @@ def gram(key: Array, num_classes: int, dim, unembedding: str) -> Array:
 
 
 def wrong(scores: Array, classes: Array) -> Array:
-    """Probability of a wrong answer: ties are broken uniformly."""
-    best = scores == jnp.max(scores, axis=1, keepdims=True)
-    right = jnp.take_along_axis(best, classes[:, None], axis=1)[:, 0]
-    return 1 - right / jnp.sum(best, axis=1)
+    """Probability of a wrong answer: ties are broken uniformly.
+
+    Scores are compared with the right one, never with their own maximum: a compiler may compute
+    the two sides of such a comparison with different rounding, and nothing would be best.
+    """
+    own = jnp.arange(scores.shape[1]) == classes[:, None]
+    right = jnp.take_along_axis(scores, classes[:, None], axis=1)
+    beaten = jnp.any(~own & (scores > right), axis=1)
+    equal = jnp.sum(~own & (scores == right), axis=1)
+    return jnp.where(beaten, 1.0, equal / (1.0 + equal))
 
 
 def recall_directly(key: Array, weights: Array, num_classes: int, dim, embedding, unembedding):

@@ -80,8 +80,9 @@ def count_values(num_samples, p):
     strides of at most half of it.
     """
     trials = jnp.asarray(num_samples, float_dtype())
-    tiny, eps = jnp.finfo(float_dtype()).tiny, jnp.finfo(float_dtype()).eps
-    q = jnp.clip(p, tiny, 1 - 4 * eps)[:, None]
+    # Tokens that are cut have q = 0; the floor leaves room for the n / q of the derivative.
+    floor, eps = jnp.finfo(float_dtype()).tiny ** 0.75, jnp.finfo(float_dtype()).eps
+    q = jnp.clip(p, floor, 1 - 4 * eps)[:, None]
     mean = jax.lax.stop_gradient(trials * q)
     std = jnp.sqrt(mean * jax.lax.stop_gradient(1 - q))
     stride = jnp.maximum(1, jnp.floor(std / 2))
@@ -90,10 +91,9 @@ def count_values(num_samples, p):
     possible = number <= trials
     number = jnp.where(possible, number, 1.0)
     log_chance = log_probability(jnp.minimum(number, trials), trials, q)
-    chance = jnp.where(possible, jnp.exp(log_chance), 0.0)
     never = jnp.exp(trials * jnp.log1p(-q))
-    total = chance.sum(axis=1, keepdims=True)
-    chance = chance * (1 - never) / jnp.where(total > 0, total, 1.0)
+    seen = jax.nn.softmax(jnp.where(possible, log_chance, -1e30), axis=1)
+    chance = (1 - never) * seen
     zeros = jnp.zeros_like(never)
     return jnp.concatenate([zeros, number], 1), jnp.concatenate([never, chance], 1)
 

@@ -65,7 +65,7 @@ def mean_token_error(signals, chance, noise: Noise, dim, embedding: str, unembed
     """``token_error`` averaged over a random weight: ``signals`` with probabilities ``chance``.
 
     Weights and norms enter through their product only, the drive, in which the error is smooth:
-    its logarithm is interpolated, which takes 72 integrals for any number of weights.
+    its logarithm is interpolated, which takes 128 integrals for any number of weights.
     """
     d = jnp.asarray(dim, float_dtype())
     if unembedding == "sphere":
@@ -78,8 +78,8 @@ def mean_token_error(signals, chance, noise: Noise, dim, embedding: str, unembed
     return chance @ jnp.where(signals > 0, stored, unstored)
 
 
-_GRID_PANELS = 12
-_GRID_NODES = 6
+_GRID_PANELS = 16
+_GRID_NODES = 8
 _REACH = 12.0  # e^-72 of tokens fail beyond
 
 
@@ -244,7 +244,7 @@ def errors_of_tokens(signals, noise: Noise, dim, embedding: str, unembedding: st
 
 
 def mean_errors_of_tokens(signals, chance, noise: Noise, dim, embedding: str, unembedding: str):
-    """``err`` of all tokens averaged over ``signals`` of probability ``chance`` (tokens, values)."""
+    """``err`` of all tokens averaged over ``signals`` of probability ``chance``."""
 
     def one(values, chances, mine):
         return mean_token_error(values, chances, mine, dim, embedding, unembedding)

@@ -17,6 +17,7 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import numpy as np
+from matplotlib.ticker import NullLocator
 
 import simulator
 from simulator import plot
@@ -96,28 +97,28 @@ def grokking(replicates):
 def generations(replicates):
     """Error against generation, exact, under its linear envelope."""
     figure, (axes,) = plot.panels(
-        1, legend_beside=True, title="Generations of 1000 tokens: $(n/2)^c$ under a linear envelope"
+        1, legend_beside=True, title="Generations, each trained on 1000 tokens of the one before"
     )
-    every, counts = [1, 2, 4, 8, 16], [1, 4, 16]  # each is a compilation
-    for cutoff, colour in zip((math.inf, 100.0), plot.OKABE_ITO, strict=False):
+    counts = [1, 2, 4, 8, 16]  # each is a compilation
+    for cutoff, colour in zip((math.inf, 20.0), plot.OKABE_ITO, strict=False):
         label = "no cut" if math.isinf(cutoff) else f"cut at k = {cutoff:g}"
-        line, tree = (
-            simulator.sweep(
-                "tail-collapse.generations",
-                {"num_generations": numbers},
-                replicates=number,
-                cutoff=cutoff,
-                sampling="poisson",
-            )
-            for numbers, number in ((every, 0), (counts, replicates))
+        tree = simulator.sweep(
+            "tail-collapse.generations",
+            {"num_generations": counts},
+            replicates=replicates,
+            cutoff=cutoff,
+            sampling="poisson",
         )
-        plot.theory_line(axes, every, line["theory"]["test_error"], colour, label)
-        bound = line["theory"]["test_error_upper_bound"]
-        plot.theory_line(axes, every, bound, colour, "linear bound", linestyle="--")
+        plot.theory_line(axes, counts, tree["theory"]["test_error"], colour, label)
+        bound = tree["theory"]["test_error_upper_bound"]
+        plot.theory_line(axes, counts, bound, colour, "linear envelope", linestyle="--")
         plot.simulation_points(
             axes, counts, tree["mean"]["test_error"], tree["standard_error"]["test_error"], colour
         )
-    axes.set(xlabel="generation n", ylabel="test error", ylim=(0, 0.6))
+    axes.set(xscale="log", yscale="log", xlabel="generation n", ylabel="test error")
+    axes.set_xticks(counts, [str(n) for n in counts], minor=False)
+    axes.xaxis.set_minor_locator(NullLocator())
+    plot.few_log_ticks(axes.yaxis)
     plot.kinds_legend(axes, beside=True)
     return figure
 
@@ -151,6 +152,10 @@ def of_corpus(law: RankLaw, name: str, replicates):
         mean, error = np.array(points).T
         plot.simulation_points(panels[1], samples, mean, error, colour)
     panels[1].axvline(law.grokking_time(cutoff, 0.01), color="#888888", linestyle=":")
+    panels[1].annotate(
+        "half recovered", (law.grokking_time(cutoff, 0.01), 0.6), xytext=(4, 0),
+        textcoords="offset points", fontsize=8.5, color="#666666",
+    )  # fmt: skip
     panels[1].set(
         xscale="log",
         yscale="log",
