@@ -90,7 +90,11 @@ def _panel(
             label = f"{symbol} = {value}" if symbol not in ("", "–") else str(value)
         if "theory" in fine.children and output in fine["theory"].data_vars:
             x, y = _line(fine["theory"].to_dataset()[output], figure, value)
-            plot.theory_line(axes, x, y, colour, label)
+            style = {}
+            if _is_heuristic(study, figure, output, value):
+                label = "heuristic" if label is None else f"{label} (heuristic)"
+                style = {"linestyle": "--"}
+            plot.theory_line(axes, x, y, colour, label, **style)
             label = None
         if "mean" in simulated.children and output in simulated["mean"].data_vars:
             x, mean = _line(simulated["mean"].to_dataset()[output], figure, value)
@@ -103,6 +107,16 @@ def _panel(
         xlabel=f"{plot.readable(figure.x)} {declared.symbol}" if declared else figure.x,
         ylabel=plot.readable(output),
     )
+
+
+def _is_heuristic(study: Study, figure: Figure, output: str, value: Any) -> bool:
+    """Does the study state no relation between this theory and the simulation beside it?"""
+    declared = study.output(output)
+    point = {name: values[0] for name, values in figure.grid.items()} | dict(figure.params)
+    if figure.series is not None:
+        point[figure.series] = value
+    relation = declared.relation_at(study.params(**study.canonical(point)))
+    return declared.in_theory and declared.in_simulation and relation.kind == "none"
 
 
 def _line(array: xr.DataArray, figure: Figure, value: Any) -> tuple[np.ndarray, np.ndarray]:
