@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from simulator.maths.spectra import named_spectrum
-from simulator.sampling.ridge_path import draw_design, ridge_path, ridge_weights
+from simulator.sampling.ridge_path import (
+    _solve_decomposed,
+    _solve_tridiagonal,
+    draw_design,
+    ridge_errors,
+    ridge_path,
+    ridge_weights,
+)
 from simulator.sampling.trapezoid import active_rows
 from tests.sampling.laws import CountTraces, assert_same_law, draws
 
@@ -78,6 +85,40 @@ def test_sampled_noise_has_the_law_of_direct_fits():
     for index in range(5):
         assert_same_law(fast[:, index], direct[:, index])
     assert_same_law((fast - teacher) ** 2 @ eigen, (direct - teacher) ** 2 @ eigen)
+
+
+@pytest.mark.parametrize("solve", [_solve_tridiagonal, _solve_decomposed])
+@pytest.mark.parametrize("rank", [3, 9])
+def test_shifted_systems_are_solved(solve, rank):
+    rng = np.random.default_rng(rank)
+    rows, moment = rng.standard_normal((rank, 9)), rng.standard_normal(9)
+    covariance, ridges = rows.T @ rows, np.array([1e-3, 0.4, 30.0])
+    with jax.enable_x64(True):
+        found = jax.device_get(solve(jnp.asarray(covariance), jnp.asarray(moment), ridges))
+    for ridge, weights in zip(ridges, found, strict=True):
+        expected = np.linalg.solve(covariance + ridge * np.eye(9), moment)
+        np.testing.assert_allclose(weights, expected, rtol=1e-9, atol=1e-9 * abs(expected).max())
+
+
+@pytest.mark.parametrize("num_samples", [4, 15])
+def test_errors_of_single_fits_have_the_law_of_direct_ones(num_samples):
+    count, ridges = 6000, np.array([0.02, 0.5])
+    eigen, teacher = np.arange(1, 6) ** -1.2, np.array([0.4, -1.0, 0.7, 1.3, -0.2])
+    rng = np.random.default_rng(3)
+    inputs = rng.standard_normal((count, num_samples, 5)) * np.sqrt(eigen)
+    labels = inputs @ teacher + 0.8 * rng.standard_normal((count, num_samples))
+    gram = np.einsum("bni,bnj->bij", inputs, inputs) / num_samples
+    moment = np.einsum("bni,bn->bi", inputs, labels) / num_samples
+    # `ridge_errors` takes the teacher's squares: its signs do not matter, nor here.
+    fast = draws(
+        lambda key: ridge_errors(
+            key, jnp.asarray(eigen), eigen * teacher**2, 0.8, num_samples, ridges
+        ),
+        count,
+    )
+    for index, ridge in enumerate(ridges):
+        weights = np.linalg.solve(gram + ridge * np.eye(5), moment[..., None])[..., 0]
+        assert_same_law(fast[:, index], (weights - teacher) ** 2 @ eigen)
 
 
 def test_one_compilation_and_a_billion_samples():
