@@ -247,6 +247,7 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     validate=validate,
+    tolerance=0.05,  # rare failures of single tokens: 1 % would take millions of replicates
     check_cells=(
         {"num_tokens": 24, "num_classes": 4, "zipf_exponent": 1.4, "dim": 7,
          "num_samples": 150.0, "threshold": 19, "cutoff": 15},

@@ -390,6 +390,7 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     validate=validate,
+    tolerance=0.05,  # rare failures of single tokens: 1 % would take millions of replicates
     check_cells=(
         {"num_tokens": 40, "num_classes": 4, "zipf_exponent": 1.4, "dim": 11,
          "scheme_exponent": 0.7, "threshold": 33},
