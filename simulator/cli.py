@@ -15,7 +15,7 @@ import numpy as np
 USAGE_ERROR = 2
 DISAGREES = 1
 #: Errors whose message is meant for the user; anything else is a defect and keeps its traceback.
-EXPECTED_ERRORS = (ValueError, TypeError, ArithmeticError, OSError, RuntimeError)
+EXPECTED_ERRORS = (ValueError, TypeError, ArithmeticError, OSError, RuntimeError, MemoryError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
