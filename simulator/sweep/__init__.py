@@ -19,7 +19,7 @@ from simulator.sweep.results import (
 )
 from simulator.sweep.run import Replicates, checked_replicates
 from simulator.sweep.store import StoreError, read_manifest
-from simulator.sweep.stored import open_store, store_status, sweep_to_store
+from simulator.sweep.stored import compute_here, open_store, store_status, sweep_to_store
 
 __all__ = [
     "Estimate",
@@ -144,6 +144,7 @@ def sweep_study(
             method=method,
             dtype=dtype,
             retry_failed=retry_failed,
+            compute=compute_here,
         )
     groups: dict[str, list[Mapping[str, Any]]] = {}
     attributes: dict[str, Any] = {"study": study.name, "seed": seed, "replicates": replicates}

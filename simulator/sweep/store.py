@@ -4,14 +4,17 @@ Layout of a store::
 
     zarr.json, theory/, mean/, standard_error/, status/    zarr v3, one chunk per cell and output
     .simulator/manifest.json     what is swept: study, parameters, axes, seed, dtype, versions
+    .simulator/layout.json       checksums of all metadata, coordinates and theory
     .simulator/records/*.rec     the state of cells, written after their chunks: the done-markers
     .simulator/lock              held by the sweep that writes
 
 The records are the truth. One holds the running moments of the cells that advanced since the last
 one; it appears whole (temporary file, fsync, rename), carries a checksum, and is never changed. A
 cell counts as computed when a record says so; the chunks, written first, can be written again from
-it. Chunks carry a crc32c that every zarr reader checks. So a kill at any moment loses at most the
-work since the last record, and nothing half-written is read as right.
+it. Chunks carry a crc32c that every zarr reader checks. What no record holds (metadata,
+coordinates, theory) has its checksums in the layout, written last, and is laid out anew if one does
+not fit. So a kill at any moment loses at most the work since the last record, and nothing
+half-written is read as right.
 """
 
 import contextlib
@@ -24,7 +27,7 @@ import socket
 import time
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,17 +92,32 @@ def read_manifest(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise StoreError(f"{path} holds no sweep: {file} is missing") from error
     except (ValueError, OSError) as error:
-        raise StoreError(f"{file} is unreadable ({error}): restore it, or sweep anew") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else None
-        raise StoreError(f"{file} has format {found!r}; this version reads format {FORMAT}")
+        raise _damaged_manifest(file, f"unreadable: {error}") from error
+    if not isinstance(manifest, dict) or manifest.pop("checksum", None) != _checksum(manifest):
+        raise _damaged_manifest(file, "its checksum does not fit")
+    if manifest.get("format") != FORMAT:
+        raise StoreError(
+            f"{file} has format {manifest.get('format')!r}; this version reads format {FORMAT}"
+        )
     return manifest
+
+
+def _damaged_manifest(file: Path, why: str) -> StoreError:
+    return StoreError(
+        f"{file} is damaged ({why}): delete it and run the same sweep again; what was computed is "
+        "found in the records"
+    )
 
 
 def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
     """Replace the manifest, in one step."""
-    text = json.dumps({"format": FORMAT} | dict(manifest), indent=1)
+    content = {"format": FORMAT} | dict(manifest)
+    text = json.dumps(content | {"checksum": _checksum(content)}, indent=1)
     write_file(path / PRIVATE / "manifest.json", text.encode())
+
+
+def _checksum(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def write_file(file: Path, content: bytes, *, durable: bool = True) -> None:
@@ -149,8 +167,13 @@ def locked(path: Path) -> Iterator[None]:
 _MOMENTS = ("mean", "m2", "m3", "m4")
 
 
-def write_record(path: Path, states: Mapping[str, CellState], speed: Speed) -> Path:
-    """Acknowledge the states of some cells (by identity hash) in a new file."""
+def write_record(
+    path: Path, states: Mapping[str, CellState], speed: Speed, writer: str = ""
+) -> Path:
+    """Acknowledge the states of some cells (by identity hash) in a new file.
+
+    The file's name begins with the time, so that names sort by age, and ends with the ``writer``.
+    """
     cells = []
     numbers: list[np.ndarray] = []
     for identity, state in states.items():
@@ -162,7 +185,7 @@ def write_record(path: Path, states: Mapping[str, CellState], speed: Speed) -> P
     header = {"cells": cells, "replicates": speed.replicates, "seconds": speed.seconds}
     payload = np.concatenate([*numbers, np.zeros(0)]).astype("<f8").tobytes()
     body = json.dumps(header).encode() + b"\n" + payload
-    name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.rec"
+    name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}{writer and '-'}{writer}.rec"
     file = path / PRIVATE / "records" / name
     write_file(file, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
     return file
@@ -207,9 +230,12 @@ def read_record(file: Path) -> tuple[dict[str, CellState], Speed]:
     return states, Speed(header["replicates"], header["seconds"])
 
 
-def read_records(path: Path) -> tuple[dict[str, CellState], Speed, list[Path]]:
-    """The newest state of every cell, the speed so far, and the files read."""
-    files = sorted((path / PRIVATE / "records").glob("*.rec"))
+def read_records(path: Path, writer: str = "") -> tuple[dict[str, CellState], Speed, list[Path]]:
+    """The newest state of every cell, the speed so far, and the files read.
+
+    With ``writer``, its records alone.
+    """
+    files = sorted((path / PRIVATE / "records").glob(f"*{writer and '-'}{writer}.rec"))
     states: dict[str, CellState] = {}
     replicates, seconds = 0, 0.0
     for file in files:
@@ -288,6 +314,37 @@ def create_arrays(
         warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
         zarr.create_group(path, zarr_format=3, attributes=dict(attributes))
         zarr.consolidate_metadata(path, zarr_format=3)
+
+
+def write_layout(path: Path, groups: Iterable[str]) -> None:
+    """Note the checksums of all files that are there before the first cell is computed."""
+    members = [file for group in groups for file in sorted((path / group).rglob("*"))]
+    sums = {
+        str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in [path / "zarr.json", *members]
+        if file.is_file()
+    }
+    body = json.dumps(sums, indent=0).encode()
+    digest = hashlib.sha256(body).hexdigest().encode()
+    write_file(path / PRIVATE / "layout.json", digest + b"\n" + body)
+
+
+def remove_layout(path: Path) -> None:
+    """Have everything laid out anew by the next sweep that writes."""
+    (path / PRIVATE / "layout.json").unlink(missing_ok=True)
+
+
+def damaged_layout(path: Path) -> Iterator[Path]:
+    """Files of the layout that are not what was written, or the layout itself."""
+    file = path / PRIVATE / "layout.json"
+    digest, _, body = file.read_bytes().partition(b"\n") if file.is_file() else (b"", b"", b"")
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        yield file
+        return
+    for name, expected in json.loads(body).items():
+        part = path / name
+        if not part.is_file() or hashlib.sha256(part.read_bytes()).hexdigest() != expected:
+            yield part
 
 
 class Chunks:

@@ -6,8 +6,8 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,10 @@ from simulator.sweep.results import estimates, grid_coordinates
 from simulator.sweep.run import Replicates, describe
 from simulator.sweep.store import Array, CellState, Chunks, Speed, StoreError
 
-INTERVAL = 1.0  # seconds between two records: what a kill can cost
+#: Seconds between two records, what a kill can cost: at least this, 1 % of the time so far, at most
+#: a minute. A week leaves some ten thousand files.
+INTERVAL = 1.0
+LONGEST_INTERVAL = 60.0
 #: What must be the same in all sweeps into one store, beside the parameters.
 SAME = ("study", "schema", "method", "dtype", "seed", "platform")
 
@@ -39,6 +42,14 @@ class Plan:
     positions: list[tuple[int, ...]]
     axes: Mapping[str, list[Any]]
     options: Mapping[str, Any]  # method, dtype, seed
+
+    def part(self, chosen: Sequence[int]) -> "Plan":
+        """The same for some of the cells."""
+        return replace(
+            self,
+            cells=[self.cells[i] for i in chosen],
+            positions=[self.positions[i] for i in chosen],
+        )
 
     def identities(self) -> list[str]:
         """A name for the content of each cell: what its records are filed under."""
@@ -59,10 +70,9 @@ def sweep_to_store(
     method: str | None,
     dtype: str | None,
     retry_failed: bool = False,
-    compute: "Compute | None" = None,
+    compute: "Compute",
 ) -> xr.DataTree:
     """Sweep into the store at ``path``; see :func:`simulator.sweep.sweep_study`."""
-    compute = compute or compute_here
     run = Replicates(study, cells, seed=seed, method=method, dtype=dtype)
     options = {"method": run.method, "dtype": run.dtype, "seed": run.seed}
     manifest = _manifest(study, axes, cells[0], options, replicates)
@@ -76,7 +86,7 @@ def sweep_to_store(
         plan = _plan(study, manifest, axes, cells, options)
         states, _, _ = store.read_records(path)
         _all_processes("read")
-        todo, reused = _missing(plan, states, replicates, retry_failed)
+        todo, reused = _to_compute(plan, states, replicates, retry_failed)
         compute(path, plan, todo, states, replicates)
         _all_processes("computed")
         if leader:
@@ -99,7 +109,8 @@ def open_store(path: Path, study: Study) -> xr.DataTree:
         If there is no store, or something in it is damaged; the message names the file.
     """
     plan = _whole_plan(study, store.read_manifest(path))
-    for file in _damaged(path, plan, store.read_records(path)[0]):
+    states, _, _ = store.read_records(path)
+    for file in itertools.chain(store.damaged_layout(path), _damaged(path, plan, states)):
         raise StoreError(
             f"{file} is damaged or missing: run the same sweep again and it is written anew"
         )
@@ -155,39 +166,54 @@ def compute_here(
     path: Path, plan: Plan, todo: list[int], states: Mapping[str, CellState], target: int
 ) -> None:
     """Run this process's share of the cells ``todo`` on its devices."""
-    mine = todo[jax.process_index() :: jax.process_count()]
-    if not mine:
-        return
-    names = plan.identities()
-    run = Replicates(plan.study, [plan.cells[i] for i in mine], **plan.options)
-    for row, i in enumerate(mine):
-        if names[i] in states:
-            run.restore(row, states[names[i]].replicates, states[names[i]].moments)
-    recorder = _Recorder(
-        path, run, [names[i] for i in mine], [plan.positions[i] for i in mine], len(plan.axes)
-    )
-    missing = sum(target - count for count in run.counts)
-    with replicates_bar(missing, plan.study.name) as progress:
-        try:
-            run.extend(target, progress, recorder.advanced)
-        finally:
-            recorder.flush()
+    mine = plan.part(todo[jax.process_index() :: jax.process_count()])
+    if mine.cells:
+        with replicates_bar(missing(mine, states, target), plan.study.name) as progress:
+            compute_cells(path, mine, states, target, progress)
+
+
+def compute_cells(
+    path: Path,
+    plan: Plan,
+    states: Mapping[str, CellState],
+    target: int,
+    progress: Callable[[int], None] | None = None,
+    writer: str = "",
+) -> None:
+    """Run all cells of ``plan`` on this process's devices, from the ``states`` they are in."""
+    run = Replicates(plan.study, plan.cells, **plan.options)
+    for index, name in enumerate(plan.identities()):
+        if name in states:
+            run.restore(index, states[name].replicates, states[name].moments)
+    recorder = _Recorder(path, run, plan, writer)
+    try:
+        run.extend(target, progress, recorder.advanced)
+    finally:
+        recorder.flush()
+
+
+def missing(plan: Plan, states: Mapping[str, CellState], target: int) -> int:
+    """Replicates that the cells of ``plan`` still need."""
+    known = [states.get(name, CellState()).replicates for name in plan.identities()]
+    return sum(max(target - replicates, 0) for replicates in known)
 
 
 class _Recorder:
     """Writes what a run has advanced: chunks first, then the record that acknowledges them."""
 
-    def __init__(self, path, run, names, positions, num_axes) -> None:
-        self.path, self.run = path, run
-        self.names, self.positions = names, positions
-        self.chunks = Chunks(path, num_axes)
+    def __init__(self, path: Path, run: Replicates, plan: Plan, writer: str) -> None:
+        self.path, self.run, self.writer = path, run, writer
+        self.names, self.positions = plan.identities(), plan.positions
+        self.chunks = Chunks(path, len(plan.axes))
         self._waiting: set[int] = set()
         self._written = list(run.counts)
-        self._last = time.monotonic()
+        self._started = self._last = time.monotonic()
 
     def advanced(self, index: int) -> None:
         self._waiting.add(index)
-        if time.monotonic() - self._last > INTERVAL:
+        now = time.monotonic()
+        interval = min(max(INTERVAL, (now - self._started) / 100), LONGEST_INTERVAL)
+        if now - self._last > interval:
             self.flush()
 
     def flush(self) -> None:
@@ -202,7 +228,7 @@ class _Recorder:
             states[self.names[index]] = state
         advanced = sum(self.run.counts[i] - self._written[i] for i in self._waiting)
         now = time.monotonic()
-        store.write_record(self.path, states, Speed(advanced, now - self._last))
+        store.write_record(self.path, states, Speed(advanced, now - self._last), self.writer)
         for index in self._waiting:
             self._written[index] = self.run.counts[index]
         self._waiting.clear()
@@ -224,7 +250,7 @@ def _chunks_of(study: Study, state: CellState) -> Iterator[tuple[str, str, np.nd
             yield "standard_error", name, np.asarray(error, np.float64)
 
 
-def _missing(
+def _to_compute(
     plan: Plan, states: Mapping[str, CellState], target: int, retry_failed: bool
 ) -> tuple[list[int], int]:
     """Cells to compute, and how many need not be."""
@@ -275,9 +301,14 @@ def _manifest(
         "parameters": {name: value for name, value in cell.items() if name not in axes},
         "axes": axes,
         "replicates": replicates,
-        "versions": {name: version(name) for name in ("theory-simulator", "jax", "numpy")},
+        "versions": versions(),
     }
     return json.loads(json.dumps(manifest, default=lambda array: array.tolist()))
+
+
+def versions() -> dict[str, str]:
+    """What the numbers were computed with."""
+    return {name: version(name) for name in ("theory-simulator", "jax", "numpy")}
 
 
 @contextlib.contextmanager
@@ -299,6 +330,7 @@ def _prepared(path: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
 def _joined(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     """The manifest of the store with the new grid points; refused if it is another sweep."""
     if not (path / store.PRIVATE / "manifest.json").exists():
+        store.remove_layout(path)  # whose grid it was, nobody knows
         store.write_manifest(path, manifest)
         return manifest
     old = store.read_manifest(path)
@@ -323,11 +355,10 @@ def _joined(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         "replicates": max(old["replicates"], manifest["replicates"]),
         "versions": manifest["versions"],
     }
+    if joined["axes"] != old["axes"]:
+        store.remove_layout(path)  # positions change
     if old | joined != old:
         store.write_manifest(path, old | joined)
-    if joined["axes"] != old["axes"]:
-        # Positions change: without zarr.json the hierarchy is laid out anew.
-        (path / "zarr.json").unlink(missing_ok=True)
     return old | joined
 
 
@@ -374,12 +405,14 @@ def _mend(
     states, _, _ = store.read_records(path)
     plan = _whole_plan(study, manifest)
     chunks = Chunks(path, len(plan.axes))
-    if not (path / "zarr.json").exists():
+    laid_out = (path / store.PRIVATE / "layout.json").exists()
+    damaged = list(store.damaged_layout(path))
+    if damaged:
         _lay_out(path, plan, manifest)
     else:
         damaged = list(_damaged(path, plan, states))
-        if damaged:
-            print(f"{path}: {len(damaged)} chunks were damaged and are mended", file=sys.stderr)
+    if damaged and laid_out:
+        print(f"{path}: {len(damaged)} files were damaged and are mended", file=sys.stderr)
     for name, position in zip(plan.identities(), plan.positions, strict=True):
         if name in states:
             for group, output, values in _chunks_of(study, states[name]):
@@ -399,6 +432,7 @@ def _damaged(path: Path, plan: Plan, states: Mapping[str, CellState]) -> Iterato
 
 def _lay_out(path: Path, plan: Plan, manifest: Mapping[str, Any]) -> None:
     """The empty hierarchy, with the theory in it."""
+    store.remove_layout(path)
     study, axes = plan.study, plan.axes
     grid = tuple(len(values) for values in axes.values())
     status = {
@@ -430,6 +464,7 @@ def _lay_out(path: Path, plan: Plan, manifest: Mapping[str, Any]) -> None:
         if not isinstance(found, str):
             for name, value in found.items():
                 chunks.write("theory", name, position, value)
+    store.write_layout(path, arrays)
 
 
 def _theory_or_reasons(study: Study, cells: list[Values]) -> list[dict[str, np.ndarray] | str]:

@@ -15,7 +15,7 @@ import xarray as xr
 
 from simulator.sweep import StoreError, sweep_study
 from simulator.sweep import store as store_module
-from simulator.sweep.store import CellState, Speed, locked, read_record, write_record
+from simulator.sweep.store import CellState, Chunks, Speed, locked, read_record, write_record
 from simulator.sweep.stored import open_store, sweep_to_store
 from tests.toy import STUDY
 
@@ -157,7 +157,44 @@ def test_a_damaged_chunk_is_noticed_by_everyone_and_mended(tmp_path, damage, cap
     with pytest.raises(StoreError, match="mean/test_error/c/1/2 is damaged"):
         open_store(path, STUDY)
     assert_same(first, sweep(path))
-    assert "1 chunks were damaged and are mended" in capsys.readouterr().err
+    assert "1 files were damaged and are mended" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["theory/test_error/c/1/2", "mean/num_samples/c/0", "zarr.json"])
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(b"")])
+def test_damage_to_what_no_record_holds_is_noticed_and_mended(tmp_path, name, damage):
+    path = tmp_path / "store"
+    first = sweep(path)
+    damage(path / name)
+    with pytest.raises(StoreError, match=f"{name} is damaged"):
+        open_store(path, STUDY)
+    assert_same(first, sweep(path))
+    assert_same(first, open_store(path, STUDY))
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_sweep_killed_while_it_lays_out_has_its_theory_in_the_end(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Chunks, "write", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            sweep(tmp_path / "store")
+    assert_same(sweep(tmp_path / "store"), sweep_study(STUDY, GRID, replicates=100))
+
+
+def test_a_manifest_that_is_lost_or_changed_costs_no_computation(tmp_path, capsys):
+    path = tmp_path / "store"
+    first = sweep(path)
+    manifest = path / ".simulator/manifest.json"
+    manifest.write_text(manifest.read_text().replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(StoreError, match=r"manifest.json is damaged.*delete it"):
+        sweep(path)
+    manifest.unlink()  # the way out that the message names
+    capsys.readouterr()
+    assert_same(first, sweep(path))
+    assert "computed 0, reused 6" in capsys.readouterr().err
 
 
 def test_many_records_are_merged(tmp_path, monkeypatch):
