@@ -101,6 +101,12 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         "--retry-failed", action="store_true", help="compute cells that failed before again"
     )
     verb.add_argument(
+        "--dask",
+        metavar="CLUSTER",
+        help="compute on Dask workers that share the store in --out: the address of a scheduler, "
+        "or local:N for N processes here",
+    )
+    verb.add_argument(
         "--distributed",
         action="store_true",
         help="one of several processes that share the store in --out (found through SLURM, TPU "
@@ -342,9 +348,13 @@ def _sweep(options: argparse.Namespace) -> None:
             f"--out {options.out} is not allowed: give a file that ends in .nc, or the folder of a "
             "store (no ending, or .zarr)"
         )
-    _join_other_processes(options, to_store)
+    if options.dask and options.distributed:
+        raise ValueError("--dask and --distributed exclude each other: give one")
+    if options.dask and not to_store:
+        raise ValueError("--dask needs --out FOLDER: the workers meet in a store")
     if options.retry_failed and not to_store:
         raise ValueError("--retry-failed needs --out FOLDER: only a store remembers failures")
+    _join_other_processes(options, to_store)
     tree = sweep(
         options.study,
         _axes(options),
@@ -354,6 +364,7 @@ def _sweep(options: argparse.Namespace) -> None:
         dtype=options.dtype,
         out=options.out if to_store else None,
         retry_failed=options.retry_failed,
+        dask=options.dask,
         **_given(options),
     )
     if to_store:
