@@ -324,7 +324,7 @@ def checked_dtype(dtype: Any) -> str:
         return "float64" if jax.default_backend() == "cpu" else "float32"
     try:
         name = np.dtype(dtype).name
-    except TypeError:
+    except (TypeError, ValueError):
         name = str(dtype)
     if name not in DTYPES:
         raise ValueError(f"dtype = {dtype!r} is not allowed: it must be {' or '.join(DTYPES)}")
@@ -336,9 +336,9 @@ def checked_seed(seed: Any) -> int:
     return _whole("seed", seed, least=0)
 
 
-def checked_replicates(replicates: Any) -> int:
-    """A whole number >= 1."""
-    return _whole("replicates", replicates, least=1)
+def checked_replicates(replicates: Any, least: int = 1) -> int:
+    """A whole number >= 1, or as much as asked for."""
+    return _whole("replicates", replicates, least)
 
 
 def _whole(name: str, value: Any, least: int) -> int:
