@@ -134,7 +134,7 @@ def test_check_exits_with_one_on_disagreement(capsys, monkeypatch):
         (("simulate", "ridge-collapse", "--replicates", "0"), "replicates = 0"),
         (("simulate", "ridge-collapse", "--replicates", "some"), "whole number"),
         (("simulate", "ridge-collapse", "--method", "slow"), "method = 'slow'"),
-        (("simulate", "ridge-collapse", "--platform", "quantum"), "choose from cpu, gpu, tpu"),
+        (("simulate", "ridge-collapse", "--platform", "quantum"), "invalid choice: 'quantum'"),
         (("simulate", "ridge-collapse", "--platform", "tpu"), "--platform tpu is not available"),
         (("sweep", "ridge-collapse"), "--grid"),
         (("sweep", "ridge-collapse", "--grid", "ridge"), "NAME=VALUES"),

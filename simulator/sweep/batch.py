@@ -60,7 +60,9 @@ def cost_of(jaxpr: core.Jaxpr) -> Cost:
     for equation in jaxpr.eqns:
         own = sum(_bytes(variable.aval) for variable in equation.outvars)
         inner = [cost_of(sub) for sub in _inner(equation.params)]
-        memory += own + max((cost.memory for cost in inner), default=0)
+        # A loop holds what it carries twice: before a step and behind it.
+        held = 2 * own if equation.primitive.name in ("scan", "while") else own
+        memory += held + max((cost.memory for cost in inner), default=0)
         work += own + _steps(equation) * max((cost.work for cost in inner), default=0)
     return Cost(memory, work)
 

@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simulator.sweep import batch, simulate_study, sweep_study
+from simulator.studies import get_study
+from simulator.sweep import Replicates, batch, simulate_study, sweep_study
 from simulator.sweep import run as run_module
+from simulator.sweep.batch import cost_of
 from tests.toy import STUDY
 
 GRID = {"num_samples": [20, 33, 47]}
@@ -106,6 +108,33 @@ def test_a_cell_that_does_not_fit_is_recorded_and_the_others_go_on(tmp_path, mon
     assert tree["status"]["replicates"].values.tolist() == [[50, 50], [0, 0]]
     mended = sweep_study(STUDY, grid, replicates=50, out=tmp_path / "store", retry_failed=True)
     assert mended["status"]["replicates"].values.tolist() == [[50, 50], [50, 50]]
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("ridge-collapse", "fast"),
+        ("steepest-descent-margin.trajectory", "direct"),
+        ("strong-collapse.random-projections", "direct"),
+        ("tail-collapse", "fast"),
+    ],
+)
+def test_a_lane_needs_less_than_its_bound(name, method):
+    """What the compiler plans for 16 lanes, against what the trace of one promises."""
+    study, lanes = get_study(name), 16
+    run = Replicates(study, [study.canonical({})], method=method)
+    (cell,) = run._groups
+    one, program = run_module._compiled(
+        cell.sampler, study.params, cell.static, (jax.devices()[0],)
+    )
+    with run_module.simulation_scope(run.dtype):
+        traced = run._traced([0])
+        first = {parameter: values[0] for parameter, values in traced.items()}
+        bound = cost_of(one.trace(run._keys[0], np.int32(0), first).jaxpr.jaxpr).memory
+        arguments = (np.stack([run._keys[0]] * lanes), np.arange(lanes, dtype=np.int32))
+        repeated = {parameter: np.repeat(values, lanes, 0) for parameter, values in traced.items()}
+        plan = program.lower(*arguments, repeated).compile().memory_analysis()
+    assert (plan.temp_size_in_bytes + plan.output_size_in_bytes) / lanes < bound
 
 
 def vectors(x):
