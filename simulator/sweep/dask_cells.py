@@ -1,4 +1,4 @@
-"""Sweeps on a Dask cluster: workers compute cells and write them into the shared store.
+"""Sweeps on a Dask cluster: workers compute cells and record them in the shared store.
 
 A task holds cells that share one compiled program: enough replicates to be worth sending, few
 enough that the work spreads. Dask gives the task of a worker that died to another one, which goes
@@ -24,8 +24,8 @@ from simulator.sweep import store
 from simulator.sweep.cells import Values
 from simulator.sweep.progress import replicates_bar
 from simulator.sweep.run import Replicates
-from simulator.sweep.store import CellState, Chunks, Speed, StoreError
-from simulator.sweep.stored import Compute, Plan, compute_cells, missing, versions, write_cell
+from simulator.sweep.store import CellState, Speed, StoreError
+from simulator.sweep.stored import Compute, Plan, compute_cells, missing, versions
 
 BATCHES_PER_TASK = 16  # some tenths of a second: far more than it takes to send and record a task
 MOST_TASKS = 10_000  # of cells that share a program: a scheduler holds some 100,000
@@ -48,7 +48,12 @@ def compute_with_dask(cluster: str) -> Compute:
     num_local = _checked_cluster(cluster)
 
     def compute(
-        path: Path, plan: Plan, todo: list[int], states: Mapping[str, CellState], target: int
+        path: Path,
+        plan: Plan,
+        todo: list[int],
+        states: Mapping[str, CellState],
+        target: int,
+        refresh: Callable[[], None],
     ) -> None:
         if not todo:
             return
@@ -58,9 +63,15 @@ def compute_with_dask(cluster: str) -> Compute:
             replicates_bar(sum(task.missing for task in tasks), plan.study.name) as progress,
         ):
             send = functools.partial(_send, client, path.resolve(), _packed(plan))
-            killers = list(_finished(send, tasks, progress))
+
+            def advanced(replicates: int) -> None:
+                refresh()
+                if progress is not None:
+                    progress(replicates)
+
+            killers = list(_finished(send, tasks, advanced))
             for task in _single_cells(path, killers):
-                for _ in _finished(send, [task], progress):
+                for _ in _finished(send, [task], advanced):
                     _record_failure(path, task)
 
     return compute
@@ -90,7 +101,7 @@ def _tasks(plan: Plan, states: Mapping[str, CellState], target: int) -> list[_Ta
         size = max(worth_sending, math.ceil(len(members) / MOST_TASKS))
         for start in range(0, len(members), size):
             part = plan.part(members[start : start + size])
-            known = {name: states[name] for name in part.identities() if name in states}
+            known = {name: states[name] for name in part.identities if name in states}
             tasks.append(_Task(part, known, target))
     return tasks
 
@@ -105,7 +116,7 @@ def _send(client: Any, path: Path, packed: bytes, task: _Task) -> Any:
 
 
 def _finished(
-    send: Callable[[_Task], Any], tasks: Sequence[_Task], progress: Callable[[int], None] | None
+    send: Callable[[_Task], Any], tasks: Sequence[_Task], advanced: Callable[[int], None]
 ) -> Iterator[_Task]:
     """Run the tasks; return those whose workers died, again and again."""
     from distributed import KilledWorker, as_completed
@@ -126,8 +137,7 @@ def _finished(
                 f"a Dask worker cannot import what it needs ({error}): install theory-simulator "
                 "and its dependencies where the workers run"
             ) from error
-        if progress is not None:
-            progress(task.missing)
+        advanced(task.missing)
 
 
 def _single_cells(path: Path, tasks: Sequence[_Task]) -> Iterator[_Task]:
@@ -135,19 +145,18 @@ def _single_cells(path: Path, tasks: Sequence[_Task]) -> Iterator[_Task]:
     if tasks:
         states = store.read_records(path)[0]
     for task in tasks:
-        for index, name in enumerate(task.plan.identities()):
+        for index, name in enumerate(task.plan.identities):
             known = {name: states[name]} if name in states else {}
             yield _Task(task.plan.part([index]), known, task.target)
 
 
 def _record_failure(path: Path, task: _Task) -> None:
     """Record that the cell of ``task`` kills its workers."""
-    name = task.plan.identities()[0]
+    name = task.plan.identities[0]
     known = store.read_records(path, task.name)[0].get(name) or task.states.get(name, CellState())
     reason = "every Dask worker that computed it died (out of memory?): see the workers' logs"
-    state = CellState(known.replicates, known.moments, reason)
-    write_cell(Chunks(path, len(task.plan.axes)), task.plan.study, task.plan.positions[0], state)
-    store.write_record(path, {name: state}, Speed())
+    failed = CellState(known.replicates, known.moments, reason)
+    store.write_record(path, {name: failed}, Speed())
 
 
 # --------------------------------------------------------------------------------------------
