@@ -92,12 +92,10 @@ def _weak_scaling() -> Row:
 
 
 def _best_on_workers(workers: int, options: dict[str, Any]) -> float:
-    from distributed import LocalCluster
+    from simulator.sweep.dask_cells import local_cluster
 
     times = []
-    with LocalCluster(
-        workers, threads_per_worker=1, memory_limit=0, dashboard_address=":0"
-    ) as cluster:
+    with local_cluster(workers) as cluster:
         for seed in range(REPEATS + 1):  # the first compiles
             with tempfile.TemporaryDirectory() as folder:
                 start = time.perf_counter()
