@@ -71,6 +71,7 @@ def sweep(
     keep_values: bool = False,
     out: str | Path | None = None,
     retry_failed: bool = False,
+    dask: str | None = None,
     **params: Any,
 ) -> xr.DataTree:
     """Theory and simulation on a grid: see :func:`simulator.sweep.sweep_study`."""
@@ -84,6 +85,7 @@ def sweep(
         keep_values=keep_values,
         out=out,
         retry_failed=retry_failed,
+        dask=dask,
         **params,
     )
 

@@ -15,7 +15,7 @@ import numpy as np
 USAGE_ERROR = 2
 DISAGREES = 1
 #: Errors whose message is meant for the user; anything else is a defect and keeps its traceback.
-EXPECTED_ERRORS = (ValueError, TypeError, ArithmeticError, OSError, RuntimeError)
+EXPECTED_ERRORS = (ValueError, TypeError, ArithmeticError, OSError, RuntimeError, MemoryError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _quiet_one_thread_blas()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        _check_words(words)
         options = _parser(words).parse_args(words)
         return options.run(options) or 0
     except EXPECTED_ERRORS as error:
@@ -34,6 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Refuse what argparse would read as a flag with no value at all."""
+    for word in words:
+        if word.startswith("--") and word.endswith("=--"):
+            raise ValueError(f"{word} is not allowed: the value is missing")
 
 
 def _quiet_one_thread_blas() -> None:
@@ -49,7 +57,8 @@ def _quiet_one_thread_blas() -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.encode("utf-8", "backslashreplace").decode()  # words may be no valid unicode
 
 
 class _Parser(argparse.ArgumentParser):
@@ -99,6 +108,12 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     )
     verb.add_argument(
         "--retry-failed", action="store_true", help="compute cells that failed before again"
+    )
+    verb.add_argument(
+        "--dask",
+        metavar="CLUSTER",
+        help="compute on Dask workers that share the store in --out: the address of a scheduler, "
+        "or local:N for N processes here",
     )
     verb.add_argument(
         "--distributed",
@@ -178,6 +193,26 @@ def _add_simulation_flags(verb: Any, replicates: int | None) -> None:
     verb.add_argument("--seed", type=_whole, default=0)
     verb.add_argument("--method", help="fast, direct or conditional (default: the fastest exact)")
     verb.add_argument("--dtype", help="float32 or float64 (default: float64 on CPU)")
+    verb.add_argument(
+        "--platform",
+        choices=("cpu", "gpu", "tpu"),
+        help="kind of device to simulate on (default: the best there is); theory is always "
+        "computed on the CPU",
+    )
+
+
+def _use_platform(platform: str | None) -> None:
+    """Settle the kind of device before JAX starts any."""
+    if platform is None:
+        return
+    import jax
+
+    allowed = "cpu" if platform == "cpu" else ""  # "": the best there is
+    jax.config.update("jax_platforms", allowed)
+    found = jax.default_backend()
+    if found != platform:
+        raise ValueError(f"--platform {platform} is not available: JAX finds {found} here")
+    os.environ["JAX_PLATFORMS"] = allowed  # for workers that are started here
 
 
 def _whole(text: str) -> int:
@@ -307,6 +342,7 @@ def _predict(options: argparse.Namespace) -> None:
 def _simulate(options: argparse.Namespace) -> None:
     from simulator import simulate
 
+    _use_platform(options.platform)
     given = _given(options)
     result = simulate(
         options.study,
@@ -342,9 +378,14 @@ def _sweep(options: argparse.Namespace) -> None:
             f"--out {options.out} is not allowed: give a file that ends in .nc, or the folder of a "
             "store (no ending, or .zarr)"
         )
-    _join_other_processes(options, to_store)
+    if options.dask and options.distributed:
+        raise ValueError("--dask and --distributed exclude each other: give one")
+    if options.dask and not to_store:
+        raise ValueError("--dask needs --out FOLDER: the workers meet in a store")
     if options.retry_failed and not to_store:
         raise ValueError("--retry-failed needs --out FOLDER: only a store remembers failures")
+    _join_other_processes(options, to_store)
+    _use_platform(options.platform)
     tree = sweep(
         options.study,
         _axes(options),
@@ -354,6 +395,7 @@ def _sweep(options: argparse.Namespace) -> None:
         dtype=options.dtype,
         out=options.out if to_store else None,
         retry_failed=options.retry_failed,
+        dask=options.dask,
         **_given(options),
     )
     if to_store:
@@ -431,6 +473,7 @@ def _flat(attribute: Any) -> Any:
 def _check(options: argparse.Namespace) -> int:
     from simulator import check
 
+    _use_platform(options.platform)
     verdict = check(
         options.study,
         _axes(options) or None,

@@ -539,7 +539,7 @@ class Study:
             raise ValueError(f"{self.name} has a theory only: there is nothing to simulate")
         name = next(iter(methods)) if method is None else method
         for known, function in methods.items():
-            if known == name:
+            if isinstance(name, str) and known == name:
                 return known, function
         raise ValueError(
             f"method = {method!r} is not allowed: {self.name} has {', '.join(methods)}"

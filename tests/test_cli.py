@@ -3,6 +3,9 @@
 import dataclasses
 import json
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -131,6 +134,8 @@ def test_check_exits_with_one_on_disagreement(capsys, monkeypatch):
         (("simulate", "ridge-collapse", "--replicates", "0"), "replicates = 0"),
         (("simulate", "ridge-collapse", "--replicates", "some"), "whole number"),
         (("simulate", "ridge-collapse", "--method", "slow"), "method = 'slow'"),
+        (("simulate", "ridge-collapse", "--platform", "quantum"), "invalid choice: 'quantum'"),
+        (("simulate", "ridge-collapse", "--platform", "tpu"), "--platform tpu is not available"),
         (("sweep", "ridge-collapse"), "--grid"),
         (("sweep", "ridge-collapse", "--grid", "ridge"), "NAME=VALUES"),
         (("sweep", "ridge-collapse", "--grid", "ridge=log:0:1:3"), "finite ends > 0"),
@@ -158,6 +163,17 @@ def test_help_comes_from_the_declarations(capsys):
     out = capsys.readouterr().out
     assert "--num-samples-generator" in out
     assert "penalty of each generator" in out
+
+
+def test_platform_is_settled_before_devices_start_and_recorded(tmp_path):
+    """Without the flag, an environment that names a missing platform stops JAX."""
+    words = [sys.executable, "-m", "simulator.cli", "sweep", "ridge-collapse", *SMALL]
+    words += ["--grid", "ridge=0.1", "--replicates", "2", "--out", str(tmp_path / "store")]
+    environment = os.environ | {"JAX_PLATFORMS": "tpu"}
+    subprocess.run([*words, "--platform", "cpu"], env=environment, check=True, timeout=120)
+    manifest = json.loads((tmp_path / "store/.simulator/manifest.json").read_text())
+    assert manifest["platform"] == "cpu"
+    assert (manifest["dtype"], manifest["matmul_precision"]) == ("float64", "highest")
 
 
 def test_figure_is_drawn(capsys, tmp_path):

@@ -8,6 +8,7 @@ import xarray as xr
 
 from simulator.study import Study
 from simulator.sweep.cells import broadcast_cells, product_cells, single_cells
+from simulator.sweep.dask_cells import compute_with_dask
 from simulator.sweep.predict import NotConverged, predict_study, theory_of_cells
 from simulator.sweep.progress import replicates_bar
 from simulator.sweep.results import (
@@ -17,9 +18,9 @@ from simulator.sweep.results import (
     labelled,
     simulation_result,
 )
-from simulator.sweep.run import Replicates, checked_replicates
+from simulator.sweep.run import Replicates, checked_replicates, checked_seed
 from simulator.sweep.store import StoreError, read_manifest
-from simulator.sweep.stored import open_store, store_status, sweep_to_store
+from simulator.sweep.stored import compute_here, open_store, store_status, sweep_to_store
 
 __all__ = [
     "Estimate",
@@ -93,6 +94,7 @@ def sweep_study(
     keep_values: bool = False,
     out: str | Path | None = None,
     retry_failed: bool = False,
+    dask: str | None = None,
     **params: Any,
 ) -> xr.DataTree:
     """Theory and simulation on the outer product of a grid.
@@ -111,6 +113,9 @@ def sweep_study(
         arguments are refused.
     retry_failed : bool
         Compute cells that failed before again (with ``out``; others are unaffected).
+    dask : str, optional
+        Compute on Dask workers, which write to ``out`` themselves: the address of a scheduler, or
+        ``"local"`` or ``"local:N"`` for N processes on this machine.
     **params
         Fixed values of the other parameters.
 
@@ -131,6 +136,8 @@ def sweep_study(
         If the store holds another sweep, is in use, damaged, or cannot be written.
     """
     axes, cells = product_cells(study, grid, params)
+    if out is None and dask is not None:
+        raise ValueError(f"dask = {dask!r} needs out: the workers meet in a store")
     if out is not None:
         if keep_values:
             raise ValueError("keep_values = True is not allowed with out: a store keeps moments")
@@ -144,13 +151,15 @@ def sweep_study(
             method=method,
             dtype=dtype,
             retry_failed=retry_failed,
+            compute=compute_here if dask is None else compute_with_dask(dask),
         )
+    count = checked_replicates(replicates, least=0)
+    checked_seed(seed)
     groups: dict[str, list[Mapping[str, Any]]] = {}
     attributes: dict[str, Any] = {"study": study.name, "seed": seed, "replicates": replicates}
     if study.theory is not None:
         groups["theory"] = list(theory_of_cells(study, cells))
-    if replicates != 0 and study.methods():
-        count = checked_replicates(replicates)
+    if count and study.methods():
         run = Replicates(
             study, cells, seed=seed, method=method, dtype=dtype, keep_values=keep_values
         )

@@ -3,10 +3,14 @@
 The size depends on the program and the kind of device alone, never on how many lanes are wanted:
 one compilation serves every grid and every number of replicates, and the last bits of a number,
 which may depend on the batch size of the compiled program, never change. Short runs are padded,
-so a batch is kept to a small amount of work.
+so a batch is kept to a small amount of work. Only a batch that does not fit into free memory is
+halved until it does.
 """
 
+import math
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -23,6 +27,7 @@ class Budget(NamedTuple):
 
 CPU = Budget(memory=2**28, work=2**26, lanes=4096)  # some tens of milliseconds on one core
 ACCELERATOR = Budget(memory=2**32, work=2**33, lanes=32768)
+MEMINFO = Path("/proc/meminfo")  # Linux
 STEPS_OF_A_WHILE_LOOP = 32  # unknown before it runs: what our solvers typically take
 
 
@@ -55,9 +60,36 @@ def cost_of(jaxpr: core.Jaxpr) -> Cost:
     for equation in jaxpr.eqns:
         own = sum(_bytes(variable.aval) for variable in equation.outvars)
         inner = [cost_of(sub) for sub in _inner(equation.params)]
-        memory += own + max((cost.memory for cost in inner), default=0)
+        # A loop holds what it carries twice: before a step and behind it.
+        held = 2 * own if equation.primitive.name in ("scan", "while") else own
+        memory += held + max((cost.memory for cost in inner), default=0)
         work += own + _steps(equation) * max((cost.work for cost in inner), default=0)
     return Cost(memory, work)
+
+
+def fits_in_memory(program: Any, arguments: tuple, bound: float) -> bool:
+    """Can each device hold a run of the jitted ``program`` that needs at most ``bound`` bytes?
+
+    The bound settles nearly every case. Where it does not, the memory analysis of the compiled
+    program does.
+    """
+    free = free_memory()
+    if bound <= free:
+        return True
+    found = program.lower(*arguments).compile().memory_analysis()
+    return found is None or found.temp_size_in_bytes + found.output_size_in_bytes <= free
+
+
+def free_memory() -> float:
+    """Bytes that each local device can still give; inf where the system does not say."""
+    devices = jax.local_devices()
+    if devices[0].platform != "cpu":
+        stats = [device.memory_stats() or {} for device in devices]
+        return min(s.get("bytes_limit", math.inf) - s.get("bytes_in_use", 0) for s in stats)
+    if not MEMINFO.exists():
+        return math.inf
+    available = re.search(r"MemAvailable:\s*(\d+) kB", MEMINFO.read_text())
+    return int(available[1]) * 1024 / len(devices) if available else math.inf
 
 
 def _steps(equation: Any) -> int:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 
 BLOCK = 64
+#: One infinite replicate makes the mean infinite: a result, not an accident.
+infinite_values = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
 class Moments:
@@ -27,6 +29,7 @@ class Moments:
         self.block_means: list[np.ndarray] = []
         self._pending: list[np.ndarray] = []
 
+    @infinite_values
     def update(self, values: np.ndarray) -> None:
         """Add replicates; ``values`` has the replicate axis first."""
         pending = np.concatenate([*self._pending, np.asarray(values, dtype=np.float64)])
@@ -64,12 +67,14 @@ class Moments:
         moments._pending = [state["pending"]]
         return moments
 
+    @infinite_values
     def summary(self) -> "Summary":
         """Moments of everything seen so far (``count`` must be at least 1)."""
         count, mean, m2, _, m4 = self._total()
-        with np.errstate(divide="ignore", invalid="ignore"):
-            variance = m2 / (count - 1) if count > 1 else np.full_like(mean, np.nan)
-            kurtosis = np.where(m2 > 0, count * m4 / np.where(m2 > 0, m2, 1.0) ** 2, 0.0)
+        variance = m2 / (count - 1) if count > 1 else np.full_like(mean, np.nan)
+        kurtosis = np.where(m2 > 0, count * m4 / np.where(m2 > 0, m2, 1.0) ** 2, 0.0)
+        infinite = np.isinf(mean) & (count > 1)
+        variance, kurtosis = (np.where(infinite, np.inf, x) for x in (variance, kurtosis))
         return Summary(count, mean, variance, kurtosis, np.asarray(self.block_means))
 
 
@@ -96,6 +101,7 @@ class Summary:
         """Standard error of the mean (NaN for a single replicate: it is unknown)."""
         return np.sqrt(self.variance / self.count)
 
+    @infinite_values
     def dispersion(self, statistic: str) -> tuple[np.ndarray, np.ndarray]:
         """Sample std or variance and its standard error (delta method on the fourth moment)."""
         variance = self.variance
@@ -103,8 +109,8 @@ class Summary:
         if statistic == "variance":
             return variance, variance_error
         std = np.sqrt(variance)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return std, np.where(std > 0, variance_error / np.where(std > 0, 2 * std, 1.0), 0.0)
+        error = np.where(std > 0, variance_error / np.where(std > 0, 2 * std, 1.0), 0.0)
+        return std, np.where(np.isinf(std), np.inf, error)
 
 
 def _central_sums(values: np.ndarray) -> tuple:
@@ -127,7 +133,7 @@ def _merged(a: tuple, b: tuple) -> tuple:
     n_b, mean_b, m2_b, m3_b, m4_b = b
     n = n_a + n_b
     delta = mean_b - mean_a
-    mean = mean_a + delta * (n_b / n)
+    mean = np.where(np.isfinite(delta), mean_a + delta * (n_b / n), mean_a + mean_b)
     m2 = m2_a + m2_b + delta**2 * (n_a * n_b / n)
     m3 = (
         m3_a

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator.study import RESIDUAL, Simulation, Study
-from simulator.sweep.batch import batch_size
+from simulator.sweep.batch import batch_size, cost_of, fits_in_memory
 from simulator.sweep.cells import Values, identity, key_data
 from simulator.sweep.moments import Moments, Summary
 from simulator.sweep.predict import NotConverged
@@ -147,6 +147,11 @@ class Replicates:
         """The moments of every output of one cell, for :meth:`restore`."""
         return {name: moments.state() for name, moments in self._moments[index].items()}
 
+    def groups(self) -> list[tuple[list[int], int]]:
+        """Cells that share one compiled program, and how many replicates make a batch of it."""
+        with simulation_scope(self.dtype):
+            return [(list(group.members), self._program(group)[1]) for group in self._groups]
+
     def shapes(self) -> list[dict[str, tuple[int, ...]]]:
         """Shapes of the simulated outputs of every cell, without running any."""
         declared = self.study.declarations
@@ -173,38 +178,33 @@ class Replicates:
     def _run_group(
         self, group: _Group, todo: "_Todo", progress: Progress | None, advanced: Advanced | None
     ) -> None:
-        declared = self.study.declarations
-        devices = tuple(jax.local_devices())
+        num_devices = len(jax.local_devices())
         keys = np.stack([self._keys[i] for i in todo.cells])
         with simulation_scope(self.dtype):
-            traced = {
-                name: np.stack([_leaf(p.type, self.cells[i][name], self.dtype) for i in todo.cells])
-                for name, p in declared.items()
-                if not p.is_static(self.method)
-            }
-            one, program = _compiled(group.sampler, self.study.params, group.static, devices)
-            first = {name: values[0] for name, values in traced.items()}
-            lanes = batch_size(one.trace(keys[0], np.int32(0), first).jaxpr.jaxpr) * len(devices)
+            traced = self._traced(todo.cells)
+            program, size, need = self._program(group)
+            lanes = size * num_devices
             start = 0
             computed: tuple[np.ndarray, np.ndarray, Any] | None = None
             while start < todo.total:
                 rows, replicate = todo.tasks(start, lanes)
-                out = program(
+                arguments = (
                     jnp.asarray(keys[rows]),
                     jnp.asarray(replicate, dtype=jnp.int32),
                     {name: jnp.asarray(values[rows]) for name, values in traced.items()},
                 )
+                fits = start > 0 or fits_in_memory(program, arguments, need * lanes / num_devices)
+                out = _unless_out_of_memory(program, *arguments) if fits else None
                 # The host digests one batch while the device computes the next. Never two
                 # programs in flight: on the CPU they compete for one thread pool, and LAPACK
                 # calls in both can starve each other for ever.
                 if computed is not None:
                     self._digest(todo, *computed, progress, advanced)
                     computed = None
-                try:
-                    jax.block_until_ready(out)
-                except jax.errors.JaxRuntimeError as error:
-                    if "RESOURCE_EXHAUSTED" not in str(error) or lanes <= len(devices):
-                        raise
+                if out is None or _unless_out_of_memory(jax.block_until_ready, out) is None:
+                    if lanes <= num_devices:
+                        self._give_up(todo, advanced)
+                        break
                     lanes //= 2
                     continue
                 kept = min(lanes, todo.total - start)
@@ -212,6 +212,38 @@ class Replicates:
                 start += kept
             if computed is not None:
                 self._digest(todo, *computed, progress, advanced)
+
+    def _program(self, group: _Group) -> tuple[Callable, int, float]:
+        """What runs a batch, its lanes per device, and the bytes that a lane needs at most."""
+        devices = tuple(jax.local_devices())
+        one, program = _compiled(group.sampler, self.study.params, group.static, devices)
+        index = group.members[0]
+        first = {name: values[0] for name, values in self._traced([index]).items()}
+        one_lane = one.trace(self._keys[index], np.int32(0), first).jaxpr.jaxpr
+        return program, batch_size(one_lane), cost_of(one_lane).memory
+
+    def _traced(self, cells: Sequence[int]) -> dict[str, np.ndarray]:
+        """The traced parameters of some cells, one row per cell."""
+        return {
+            name: np.stack([_leaf(p.type, self.cells[i][name], self.dtype) for i in cells])
+            for name, p in self.study.declarations.items()
+            if not p.is_static(self.method)
+        }
+
+    def _give_up(self, todo: "_Todo", advanced: Advanced | None) -> None:
+        """Not even one replicate fits into memory: none of these cells can be computed."""
+        for index, target in zip(todo.cells, todo.targets, strict=True):
+            if self.counts[index] >= target or index in self.failures:
+                continue
+            message = (
+                f"{self.study.name}: one replicate of {describe(self.cells[index])} does not fit "
+                f"into the memory that is free (method {self.method}, {self.dtype}); choose a "
+                "smaller size, dtype='float32', another method, or a machine with more memory"
+            )
+            if advanced is None:
+                raise MemoryError(message)
+            self.failures[index] = message
+            advanced(index)
 
     def _digest(
         self,
@@ -269,6 +301,16 @@ class Replicates:
                 self.values[index].setdefault(name, []).append(values)
 
 
+def _unless_out_of_memory(function: Callable, *arguments: Any) -> Any:
+    """The result, or None if the device has no memory for it: at the call, or when waiting."""
+    try:
+        return function(*arguments)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        return None
+
+
 @contextlib.contextmanager
 def simulation_scope(dtype: str) -> Iterator[None]:
     """Precision of a simulation: the dtype asked for, products at full precision."""
@@ -282,7 +324,7 @@ def checked_dtype(dtype: Any) -> str:
         return "float64" if jax.default_backend() == "cpu" else "float32"
     try:
         name = np.dtype(dtype).name
-    except TypeError:
+    except (TypeError, ValueError):
         name = str(dtype)
     if name not in DTYPES:
         raise ValueError(f"dtype = {dtype!r} is not allowed: it must be {' or '.join(DTYPES)}")
@@ -294,9 +336,9 @@ def checked_seed(seed: Any) -> int:
     return _whole("seed", seed, least=0)
 
 
-def checked_replicates(replicates: Any) -> int:
-    """A whole number >= 1."""
-    return _whole("replicates", replicates, least=1)
+def checked_replicates(replicates: Any, least: int = 1) -> int:
+    """A whole number >= 1, or as much as asked for."""
+    return _whole("replicates", replicates, least)
 
 
 def _whole(name: str, value: Any, least: int) -> int:

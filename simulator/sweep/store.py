@@ -2,16 +2,20 @@
 
 Layout of a store::
 
-    zarr.json, theory/, mean/, standard_error/, status/    zarr v3, one chunk per cell and output
+    zarr.json, theory/, mean/, standard_error/, status/    zarr v3: labelled arrays
     .simulator/manifest.json     what is swept: study, parameters, axes, seed, dtype, versions
+    .simulator/layout.json       checksums of all metadata, coordinates and theory
     .simulator/records/*.rec     the state of cells, written after their chunks: the done-markers
     .simulator/lock              held by the sweep that writes
 
 The records are the truth. One holds the running moments of the cells that advanced since the last
 one; it appears whole (temporary file, fsync, rename), carries a checksum, and is never changed. A
-cell counts as computed when a record says so; the chunks, written first, can be written again from
-it. Chunks carry a crc32c that every zarr reader checks. So a kill at any moment loses at most the
-work since the last record, and nothing half-written is read as right.
+cell counts as computed when a record says so. The arrays are written from the records, now and then
+and at the end: one file each, with one chunk per cell, so that a hundred thousand cells are not a
+million files. Every chunk carries a crc32c that all zarr readers check. What no record holds
+(metadata, coordinates, theory) has its checksums in the layout, written last, and is laid out anew
+if one does not fit. So a kill at any moment loses at most the work since the last record, and
+nothing half-written is read as right.
 """
 
 import contextlib
@@ -24,7 +28,7 @@ import socket
 import time
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,17 +93,32 @@ def read_manifest(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise StoreError(f"{path} holds no sweep: {file} is missing") from error
     except (ValueError, OSError) as error:
-        raise StoreError(f"{file} is unreadable ({error}): restore it, or sweep anew") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else None
-        raise StoreError(f"{file} has format {found!r}; this version reads format {FORMAT}")
+        raise _damaged_manifest(file, f"unreadable: {error}") from error
+    if not isinstance(manifest, dict) or manifest.pop("checksum", None) != _checksum(manifest):
+        raise _damaged_manifest(file, "its checksum does not fit")
+    if manifest.get("format") != FORMAT:
+        raise StoreError(
+            f"{file} has format {manifest.get('format')!r}; this version reads format {FORMAT}"
+        )
     return manifest
+
+
+def _damaged_manifest(file: Path, why: str) -> StoreError:
+    return StoreError(
+        f"{file} is damaged ({why}): delete it and run the same sweep again; what was computed is "
+        "found in the records"
+    )
 
 
 def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
     """Replace the manifest, in one step."""
-    text = json.dumps({"format": FORMAT} | dict(manifest), indent=1)
+    content = {"format": FORMAT} | dict(manifest)
+    text = json.dumps(content | {"checksum": _checksum(content)}, indent=1)
     write_file(path / PRIVATE / "manifest.json", text.encode())
+
+
+def _checksum(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def write_file(file: Path, content: bytes, *, durable: bool = True) -> None:
@@ -149,8 +168,13 @@ def locked(path: Path) -> Iterator[None]:
 _MOMENTS = ("mean", "m2", "m3", "m4")
 
 
-def write_record(path: Path, states: Mapping[str, CellState], speed: Speed) -> Path:
-    """Acknowledge the states of some cells (by identity hash) in a new file."""
+def write_record(
+    path: Path, states: Mapping[str, CellState], speed: Speed, writer: str = ""
+) -> Path:
+    """Acknowledge the states of some cells (by identity hash) in a new file.
+
+    The file's name begins with the time, so that names sort by age, and ends with the ``writer``.
+    """
     cells = []
     numbers: list[np.ndarray] = []
     for identity, state in states.items():
@@ -162,7 +186,7 @@ def write_record(path: Path, states: Mapping[str, CellState], speed: Speed) -> P
     header = {"cells": cells, "replicates": speed.replicates, "seconds": speed.seconds}
     payload = np.concatenate([*numbers, np.zeros(0)]).astype("<f8").tobytes()
     body = json.dumps(header).encode() + b"\n" + payload
-    name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.rec"
+    name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}{writer and '-'}{writer}.rec"
     file = path / PRIVATE / "records" / name
     write_file(file, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
     return file
@@ -207,9 +231,12 @@ def read_record(file: Path) -> tuple[dict[str, CellState], Speed]:
     return states, Speed(header["replicates"], header["seconds"])
 
 
-def read_records(path: Path) -> tuple[dict[str, CellState], Speed, list[Path]]:
-    """The newest state of every cell, the speed so far, and the files read."""
-    files = sorted((path / PRIVATE / "records").glob("*.rec"))
+def read_records(path: Path, writer: str = "") -> tuple[dict[str, CellState], Speed, list[Path]]:
+    """The newest state of every cell, the speed so far, and the files read.
+
+    With ``writer``, its records alone.
+    """
+    files = sorted((path / PRIVATE / "records").glob(f"*{writer and '-'}{writer}.rec"))
     states: dict[str, CellState] = {}
     replicates, seconds = 0, 0.0
     for file in files:
@@ -254,10 +281,11 @@ def create_arrays(
     arrays: Mapping[str, Mapping[str, Array]],
     attributes: Mapping[str, Any],
 ) -> None:
-    """Lay out the empty zarr hierarchy ``group -> name -> array``, one chunk per cell and output.
+    """Lay out the empty zarr hierarchy ``group -> name -> array``.
 
-    What stood there before is replaced. ``zarr.json`` with the consolidated metadata, without
-    which nothing is found, goes first and comes last.
+    Results have one chunk per cell and output, theory one per output. What stood there before is
+    replaced. ``zarr.json`` with the consolidated metadata, without which nothing is found, goes
+    first and comes last.
     """
     import zarr
     from zarr.codecs import Crc32cCodec
@@ -272,10 +300,7 @@ def create_arrays(
             node.create_array(
                 name,
                 shape=array.shape,
-                chunks=tuple(
-                    1 if dim in axes else max(size, 1)
-                    for dim, size in zip(array.dims, array.shape, strict=True)
-                ),
+                **_chunks_of(array, () if group == "theory" else axes),
                 dtype=array.dtype,
                 compressors=[Crc32cCodec()],
                 fill_value=np.nan if array.dtype == "<f8" else 0,
@@ -290,55 +315,87 @@ def create_arrays(
         zarr.consolidate_metadata(path, zarr_format=3)
 
 
-class Chunks:
-    """Writes single chunks of the hierarchy as plain files.
+def _chunks_of(array: Array, axes: Sequence[str]) -> dict[str, Any]:
+    """One file for each array; in it, one chunk for each point of the ``axes``."""
+    whole = tuple(max(size, 1) for size in array.shape)
+    if not axes:
+        return {"chunks": whole}
+    cell = [1 if dim in axes else size for dim, size in zip(array.dims, whole, strict=True)]
+    return {"chunks": tuple(cell), "shards": whole}
 
-    A chunk here is the little-endian values followed by their crc32c. Going through zarr costs a
-    millisecond per chunk, which for small cells is more than computing them.
+
+def write_layout(path: Path, groups: Iterable[str]) -> None:
+    """Note the checksums of all files that are there before the first cell is computed."""
+    members = [file for group in groups for file in sorted((path / group).rglob("*"))]
+    sums = {
+        str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in [path / "zarr.json", *members]
+        if file.is_file()
+    }
+    body = json.dumps(sums, indent=0).encode()
+    digest = hashlib.sha256(body).hexdigest().encode()
+    write_file(path / PRIVATE / "layout.json", digest + b"\n" + body)
+
+
+def remove_layout(path: Path) -> None:
+    """Have everything laid out anew by the next sweep that writes."""
+    (path / PRIVATE / "layout.json").unlink(missing_ok=True)
+
+
+def damaged_layout(path: Path) -> Iterator[Path]:
+    """Files of the layout that are not what was written, or the layout itself."""
+    file = path / PRIVATE / "layout.json"
+    digest, _, body = file.read_bytes().partition(b"\n") if file.is_file() else (b"", b"", b"")
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        yield file
+        return
+    for name, expected in json.loads(body).items():
+        part = path / name
+        if not part.is_file() or hashlib.sha256(part.read_bytes()).hexdigest() != expected:
+            yield part
+
+
+class ArrayFile:
+    """Writes an array of the hierarchy as the one file that zarr expects.
+
+    A file here is the little-endian values followed by their crc32c; for results, one such chunk
+    per computed cell, and an index of where each lies (zarr's sharding). Going through zarr costs a
+    tenth of a millisecond per cell and output, which for small cells is more than computing them.
     """
 
-    def __init__(self, path: Path, num_axes: int) -> None:
-        self.path = path
-        self.num_axes = num_axes
-        self._shapes: dict[tuple[str, str], tuple[int, ...]] = {}
-        self._folders: set[Path] = set()
+    def __init__(self, path: Path, group: str, name: str) -> None:
+        metadata = json.loads((path / group / name / "zarr.json").read_text())
+        self.shape = tuple(metadata["shape"])
+        self.dtype = np.dtype(metadata["data_type"]).newbyteorder("<")
+        self.fill = np.nan if self.dtype.kind == "f" else 0
+        self.sharded = any(c["name"] == "sharding_indexed" for c in metadata["codecs"])
+        self.file = path.joinpath(group, name, "c", *["0"] * len(self.shape))
 
-    def write(self, group: str, name: str, position: Sequence[int], values: np.ndarray) -> None:
-        """Write the chunk of the cell at ``position``; it appears whole."""
-        file = self.file(group, name, position)
-        if file.parent not in self._folders:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self._folders.add(file.parent)
-        write_file(file, self._encoded(group, name, values), durable=False)
+    def empty(self) -> np.ndarray:
+        """The array without any value."""
+        return np.full(self.shape, self.fill, self.dtype)
 
-    def holds(self, group: str, name: str, position: Sequence[int], values: np.ndarray) -> bool:
-        """Is the stored chunk exactly this?"""
-        try:
-            stored = self.file(group, name, position).read_bytes()
-        except FileNotFoundError:
-            return False
-        return stored == self._encoded(group, name, values)
+    def write(self, block: np.ndarray, present: np.ndarray) -> None:
+        """Write the values of the cells that are ``present``; the file appears whole."""
+        cells = [values.tobytes() for values in block.reshape(present.size, -1)]
+        if self.sharded:
+            content = _sharded(cells, present.ravel())
+        else:
+            content = _with_checksum(b"".join(cells))
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        write_file(self.file, content, durable=False)
 
-    def file(self, group: str, name: str, position: Sequence[int]) -> Path:
-        """Where the chunk of the cell at ``position`` lies."""
-        indices = (*position, *[0] * len(self._shape(group, name)))
-        return self.path.joinpath(group, name, "c", *map(str, indices))
 
-    def _shape(self, group: str, name: str) -> tuple[int, ...]:
-        """The output's own shape: that of its largest cell."""
-        if (group, name) not in self._shapes:
-            metadata = json.loads((self.path / group / name / "zarr.json").read_text())
-            self._shapes[group, name] = tuple(metadata["shape"][self.num_axes :])
-        return self._shapes[group, name]
+def _with_checksum(content: bytes) -> bytes:
+    import google_crc32c
 
-    def _encoded(self, group: str, name: str, values: np.ndarray) -> bytes:
-        import google_crc32c
+    return content + int(google_crc32c.value(content)).to_bytes(4, "little")
 
-        values = np.asarray(values)
-        shape = self._shape(group, name)
-        if values.shape != shape:  # a smaller cell: the rest is not a number
-            padded = np.full(shape, np.nan)
-            padded[tuple(map(slice, values.shape))] = values
-            values = padded
-        content = values.astype(values.dtype.newbyteorder("<")).tobytes()
-        return content + int(google_crc32c.value(content)).to_bytes(4, "little")
+
+def _sharded(cells: Sequence[bytes], present: np.ndarray) -> bytes:
+    """The chunks of a shard, then the (offset, length) of each; all ones where there is none."""
+    chunks = [_with_checksum(cell) for cell, there in zip(cells, present, strict=True) if there]
+    index = np.full((len(cells), 2), 2**64 - 1, "<u8")
+    size = len(chunks[0]) if chunks else 0
+    index[present] = np.stack([np.arange(len(chunks)) * size, np.full(len(chunks), size)], axis=1)
+    return b"".join(chunks) + _with_checksum(index.tobytes())

@@ -1,13 +1,14 @@
 """Sweeps into a store: killed at any moment and started again, they go on where they were."""
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,14 @@ from simulator.sweep.predict import NotConverged, theory_of_cells
 from simulator.sweep.progress import replicates_bar
 from simulator.sweep.results import estimates, grid_coordinates
 from simulator.sweep.run import Replicates, describe
-from simulator.sweep.store import Array, CellState, Chunks, Speed, StoreError
+from simulator.sweep.store import Array, CellState, Speed, StoreError
 
-INTERVAL = 1.0  # seconds between two records: what a kill can cost
+#: Seconds between two records, what a kill can cost: at least this, 1 % of the time so far, at most
+#: a minute. A week leaves some ten thousand files.
+INTERVAL = 1.0
+LONGEST_INTERVAL = 60.0
+#: Seconds between two updates of the labelled arrays: at least this, and 100 times what one takes.
+SHORTEST_REFRESH = 10.0
 #: What must be the same in all sweeps into one store, beside the parameters.
 SAME = ("study", "schema", "method", "dtype", "seed", "platform")
 
@@ -40,6 +46,15 @@ class Plan:
     axes: Mapping[str, list[Any]]
     options: Mapping[str, Any]  # method, dtype, seed
 
+    def part(self, chosen: Sequence[int]) -> "Plan":
+        """The same for some of the cells."""
+        return replace(
+            self,
+            cells=[self.cells[i] for i in chosen],
+            positions=[self.positions[i] for i in chosen],
+        )
+
+    @functools.cached_property
     def identities(self) -> list[str]:
         """A name for the content of each cell: what its records are filed under."""
         return [
@@ -59,10 +74,9 @@ def sweep_to_store(
     method: str | None,
     dtype: str | None,
     retry_failed: bool = False,
-    compute: "Compute | None" = None,
+    compute: "Compute",
 ) -> xr.DataTree:
     """Sweep into the store at ``path``; see :func:`simulator.sweep.sweep_study`."""
-    compute = compute or compute_here
     run = Replicates(study, cells, seed=seed, method=method, dtype=dtype)
     options = {"method": run.method, "dtype": run.dtype, "seed": run.seed}
     manifest = _manifest(study, axes, cells[0], options, replicates)
@@ -70,18 +84,24 @@ def sweep_to_store(
     with _prepared(path, manifest) if leader else contextlib.nullcontext():
         if leader:
             manifest = _joined(path, manifest)
-            _mend(path, study, manifest, options)
+            whole = _whole_plan(study, manifest)
+            _mend(path, whole, manifest)
         _all_processes("prepared")
-        manifest = store.read_manifest(path)
+        if not leader:
+            manifest = store.read_manifest(path)
+            whole = _whole_plan(study, manifest)
         plan = _plan(study, manifest, axes, cells, options)
         states, _, _ = store.read_records(path)
         _all_processes("read")
-        todo, reused = _missing(plan, states, replicates, retry_failed)
-        compute(path, plan, todo, states, replicates)
+        todo, reused = _to_compute(plan, states, replicates, retry_failed)
+        results = _Results(path, whole)
+        compute(path, plan, todo, states, replicates, results.refresh if leader else _nothing)
         _all_processes("computed")
+        states, _, _ = store.read_records(path)
+        blocks = results.write(states) if leader else results.blocks(states)
         if leader:
-            _report(path, plan, todo, reused)
-    return open_store(path, study)
+            _report(path, plan, todo, reused, states)
+    return _tree(path, blocks)
 
 
 def open_store(path: Path, study: Study) -> xr.DataTree:
@@ -99,11 +119,23 @@ def open_store(path: Path, study: Study) -> xr.DataTree:
         If there is no store, or something in it is damaged; the message names the file.
     """
     plan = _whole_plan(study, store.read_manifest(path))
-    for file in _damaged(path, plan, store.read_records(path)[0]):
+    for file in store.damaged_layout(path):
         raise StoreError(
             f"{file} is damaged or missing: run the same sweep again and it is written anew"
         )
+    states, _, _ = store.read_records(path)
+    return _tree(path, _Results(path, plan).blocks(states))
+
+
+Blocks = dict[str, dict[str, np.ndarray]]
+
+
+def _tree(path: Path, blocks: Blocks) -> xr.DataTree:
+    """The labelled arrays with the results that the records hold, which may be ahead of them."""
     with xr.open_datatree(path, engine="zarr", chunks=None) as tree:
+        for group, members in blocks.items():
+            for name, block in members.items():
+                tree[group][name].variable.values = block
         return tree.load()
 
 
@@ -126,7 +158,7 @@ def store_status(path: Path, study: Study) -> dict[str, Any]:
     plan = _whole_plan(study, manifest)
     states, speed, _ = store.read_records(path)
     target = manifest["replicates"]
-    found = [states.get(name, CellState()) for name in plan.identities()]
+    found = [states.get(name, CellState()) for name in plan.identities]
     alive = [state.replicates for state in found if not state.failure]
     left = sum(max(target - replicates, 0) for replicates in alive)
     return {
@@ -148,88 +180,166 @@ def store_status(path: Path, study: Study) -> dict[str, Any]:
 # --------------------------------------------------------------------------------------------
 # Computing
 # --------------------------------------------------------------------------------------------
-Compute = Callable[[Path, Plan, list[int], Mapping[str, CellState], int], None]
+#: Computes the cells ``todo`` of a plan, from their states to the target, into records; it calls
+#: the last argument when there is something new.
+Compute = Callable[[Path, Plan, list[int], Mapping[str, CellState], int, Callable[[], None]], None]
 
 
 def compute_here(
-    path: Path, plan: Plan, todo: list[int], states: Mapping[str, CellState], target: int
+    path: Path,
+    plan: Plan,
+    todo: list[int],
+    states: Mapping[str, CellState],
+    target: int,
+    refresh: Callable[[], None],
 ) -> None:
     """Run this process's share of the cells ``todo`` on its devices."""
-    mine = todo[jax.process_index() :: jax.process_count()]
-    if not mine:
-        return
-    names = plan.identities()
-    run = Replicates(plan.study, [plan.cells[i] for i in mine], **plan.options)
-    for row, i in enumerate(mine):
-        if names[i] in states:
-            run.restore(row, states[names[i]].replicates, states[names[i]].moments)
-    recorder = _Recorder(
-        path, run, [names[i] for i in mine], [plan.positions[i] for i in mine], len(plan.axes)
-    )
-    missing = sum(target - count for count in run.counts)
-    with replicates_bar(missing, plan.study.name) as progress:
-        try:
-            run.extend(target, progress, recorder.advanced)
-        finally:
-            recorder.flush()
+    mine = plan.part(todo[jax.process_index() :: jax.process_count()])
+    if mine.cells:
+        with replicates_bar(missing(mine, states, target), plan.study.name) as progress:
+            compute_cells(path, mine, states, target, progress, refresh)
+
+
+def compute_cells(
+    path: Path,
+    plan: Plan,
+    states: Mapping[str, CellState],
+    target: int,
+    progress: Callable[[int], None] | None = None,
+    refresh: Callable[[], None] | None = None,
+    writer: str = "",
+) -> None:
+    """Run all cells of ``plan`` on this process's devices, from the ``states`` they are in."""
+    run = Replicates(plan.study, plan.cells, **plan.options)
+    for index, name in enumerate(plan.identities):
+        if name in states:
+            run.restore(index, states[name].replicates, states[name].moments)
+    recorder = _Recorder(path, run, plan.identities, refresh or _nothing, writer)
+    try:
+        run.extend(target, progress, recorder.advanced)
+    finally:
+        recorder.flush()
+
+
+def missing(plan: Plan, states: Mapping[str, CellState], target: int) -> int:
+    """Replicates that the cells of ``plan`` still need."""
+    known = [states.get(name, CellState()).replicates for name in plan.identities]
+    return sum(max(target - replicates, 0) for replicates in known)
+
+
+def _nothing() -> None:
+    """What there is to refresh for a process that leads no sweep."""
 
 
 class _Recorder:
-    """Writes what a run has advanced: chunks first, then the record that acknowledges them."""
+    """Writes what a run has advanced."""
 
-    def __init__(self, path, run, names, positions, num_axes) -> None:
-        self.path, self.run = path, run
-        self.names, self.positions = names, positions
-        self.chunks = Chunks(path, num_axes)
+    def __init__(
+        self,
+        path: Path,
+        run: Replicates,
+        names: list[str],
+        refresh: Callable[[], None],
+        writer: str,
+    ) -> None:
+        self.path, self.run, self.names = path, run, names
+        self.refresh, self.writer = refresh, writer
         self._waiting: set[int] = set()
         self._written = list(run.counts)
-        self._last = time.monotonic()
+        self._started = self._last = time.monotonic()
 
     def advanced(self, index: int) -> None:
         self._waiting.add(index)
-        if time.monotonic() - self._last > INTERVAL:
+        now = time.monotonic()
+        interval = min(max(INTERVAL, (now - self._started) / 100), LONGEST_INTERVAL)
+        if now - self._last > interval:
             self.flush()
+            self.refresh()
 
     def flush(self) -> None:
         if not self._waiting:
             return
-        states = {}
-        for index in sorted(self._waiting):
-            state = CellState(
+        states = {
+            self.names[index]: CellState(
                 self.run.counts[index], self.run.state(index), self.run.failures.get(index)
             )
-            write_cell(self.chunks, self.run.study, self.positions[index], state)
-            states[self.names[index]] = state
+            for index in sorted(self._waiting)
+        }
         advanced = sum(self.run.counts[i] - self._written[i] for i in self._waiting)
         now = time.monotonic()
-        store.write_record(self.path, states, Speed(advanced, now - self._last))
+        store.write_record(self.path, states, Speed(advanced, now - self._last), self.writer)
         for index in self._waiting:
             self._written[index] = self.run.counts[index]
         self._waiting.clear()
         self._last = time.monotonic()
 
 
-def write_cell(chunks: Chunks, study: Study, position: tuple[int, ...], state: CellState) -> None:
-    """Write the chunks of one cell."""
-    for group, name, values in _chunks_of(study, state):
-        chunks.write(group, name, position, values)
+class _Results:
+    """The labelled arrays of a store, as the records have them."""
+
+    def __init__(self, path: Path, plan: Plan) -> None:
+        self.path, self.plan = path, plan
+        self._names = plan.identities
+        self._next = time.monotonic() + SHORTEST_REFRESH
+
+    def refresh(self) -> None:
+        """Bring the arrays up to date, unless that was done a short while ago."""
+        start = time.monotonic()
+        if start < self._next:
+            return
+        self.write(store.read_records(self.path)[0])
+        took = time.monotonic() - start
+        self._next = start + max(SHORTEST_REFRESH, 100 * took)
+
+    def write(self, states: Mapping[str, CellState]) -> Blocks:
+        """Write all arrays; return them."""
+        blocks = self.blocks(states)
+        known = blocks["status"]["replicates"] > 0
+        known_or_failed = known | (blocks["status"]["failed"] > 0)
+        for group, members in blocks.items():
+            for name, block in members.items():
+                present = known_or_failed if group == "status" else known
+                store.ArrayFile(self.path, group, name).write(block, present)
+        return blocks
+
+    def blocks(self, states: Mapping[str, CellState]) -> Blocks:
+        """All arrays; not a number where nothing was computed."""
+        simulated = [output.name for output in self.plan.study.outputs if output.in_simulation]
+        groups = {"status": ["replicates", "failed"]}
+        if self.plan.study.methods():
+            groups |= {"mean": simulated, "standard_error": simulated}
+        blocks = {
+            group: {name: store.ArrayFile(self.path, group, name).empty() for name in names}
+            for group, names in groups.items()
+        }
+        for cell, position in zip(self._names, self.plan.positions, strict=True):
+            if cell in states:
+                for group, name, values in _numbers_of(self.plan.study, states[cell]):
+                    _put(blocks[group][name], position, values)
+        return blocks
 
 
-def _chunks_of(study: Study, state: CellState) -> Iterator[tuple[str, str, np.ndarray]]:
-    yield "status", "replicates", np.asarray(state.replicates, np.int64)
-    yield "status", "failed", np.asarray(state.failure is not None, np.int8)
+def _put(block: np.ndarray, position: tuple[int, ...], values: Any) -> None:
+    """Set the values of one cell; a smaller cell leaves the rest not a number."""
+    inside: Any = (*position, *map(slice, np.shape(values)))
+    block[inside] = values
+
+
+def _numbers_of(study: Study, state: CellState) -> Iterator[tuple[str, str, Any]]:
+    yield "status", "replicates", state.replicates
+    yield "status", "failed", state.failure is not None
     if state.replicates:
         for name, (mean, error, _) in estimates(study, state.summaries()).items():
-            yield "mean", name, np.asarray(mean, np.float64)
-            yield "standard_error", name, np.asarray(error, np.float64)
+            yield "mean", name, mean
+            yield "standard_error", name, error
 
 
-def _missing(
+def _to_compute(
     plan: Plan, states: Mapping[str, CellState], target: int, retry_failed: bool
 ) -> tuple[list[int], int]:
     """Cells to compute, and how many need not be."""
     todo, reused = [], 0
-    for index, name in enumerate(plan.identities()):
+    for index, name in enumerate(plan.identities):
         state = states.get(name, CellState())
         if state.failure and not retry_failed:
             continue
@@ -240,9 +350,10 @@ def _missing(
     return todo, reused
 
 
-def _report(path: Path, plan: Plan, todo: list[int], reused: int) -> None:
-    states, _, _ = store.read_records(path)
-    found = [states[name] for name in plan.identities() if name in states]
+def _report(
+    path: Path, plan: Plan, todo: list[int], reused: int, states: Mapping[str, CellState]
+) -> None:
+    found = [states[name] for name in plan.identities if name in states]
     failed = sum(state.failure is not None for state in found)
     words = f"computed {len(todo)}, reused {reused}" + (f", failed {failed}" if failed else "")
     print(f"{path}: {words} of {len(plan.cells)} cells", file=sys.stderr)
@@ -275,9 +386,14 @@ def _manifest(
         "parameters": {name: value for name, value in cell.items() if name not in axes},
         "axes": axes,
         "replicates": replicates,
-        "versions": {name: version(name) for name in ("theory-simulator", "jax", "numpy")},
+        "versions": versions(),
     }
     return json.loads(json.dumps(manifest, default=lambda array: array.tolist()))
+
+
+def versions() -> dict[str, str]:
+    """What the numbers were computed with."""
+    return {name: version(name) for name in ("theory-simulator", "jax", "numpy")}
 
 
 @contextlib.contextmanager
@@ -299,6 +415,7 @@ def _prepared(path: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
 def _joined(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     """The manifest of the store with the new grid points; refused if it is another sweep."""
     if not (path / store.PRIVATE / "manifest.json").exists():
+        store.remove_layout(path)  # whose grid it was, nobody knows
         store.write_manifest(path, manifest)
         return manifest
     old = store.read_manifest(path)
@@ -323,11 +440,10 @@ def _joined(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         "replicates": max(old["replicates"], manifest["replicates"]),
         "versions": manifest["versions"],
     }
+    if joined["axes"] != old["axes"]:
+        store.remove_layout(path)  # positions change
     if old | joined != old:
         store.write_manifest(path, old | joined)
-    if joined["axes"] != old["axes"]:
-        # Positions change: without zarr.json the hierarchy is laid out anew.
-        (path / "zarr.json").unlink(missing_ok=True)
     return old | joined
 
 
@@ -366,39 +482,23 @@ def _whole_plan(study: Study, manifest: Mapping[str, Any]) -> Plan:
     return Plan(study, cells, positions, axes, options)
 
 
-def _mend(
-    path: Path, study: Study, manifest: Mapping[str, Any], options: Mapping[str, Any]
-) -> None:
-    """Lay out what is missing, write anew what is damaged."""
+def _mend(path: Path, plan: Plan, manifest: Mapping[str, Any]) -> None:
+    """Lay out what is missing or damaged. Results are written anew at the end in any case."""
     store.merge_records(path)
+    damaged = list(store.damaged_layout(path))
+    if not damaged:
+        return
+    if (path / store.PRIVATE / "layout.json").exists():
+        print(f"{path}: {len(damaged)} files were damaged and are mended", file=sys.stderr)
+    _lay_out(path, plan, manifest)
     states, _, _ = store.read_records(path)
-    plan = _whole_plan(study, manifest)
-    chunks = Chunks(path, len(plan.axes))
-    if not (path / "zarr.json").exists():
-        _lay_out(path, plan, manifest)
-    else:
-        damaged = list(_damaged(path, plan, states))
-        if damaged:
-            print(f"{path}: {len(damaged)} chunks were damaged and are mended", file=sys.stderr)
-    for name, position in zip(plan.identities(), plan.positions, strict=True):
-        if name in states:
-            for group, output, values in _chunks_of(study, states[name]):
-                if not chunks.holds(group, output, position, values):
-                    chunks.write(group, output, position, values)
-
-
-def _damaged(path: Path, plan: Plan, states: Mapping[str, CellState]) -> Iterator[Path]:
-    """Chunks that are not what the records say."""
-    chunks = Chunks(path, len(plan.axes))
-    for name, position in zip(plan.identities(), plan.positions, strict=True):
-        if name in states:
-            for group, output, values in _chunks_of(plan.study, states[name]):
-                if not chunks.holds(group, output, position, values):
-                    yield chunks.file(group, output, position)
+    if states:
+        _Results(path, plan).write(states)
 
 
 def _lay_out(path: Path, plan: Plan, manifest: Mapping[str, Any]) -> None:
     """The empty hierarchy, with the theory in it."""
+    store.remove_layout(path)
     study, axes = plan.study, plan.axes
     grid = tuple(len(values) for values in axes.values())
     status = {
@@ -425,11 +525,14 @@ def _lay_out(path: Path, plan: Plan, manifest: Mapping[str, Any]) -> None:
     attributes = {name: value for name, value in manifest.items() if name != "axes"}
     coordinates = xr.Dataset(coords=grid_coordinates(study, axes, plan.cells, lengths))
     store.create_arrays(path, list(axes), coordinates, arrays, attributes)
-    chunks = Chunks(path, len(axes))
-    for position, found in zip(plan.positions, theory, strict=False):
-        if not isinstance(found, str):
-            for name, value in found.items():
-                chunks.write("theory", name, position, value)
+    for name in arrays.get("theory", {}):
+        file = store.ArrayFile(path, "theory", name)
+        block = file.empty()
+        for position, found in zip(plan.positions, theory, strict=True):
+            if not isinstance(found, str):
+                _put(block, position, found[name])
+        file.write(block, np.ones(grid, bool))
+    store.write_layout(path, arrays)
 
 
 def _theory_or_reasons(study: Study, cells: list[Values]) -> list[dict[str, np.ndarray] | str]:

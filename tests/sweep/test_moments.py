@@ -53,3 +53,15 @@ def test_constant_values_have_no_error():
     moments.update(np.full(70, 4.25))
     assert moments.summary().standard_error == 0.0
     assert moments.summary().dispersion("std")[1] == 0.0
+
+
+def test_an_infinite_replicate_makes_the_mean_infinite_and_its_error():
+    values = np.random.default_rng(4).normal(2.0, 0.3, 300)
+    values[100] = np.inf
+    moments = Moments()
+    moments.update(values[:150])
+    moments.update(values[150:])
+    summary = moments.summary()
+    assert summary.mean == np.inf
+    assert summary.standard_error == np.inf
+    assert summary.dispersion("std") == (np.inf, np.inf)
