@@ -14,10 +14,10 @@ of a token after n visits is ``q = F^n(0)``,
 constant after one visit (fill, rho = 0): the step size interpolates between the schemes.
 
 Theory: this *independent-token approximation* as weights of the finite-data formula. The n visits
-of a token are taken as ``min(n, T/B)`` steps of equal size. It is a heuristic: for d >= 1.2 N within
-6 % at N = 100 and within 8 % at N = 20 (stated here as 10 %), 5 to 20 % pessimistic for d ~ N/3 and
-gamma <= 1, and useless (3 to 4 times too high) for d < N and gamma >= 10, where SGD corrects the
-interference it sees.
+of a token are taken as ``min(n, T/B)`` steps of equal size. It is a heuristic: for d >= 1.2 N
+within 6 % at N = 100 and within 8 % at N = 20 (stated here as 10 %), 5 to 20 % pessimistic for
+d ~ N/3 and gamma <= 1, and useless (3 to 4 times too high) for d < N and gamma >= 10, where SGD
+corrects the interference it sees.
 
 References
 ----------
