@@ -5,6 +5,7 @@ import sys
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ[_name] = "1"
+os.environ.setdefault("NPROC", "8")  # XLA's thread pool: few threads can starve each other
 if __name__ == "__main__" and hasattr(os, "sched_setaffinity"):  # one core each, theirs and ours
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # many small matrices: BLAS threads only collide
-os.environ.setdefault("NPROC", "8")  # XLA's thread pool: two threads can starve each other
 
 import numpy as np
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from simulator.study import RESIDUAL, Study
 from simulator.sweep.cells import Values, broadcast_cells, single_cells
+from simulator.sweep.threads import ensure_threads
 
 #: Grid points per call: few sizes, because each is a compilation; not more than 256, because a
 #: vmapped iteration runs until its slowest lane. A handful of points go one by one: padding them
@@ -97,6 +98,7 @@ def theory_on(study: Study, values: Values, count: int) -> dict[str, np.ndarray]
 @contextlib.contextmanager
 def cpu_float64() -> Iterator[None]:
     """The scope of every theory evaluation at the public edge."""
+    ensure_threads()
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         yield
 

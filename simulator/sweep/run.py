@@ -19,6 +19,7 @@ from simulator.sweep.batch import batch_size, cost_of, fits_in_memory
 from simulator.sweep.cells import Values, identity, key_data
 from simulator.sweep.moments import Moments, Summary
 from simulator.sweep.predict import NotConverged
+from simulator.sweep.threads import ensure_threads
 
 DTYPES = ("float32", "float64")
 LARGEST_INT32 = 2**31 - 1
@@ -84,6 +85,7 @@ class Replicates:
         dtype: str | None = None,
         keep_values: bool = False,
     ) -> None:
+        ensure_threads()
         self.study = study
         self.cells = list(cells)
         self.method, _ = study.simulation(method)

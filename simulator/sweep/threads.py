@@ -1,0 +1,39 @@
+"""Enough threads for XLA on a CPU of few cores.
+
+Batched LAPACK calls of one program run side by side, and each waits for threads of the one pool
+that runs them: on two threads, a Cholesky factorisation and a triangular solve wait for each
+other for ever. More threads than calls cure it, on any number of cores. XLA takes the number from
+the environment when JAX first computes, so it is set then, not at import.
+"""
+
+import functools
+import os
+import warnings
+from pathlib import Path
+
+ENOUGH = 8
+
+
+@functools.cache
+def ensure_threads() -> None:
+    """Ask for enough threads unless the user did; warn if it is too late."""
+    if "NPROC" in os.environ or (os.cpu_count() or 1) >= ENOUGH:
+        return
+    started = _threads_of_xla()
+    if 0 < started < ENOUGH // 2:
+        warnings.warn(
+            f"JAX has computed before and runs on {started} threads, with which programs can hang: "
+            f"set the environment variable NPROC={ENOUGH} before the first computation",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    os.environ["NPROC"] = str(ENOUGH)
+
+
+def _threads_of_xla() -> int:
+    """Threads in XLA's pool; 0 before it has one, and where the system does not tell."""
+    tasks = Path("/proc/self/task")
+    if not tasks.exists():
+        return 0
+    names = [task / "comm" for task in tasks.iterdir()]
+    return sum(name.read_text().strip() == "tf_XLAEigen" for name in names if name.exists())
