@@ -8,6 +8,7 @@ on from what the first one has recorded. Records and numbers are those of a swee
 import contextlib
 import functools
 import math
+import os
 import pickle
 import re
 import threading
@@ -26,6 +27,7 @@ from simulator.sweep.progress import replicates_bar
 from simulator.sweep.run import Replicates
 from simulator.sweep.store import CellState, Speed, StoreError
 from simulator.sweep.stored import Compute, Plan, compute_cells, missing, versions
+from simulator.sweep.threads import ensure_threads
 
 BATCHES_PER_TASK = 16  # some tenths of a second: far more than it takes to send and record a task
 MOST_TASKS = 10_000  # of cells that share a program: a scheduler holds some 100,000
@@ -209,16 +211,32 @@ def _client(cluster: str, num_local: int) -> Iterator[Any]:
 def local_cluster(num_workers: int) -> Iterator[Any]:
     """So many processes on this machine."""
     from dask import config
-    from distributed import LocalCluster
+    from distributed import Client, LocalCluster
 
     with (
         config.set(KEEP_FREED_MEMORY),
         # No limit of memory: the batch is sized to it, and Dask holds no data of ours.
         LocalCluster(
-            num_workers, threads_per_worker=1, memory_limit=0, dashboard_address=":0"
+            n_workers=num_workers, threads_per_worker=1, memory_limit=0, dashboard_address=":0"
         ) as on,
+        Client(on) as client,
     ):
+        client.register_plugin(_own_cores(num_workers))
         yield on
+
+
+def _own_cores(num_workers: int) -> Any:
+    """Gives each local worker cores of its own: on shared ones their thread pools collide."""
+    from distributed import WorkerPlugin
+
+    class OwnCores(WorkerPlugin):
+        def setup(self, worker: Any) -> None:
+            if hasattr(os, "sched_setaffinity"):
+                cores = sorted(os.sched_getaffinity(0))
+                mine = cores[int(worker.name) % num_workers :: num_workers]
+                os.sched_setaffinity(0, mine or cores)  # inherited by the threads to come
+
+    return OwnCores()
 
 
 # --------------------------------------------------------------------------------------------
@@ -247,6 +265,7 @@ def _run_task(
     name: str,
 ) -> None:
     """Compute the cells of one task and write them into the store."""
+    ensure_threads()
     _check_this_worker(path)
     plan = replace(_unpacked(packed), cells=cells, positions=positions)
     with _ONE_AT_A_TIME:

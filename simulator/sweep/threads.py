@@ -17,7 +17,7 @@ ENOUGH = 8
 @functools.cache
 def ensure_threads() -> None:
     """Ask for enough threads unless the user did; warn if it is too late."""
-    if "NPROC" in os.environ or (os.cpu_count() or 1) >= ENOUGH:
+    if "NPROC" in os.environ or _cores() >= ENOUGH:
         return
     started = _threads_of_xla()
     if 0 < started < ENOUGH // 2:
@@ -28,6 +28,13 @@ def ensure_threads() -> None:
             stacklevel=3,
         )
     os.environ["NPROC"] = str(ENOUGH)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _threads_of_xla() -> int:

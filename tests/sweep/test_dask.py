@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("dask")]
 @pytest.fixture(scope="module")
 def cluster():
     with distributed.LocalCluster(
-        2, threads_per_worker=1, memory_limit=0, dashboard_address=":0", silence_logs=50
+        n_workers=2, threads_per_worker=1, memory_limit=0, dashboard_address=":0", silence_logs=50
     ) as running:
         yield running
 
@@ -157,6 +157,14 @@ def test_a_cluster_is_started_here(tmp_path, capsys):
     assert chunks(tmp_path / "there") == chunks(tmp_path / "here")
     assert main(["status", str(tmp_path / "there"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["done"] == 2
+
+
+def test_local_workers_are_as_many_as_asked_for_with_cores_of_their_own():
+    cores = sorted(os.sched_getaffinity(0))
+    with dask_cells.local_cluster(1) as on, distributed.Client(on) as client:
+        assert [set(found) for found in client.run(os.sched_getaffinity, 0).values()] == [
+            set(cores)
+        ]
 
 
 @pytest.mark.parametrize("cluster", ["", "local:0", "local:x", "host", "tcp://", 8786])
