@@ -115,7 +115,7 @@ def test_any_value_on_the_command_line_is_refused_or_right(n, noise):
     if code == 0:
         answer = json.loads(out)
         params = answer["params"]
-        assert params["num_samples"] == float(n)
+        assert params["num_samples"] == pytest.approx(float(n), rel=1e-15)  # whole beyond 2^53
         assert params["noise_std"] == float(noise)
         with np.errstate(over="ignore"):
             expected = np.float64(params["noise_std"]) ** 2 * 10 / (params["num_samples"] - 11)

@@ -31,7 +31,7 @@ def intact(tmp_path_factory):
     files = {
         file.relative_to(path): file.read_bytes() for file in path.rglob("*") if file.is_file()
     }
-    return Intact(path, files, numbers(tree))
+    return Intact(path, files, tree)
 
 
 def numbers(tree):
@@ -40,6 +40,17 @@ def numbers(tree):
         for group in ("theory", "mean", "standard_error", "status")
         for name, variable in {**tree[group].data_vars, **tree[group].coords}.items()
     }
+
+
+def is_honest(tree, whole):
+    """Nothing wrong is read as right: cells are as they were, or count as not computed."""
+    known = tree["status"]["replicates"].values > 0
+    return all(
+        np.array_equal(variable.values[known], whole[group][name].values[known])
+        and np.isnan(variable.values[~known]).all()
+        for group in ("mean", "standard_error")
+        for name, variable in tree[group].data_vars.items()
+    )
 
 
 def attempt(function, *arguments, **options):
@@ -78,7 +89,8 @@ DAMAGE = {
     st.integers(1, 255),
 )
 def test_damage_is_named_or_harmless_and_mended_or_refused(intact, which, kind, where, how):
-    path, files, expected = intact.contents
+    path, files, whole = intact.contents
+    expected = numbers(whole)
     name = sorted(files)[which % len(files)]
     if DAMAGE[kind] is None:
         (path / name).unlink()
@@ -86,7 +98,12 @@ def test_damage_is_named_or_harmless_and_mended_or_refused(intact, which, kind, 
         (path / name).write_bytes(DAMAGE[kind](files[name], where, how))
     try:
         tree, error = attempt(open_store, path, STUDY)
-        assert name.name in str(error) if error else numbers(tree) == expected
+        if error is not None:
+            assert name.name in str(error)
+        elif kind == "deleted" and name.suffix == ".rec":  # its cells count as not computed
+            assert is_honest(tree, whole)
+        else:
+            assert numbers(tree) == expected
         _, error = attempt(store_status, path, STUDY)
         assert error is None or name.name in str(error)
         mended, error = attempt(sweep_study, STUDY, **OPTIONS, out=path)

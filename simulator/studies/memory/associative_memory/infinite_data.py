@@ -186,8 +186,10 @@ def _optimal_threshold(params: Params, p):
 
         def one(signal, own, counts, mass):
             noise = Noise(jnp.maximum(own, 0), powers, jnp.maximum(counts, 0))
+            # Without a signal the norm of the embedding does not matter: one node is enough.
+            embedding = params.embedding if signal else "sphere"
             found = _errors.token_error(
-                signal, noise, params.dim, params.embedding, params.unembedding, _errors.COARSE
+                signal, noise, params.dim, embedding, params.unembedding, _errors.COARSE
             )
             return jnp.where(mass > 0, mass * found, 0.0)
 
