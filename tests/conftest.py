@@ -21,9 +21,14 @@ SETTINGS = {
     "JAX_COMPILATION_CACHE_DIR": str(Path.home() / ".cache" / "theory-simulator"),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    "JAX_TRACEBACK_IN_LOCATIONS_LIMIT": "0",  # where a program was written: nobody looks
 }
 for _name, _value in SETTINGS.items():
     os.environ.setdefault(_name, _value)
+
+# A worker holds millions of objects of compiled programs, and looking through them for cycles again
+# and again took a fifth of its time.
+gc.set_threshold(100_000, 50, 50)
 
 
 def pytest_addoption(parser):
