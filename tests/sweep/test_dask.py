@@ -24,10 +24,18 @@ pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("dask")]
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, memory_limit=0, dashboard_address=":0", silence_logs=50
-    ) as running:
+def cluster(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        # JAX's cache of compiled programs does not survive the kill of a worker.
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        running = distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            memory_limit=0,
+            dashboard_address=":0",
+            silence_logs=50,
+        )
+    with running:
         yield running
 
 

@@ -257,14 +257,19 @@ COMMAND = [
 
 def killed_sweep(path, moments, deadline=20):
     """Start the command again and again; kill it so long after it has stored something."""
+    # JAX's cache of compiled programs does not survive a kill: not the one that other tests use.
+    own_cache = {"JAX_COMPILATION_CACHE_DIR": str(path.parent / "cache")}
+    records = path / ".simulator/records"
     for moment in moments:
         process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, *COMMAND, str(path)], stderr=subprocess.DEVNULL
+            [sys.executable, "-c", SCRIPT, *COMMAND, str(path)],
+            stderr=subprocess.DEVNULL,
+            env=os.environ | own_cache,
         )
-        before = len(list(path.rglob("*.rec")))
+        before = len(list(records.glob("*.rec")))
         started = time.monotonic()
         while process.poll() is None and time.monotonic() - started < deadline:
-            if len(list(path.rglob("*.rec"))) > before:
+            if len(list(records.glob("*.rec"))) > before:
                 time.sleep(moment)
                 break
             time.sleep(0.01)
