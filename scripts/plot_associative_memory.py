@@ -20,6 +20,12 @@ from simulator import plot
 
 CLASSES = 5
 
+SHOWS = {
+    "memory_schemes": "error against dimension for all schemes, with predicted exponents",
+    "memory_plane": "error in the plane of dimension and samples",
+    "memory_remembered": "which tokens a matrix remembers, by rank",
+}
+
 
 def _points(axes, name, x, values, colour, replicates, method, **params):
     result = simulator.simulate(name, replicates=replicates, method=method, **{x: values}, **params)
@@ -131,7 +137,8 @@ def main():
     }
     for file, draw in pictures.items():
         with plot.house_style():
-            print(plot.save(draw(), options.out / f"{file}.png"), flush=True)
+            path = plot.save(draw(), options.out / f"{file}.png")
+            print(f"{path}: {SHOWS[file]}", flush=True)
 
 
 if __name__ == "__main__":

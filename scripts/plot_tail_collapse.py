@@ -27,6 +27,13 @@ from simulator.studies.collapse.tail_collapse.infinite_memory import Params, gro
 SAMPLES = np.geomspace(10, 1e7, 7)
 LONG = np.geomspace(10, 1e12, 9)
 
+SHOWS = {
+    "tail_corpus": "a corpus, its Zipf fit, and what a cut tail does to it",
+    "tail_cuts": "plateaus for a cut tail, slower power laws for narrowed data",
+    "tail_grokking": "a share of real data: plateau, then recovery",
+    "tail_generations": "error against generation under its linear envelope",
+}
+
 
 def _curves(axes, values, label, name, x, replicates, output="test_error", **params):
     """One line and one row of points per entry of ``values`` (mappings of parameters)."""
@@ -189,7 +196,8 @@ def main():
     for file, draw in pictures.items():
         if options.data is None or file == "tail_corpus":
             with plot.house_style():
-                print(plot.save(draw(), options.out / f"{file}.png"), flush=True)
+                path = plot.save(draw(), options.out / f"{file}.png")
+                print(f"{path}: {SHOWS[file]}", flush=True)
 
 
 if __name__ == "__main__":
