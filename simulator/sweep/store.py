@@ -21,6 +21,7 @@ nothing half-written is read as right.
 import contextlib
 import fcntl
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -74,6 +75,15 @@ class Speed:
 
     replicates: int = 0
     seconds: float = 0.0
+
+
+def check_installed() -> None:
+    """Raise `StoreError` if what stores are written with is not installed: it is an extra."""
+    absent = [name for name in ("zarr", "google_crc32c") if importlib.util.find_spec(name) is None]
+    if absent:
+        raise StoreError(
+            f"a store needs {' and '.join(absent)}: pip install 'theory-simulator[store]'"
+        )
 
 
 # --------------------------------------------------------------------------------------------

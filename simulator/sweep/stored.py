@@ -77,6 +77,7 @@ def sweep_to_store(
     compute: "Compute",
 ) -> xr.DataTree:
     """Sweep into the store at ``path``; see :func:`simulator.sweep.sweep_study`."""
+    store.check_installed()
     run = Replicates(study, cells, seed=seed, method=method, dtype=dtype)
     options = {"method": run.method, "dtype": run.dtype, "seed": run.seed}
     manifest = _manifest(study, axes, cells[0], options, replicates)
@@ -118,6 +119,7 @@ def open_store(path: Path, study: Study) -> xr.DataTree:
     StoreError
         If there is no store, or something in it is damaged; the message names the file.
     """
+    store.check_installed()
     plan = _whole_plan(study, store.read_manifest(path))
     for file in store.damaged_layout(path):
         raise StoreError(

@@ -1,5 +1,6 @@
 """Stores: what was acknowledged survives, what is damaged is noticed, other sweeps are refused."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -327,3 +328,9 @@ def test_processes_share_the_cells(tmp_path):
         replicates=100, seed=0, method=None, dtype=None, compute=in_halves,
     )  # fmt: skip
     assert_same(tree, sweep_study(STUDY, GRID, replicates=100))
+
+
+def test_without_zarr_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(StoreError, match=r"needs zarr and google_crc32c.*\[store\]"):
+        sweep(tmp_path / "store", replicates=20)
