@@ -160,7 +160,7 @@ def of_corpus(law: RankLaw, name: str, replicates):
         plot.simulation_points(panels[1], samples, mean, error, colour)
     panels[1].axvline(law.grokking_time(cutoff, 0.01), color="#888888", linestyle=":")
     panels[1].annotate(
-        "half recovered", (law.grokking_time(cutoff, 0.01), 0.6), xytext=(4, 0),
+        "half recovered", (law.grokking_time(cutoff, 0.01), 0.6), xytext=(-4, 0), ha="right",
         textcoords="offset points", fontsize=8.5, color="#666666",
     )  # fmt: skip
     panels[1].set(

@@ -25,16 +25,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _check_words(words)
         options = _parser(words).parse_args(words)
-        return options.run(options) or 0
+        code = options.run(options) or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except EXPECTED_ERRORS as error:
         print(f"simulator: {_one_line(error)}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
         print("simulator: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _check_words(words: Sequence[str]) -> None:
@@ -45,7 +47,7 @@ def _check_words(words: Sequence[str]) -> None:
 
 
 def _quiet_one_thread_blas() -> None:
-    """Settings of an application, made before JAX is imported (the library makes none)."""
+    """Settings of an application, made before JAX is imported."""
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # many small matrices: BLAS threads only collide
     # XLA's thread pool: on two threads LAPACK calls inside one program can starve each other.

@@ -290,6 +290,7 @@ def parameters(cls: type) -> Any:
         options = item.metadata["declaration"]
         kind: Any = "array" if options.get("dims") else _TYPES[item.type]  # type: ignore[index]
         declared[item.name] = Parameter(name=item.name, type=kind, default=item.default, **options)
+    # By name: the type checker does not know the attribute.
     setattr(cls, "declarations", MappingProxyType(declared))  # noqa: B010
     return jax.tree_util.register_dataclass(
         cls,

@@ -184,3 +184,12 @@ def test_figure_is_drawn(capsys, tmp_path):
     path = tmp_path / "ridge-collapse-samples.png"
     assert out.strip() == str(path)
     assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_a_reader_that_stops_early_is_no_error():
+    command = [sys.executable, "-m", "simulator.cli", "show", "strong-collapse"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(timeout=60) == 0

@@ -113,7 +113,10 @@ def robust_erm(
     """
     data = jnp.asarray(data)
     dim, dtype = data.shape[1], data.dtype
-    full = lambda x: jnp.broadcast_to(jnp.asarray(x, dtype), (dim,))  # noqa: E731
+
+    def full(x):
+        return jnp.broadcast_to(jnp.asarray(x, dtype), (dim,))
+
     problem = _Problem(
         data, jnp.asarray(radius, dtype), full(penalty), full(spread), order, loss, attack
     )

@@ -7,6 +7,7 @@ on from what the first one has recorded. Records and numbers are those of a swee
 
 import contextlib
 import functools
+import importlib.util
 import math
 import os
 import pickle
@@ -176,12 +177,10 @@ def _checked_cluster(cluster: Any) -> int:
             f"dask = {cluster!r} is not allowed: it must be local, local:N (N processes), or the "
             "address of a scheduler, as in tcp://host:8786"
         )
-    try:
-        import distributed  # noqa: F401
-    except ModuleNotFoundError as error:
+    if importlib.util.find_spec("distributed") is None:
         raise ValueError(
             "dask needs the package distributed: pip install 'theory-simulator[cluster]'"
-        ) from error
+        )
     from dask.system import CPU_COUNT
 
     return int(local[1] or CPU_COUNT) if local else 0

@@ -82,7 +82,7 @@ def sweep_to_store(
     options = {"method": run.method, "dtype": run.dtype, "seed": run.seed}
     manifest = _manifest(study, axes, cells[0], options, replicates)
     leader = jax.process_index() == 0
-    with _prepared(path, manifest) if leader else contextlib.nullcontext():
+    with _prepared(path) if leader else contextlib.nullcontext():
         if leader:
             manifest = _joined(path, manifest)
             whole = _whole_plan(study, manifest)
@@ -399,7 +399,7 @@ def versions() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _prepared(path: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
+def _prepared(path: Path) -> Iterator[None]:
     """The folder of the store, there and locked."""
     private = path / store.PRIVATE
     if path.exists() and not path.is_dir():

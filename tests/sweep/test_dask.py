@@ -1,5 +1,6 @@
 """Dask workers compute what one process computes, bit for bit, and may die doing it."""
 
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -189,6 +190,6 @@ def test_a_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch):
 
 
 def test_without_dask_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'theory-simulator\[cluster\]'"):
         compute_with_dask("local:2")

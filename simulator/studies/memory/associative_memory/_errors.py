@@ -210,6 +210,21 @@ def token_law(num_tokens: int, alpha) -> Array:
     return jax.nn.softmax(-alpha * jnp.log(ranks))
 
 
+def outputs(params, per_token: Array) -> dict[str, Array]:
+    """The error of every token and its mean over the token law."""
+    p = token_law(params.num_tokens, params.zipf_exponent)
+    return {"test_error": p @ per_token, "per_token_error": per_token}
+
+
+def check_dimension(params, side: str) -> None:
+    """Refuse more orthonormal unembeddings than dimensions."""
+    if params.unembedding == "orthonormal" and params.dim < params.num_classes:
+        raise ValueError(
+            f"dim = {params.dim} is not allowed: orthonormal unembeddings need "
+            f"dim >= num_classes = {params.num_classes} (or unembedding = 'sphere')"
+        )
+
+
 def below(num_tokens: int, limit) -> Array:
     """``1{x < limit}`` (``limit`` may be inf)."""
     return jnp.arange(num_tokens) < limit

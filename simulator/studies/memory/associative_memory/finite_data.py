@@ -130,7 +130,7 @@ def simulate_direct(key: jax.Array, params: Params):
     """Draw tokens one by one, and all embeddings (up to a rotation)."""
     key_counts, key_recall = jax.random.split(key)
     number = counts.draw_tokens(key_counts, params.num_samples, training_law(params))
-    return _outputs(
+    return _errors.outputs(
         params,
         _sampling.recall_directly(
             key_recall,
@@ -147,7 +147,7 @@ def simulate_fast(key: jax.Array, params: Params):
     """Draw counts, and recall every token from its own M noises."""
     key_counts, key_recall = jax.random.split(key)
     number = counts.multinomial(key_counts, params.num_samples, training_law(params))
-    return _outputs(
+    return _errors.outputs(
         params,
         _sampling.recall_reduced(
             key_recall,
@@ -166,7 +166,7 @@ def simulate_conditional(key: jax.Array, params: Params):
         return simulate_fast(key, params)
     key_counts, key_recall = jax.random.split(key)
     number = counts.multinomial(key_counts, params.num_samples, training_law(params))
-    return _outputs(
+    return _errors.outputs(
         params,
         _sampling.recall_conditionally(
             key_recall,
@@ -176,19 +176,6 @@ def simulate_conditional(key: jax.Array, params: Params):
             params.embedding,
         ),
     )
-
-
-def _outputs(params: Params, per_token):
-    p = _errors.token_law(params.num_tokens, params.zipf_exponent)
-    return {"test_error": p @ per_token, "per_token_error": per_token}
-
-
-def validate(params: Params, side: str) -> None:
-    if params.unembedding == "orthonormal" and params.dim < params.num_classes:
-        raise ValueError(
-            f"dim = {params.dim} is not allowed: orthonormal unembeddings need "
-            f"dim >= num_classes = {params.num_classes} (or unembedding = 'sphere')"
-        )
 
 
 def _relation(params: Params):
@@ -246,7 +233,7 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
-    validate=validate,
+    validate=_errors.check_dimension,
     tolerance=0.05,  # rare failures of single tokens: 1 % would take millions of replicates
     check_cells=(
         {"num_tokens": 24, "num_classes": 4, "zipf_exponent": 1.4, "dim": 7,

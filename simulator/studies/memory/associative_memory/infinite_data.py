@@ -232,7 +232,7 @@ def optimal_scheme_exponent(params, largest: float = 2.0):
 
 def simulate_direct(key: jax.Array, params: Params):
     """Draw all embeddings (up to a rotation), form the memory, recall every token."""
-    return _outputs(
+    return _errors.outputs(
         params,
         _sampling.recall_directly(
             key,
@@ -247,7 +247,7 @@ def simulate_direct(key: jax.Array, params: Params):
 
 def simulate_fast(key: jax.Array, params: Params):
     """Recall every token from its own M noises: equal in law token by token, not jointly."""
-    return _outputs(
+    return _errors.outputs(
         params,
         _sampling.recall_reduced(
             key,
@@ -264,25 +264,12 @@ def simulate_conditional(key: jax.Array, params: Params):
     """The noise of the token's own class integrated out (orthonormal u; else as the fast one)."""
     if params.unembedding != "orthonormal":
         return simulate_fast(key, params)
-    return _outputs(
+    return _errors.outputs(
         params,
         _sampling.recall_conditionally(
             key, stored_weights(params), params.num_classes, params.dim, params.embedding
         ),
     )
-
-
-def _outputs(params: Params, per_token):
-    p = _errors.token_law(params.num_tokens, params.zipf_exponent)
-    return {"test_error": p @ per_token, "per_token_error": per_token}
-
-
-def validate(params: Params, side: str) -> None:
-    if params.unembedding == "orthonormal" and params.dim < params.num_classes:
-        raise ValueError(
-            f"dim = {params.dim} is not allowed: orthonormal unembeddings need "
-            f"dim >= num_classes = {params.num_classes} (or unembedding = 'sphere')"
-        )
 
 
 def relation(params: Params):
@@ -391,7 +378,7 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
-    validate=validate,
+    validate=_errors.check_dimension,
     tolerance=0.05,  # rare failures of single tokens: 1 % would take millions of replicates
     check_cells=(
         {"num_tokens": 40, "num_classes": 4, "zipf_exponent": 1.4, "dim": 11,

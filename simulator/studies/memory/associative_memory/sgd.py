@@ -91,8 +91,7 @@ def logit_gap(visits, rate, num_classes: int, num_steps: int):
 def simulate_direct(key: jax.Array, params: Params):
     """Train the d x d matrix by SGD and recall every token."""
     per_token = train(key, params, optax.sgd(params.learning_rate))
-    p = _errors.token_law(params.num_tokens, params.zipf_exponent)
-    return {"test_error": p @ per_token, "per_token_error": per_token}
+    return _errors.outputs(params, per_token)
 
 
 def train(key: jax.Array, params: Params, optimizer: optax.GradientTransformation):
@@ -132,11 +131,7 @@ def validate(params: Params, side: str) -> None:
             f"batch_size = {params.batch_size} is not allowed: it must divide "
             f"num_samples = {params.num_samples}"
         )
-    if params.unembedding == "orthonormal" and params.dim < params.num_classes:
-        raise ValueError(
-            f"dim = {params.dim} is not allowed: orthonormal unembeddings need "
-            f"dim >= num_classes = {params.num_classes} (or unembedding = 'sphere')"
-        )
+    _errors.check_dimension(params, side)
 
 
 def _relation(params: Params):

@@ -174,7 +174,10 @@ def _rotated(key, params: Params) -> experiment.Trained:
         jax.random.split(key_rest, len(sx)), sizes
     )
     rest = jnp.moveaxis(rest, 0, 1).reshape(n, -1)
-    per_column = lambda s: jnp.concatenate([s, jnp.repeat(s, width)])  # noqa: E731
+
+    def per_column(s):
+        return jnp.concatenate([s, jnp.repeat(s, width)])
+
     x = jnp.concatenate([along, rest], axis=1) * jnp.sqrt(per_column(sx) / d)
     y = experiment.labels(key_noise, (along * jnp.sqrt(sx / d)) @ norms, params.noise_std)
     fit, size, damage, margins = _train(params, x, y, per_column(sw), per_column(sd))
