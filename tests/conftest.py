@@ -1,6 +1,7 @@
 """Settings of the test application, made before JAX is imported."""
 
 import gc
+import itertools
 import os
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +36,14 @@ def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=0, help="seed of the slow statistical tests")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests of one file share a worker and its programs, unless they are grouped already."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def seed(request):
     """Seed of the slow statistical tests; printed, so that a failure can be repeated."""
@@ -43,12 +52,21 @@ def seed(request):
     return value
 
 
-@pytest.fixture(autouse=True)
-def _bounded_number_of_programs():
-    """Drop compiled programs before their memory maps reach the kernel's limit (65,530)."""
-    yield
+_tests = itertools.count()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Drop the programs of a group when it is done, and at any time if they are too many.
+
+    A worker full of old programs is slow, and the kernel allows a process 65,530 memory maps.
+    """
+    done = nextitem is None or _group(nextitem) != _group(item)
     maps = Path("/proc/self/maps")
-    if maps.exists() and maps.read_bytes().count(b"\n") > 15_000:
+    # Counting takes longer than many a test: every tenth time.
+    if (next(_tests) % 10 and not done) or not maps.exists():
+        return
+    if maps.read_bytes().count(b"\n") > (5000 if done else 20_000):
         import jax
 
         from simulator.sweep import predict, run
@@ -57,3 +75,7 @@ def _bounded_number_of_programs():
         run._compiled.cache_clear()
         jax.clear_caches()
         gc.collect()
+
+
+def _group(item):
+    return item.get_closest_marker("xdist_group").args[0]

@@ -24,10 +24,11 @@ import jax
 
 from simulator.sweep import store
 from simulator.sweep.cells import Values
+from simulator.sweep.plan import Plan, missing, versions
 from simulator.sweep.progress import replicates_bar
 from simulator.sweep.run import Replicates
 from simulator.sweep.store import CellState, Speed, StoreError
-from simulator.sweep.stored import Compute, Plan, compute_cells, missing, versions
+from simulator.sweep.stored import Compute, compute_cells
 from simulator.sweep.threads import ensure_threads
 
 BATCHES_PER_TASK = 16  # some tenths of a second: far more than it takes to send and record a task

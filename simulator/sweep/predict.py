@@ -120,8 +120,14 @@ def _group_key(cell: Values, scalars: Sequence[str]) -> Any:
 
 
 def _checked(study: Study, outputs: dict[str, np.ndarray], values: Values) -> dict:
-    """Refuse what did not converge, and values that are not a number."""
+    """Refuse what was not declared, what did not converge, and values that are not a number."""
     residual = outputs.pop(RESIDUAL, None)
+    declared = {output.name for output in study.outputs if output.in_theory}
+    if outputs.keys() != declared:
+        raise ValueError(
+            f"{study.name}: the theory returns {sorted(outputs)}, but the declared outputs are "
+            f"{sorted(declared)}"
+        )
     if residual is not None:
         bad = np.any(~(residual.reshape(len(residual), -1) <= study.residual_tolerance), axis=1)
         if bad.any():

@@ -156,18 +156,10 @@ class Replicates:
 
     def shapes(self) -> list[dict[str, tuple[int, ...]]]:
         """Shapes of the simulated outputs of every cell, without running any."""
-        declared = self.study.declarations
         found: list[dict[str, tuple[int, ...]]] = [{} for _ in self.cells]
         for group in self._groups:
-            first = group.members[0]
-            one = _one_lane(group.sampler, self.study.params, group.static)
             with simulation_scope(self.dtype):
-                traced = {
-                    name: _leaf(p.type, self.cells[first][name], self.dtype)
-                    for name, p in declared.items()
-                    if not p.is_static(self.method)
-                }
-                outputs = jax.eval_shape(one, self._keys[first], np.int32(0), traced)
+                outputs = self._traced_lane(group)[1].out_info
             shapes = {name: value.shape for name, value in outputs.items() if name != RESIDUAL}
             for index in group.members:
                 found[index] = dict(shapes)
@@ -217,12 +209,17 @@ class Replicates:
 
     def _program(self, group: _Group) -> tuple[Callable, int, float]:
         """What runs a batch, its lanes per device, and the bytes that a lane needs at most."""
+        program, traced = self._traced_lane(group)
+        one_lane = traced.jaxpr.jaxpr
+        return program, batch_size(one_lane), cost_of(one_lane).memory
+
+    def _traced_lane(self, group: _Group) -> tuple[Callable, Any]:
+        """What runs a batch, and the trace of one of its lanes."""
         devices = tuple(jax.local_devices())
         one, program = _compiled(group.sampler, self.study.params, group.static, devices)
         index = group.members[0]
         first = {name: values[0] for name, values in self._traced([index]).items()}
-        one_lane = one.trace(self._keys[index], np.int32(0), first).jaxpr.jaxpr
-        return program, batch_size(one_lane), cost_of(one_lane).memory
+        return program, one.trace(self._keys[index], np.int32(0), first)
 
     def _traced(self, cells: Sequence[int]) -> dict[str, np.ndarray]:
         """The traced parameters of some cells, one row per cell."""

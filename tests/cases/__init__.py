@@ -22,7 +22,8 @@ class Case:
     """Reference values of one parameter point.
 
     ``expected`` holds theory values, right to ``rtol`` (the digits that the source prints) plus
-    ``atol`` for values that are zero. ``monte_carlo`` holds (mean, standard error) pairs.
+    ``atol`` for values that are zero. ``monte_carlo`` holds (mean, standard error) pairs. A case
+    that takes seconds and has a cheaper neighbour is ``slow``.
     """
 
     label: str
@@ -31,6 +32,7 @@ class Case:
     rtol: float = 1e-6
     atol: float = 1e-12
     monte_carlo: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    slow: bool = False
 
 
 @dataclass(frozen=True)

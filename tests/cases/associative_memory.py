@@ -15,7 +15,7 @@ NOT_DIFFERENTIABLE = {"test_error_lower_bound": "jumps", "test_error_upper_bound
 FLOAT32_RTOL = 1e-4
 
 
-def _case(label, params, mean=None, **expected):
+def _case(label, params, mean=None, slow=False, **expected):
     return Case(
         label,
         params,
@@ -23,6 +23,7 @@ def _case(label, params, mean=None, **expected):
         rtol=1e-9,
         atol=5e-9,  # eight decimals are printed
         monte_carlo={} if mean is None else {"test_error": mean},
+        slow=slow,
     )
 
 
@@ -30,7 +31,7 @@ SPHERE = {"unembedding": "sphere"}
 SMALL = {"num_tokens": 100, "zipf_exponent": 0.5, "dim": 50}
 
 CASES = [
-    _case("all, orthonormal", {"dim": 50}, (0.671170, 0.0024), test_error=0.66634587),
+    _case("all, orthonormal", {"dim": 50}, (0.671170, 0.0024), slow=True, test_error=0.66634587),
     _case(
         "frequencies",
         {"scheme_exponent": 1.0},
@@ -40,7 +41,7 @@ CASES = [
         optimal_test_error=0.02082538,
     ),
     _case("head", {"threshold": 29}, (0.021715, 0.00029), test_error=0.02131421),
-    _case("head, sphere", {"threshold": 29, **SPHERE}, None, test_error=0.02210563),
+    _case("head, sphere", {"threshold": 29, **SPHERE}, None, slow=True, test_error=0.02210563),
     _case("flat law", SMALL, (0.323523, 0.00050), test_error=0.32395620),
     _case("flat law, sphere", {**SMALL, **SPHERE}, None, test_error=0.33747361),
     _case(
@@ -68,6 +69,7 @@ CASES = [
         "bounds, frequencies",
         {"dim": 100_000, "scheme_exponent": 1.0, **SPHERE},
         None,
+        slow=True,
         test_error_lower_bound=0.00126365,
         test_error_upper_bound=0.11015207,
     ),

@@ -231,6 +231,9 @@ INFINITE = [
     ),
 ]
 
+#: Checked cells at which all mutants show: the verdict of the suite begins with them.
+TELLING_CELLS = (2, 1)
+
 CASES = [*TABLE, *KAPPA, *PLATEAUS, *MIXING_ERRORS, LEAST_SQUARES, *INFINITE]
 
 #: Large deviations of float32: 1 - df/n and its relatives lose the digits that n - df has less.

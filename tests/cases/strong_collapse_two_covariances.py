@@ -76,6 +76,9 @@ def threshold(num_samples, fraction, variance, shift, **params):
     )
 
 
+#: Checked cells at which all mutants show: the verdict of the suite begins with them.
+TELLING_CELLS = (1,)
+
 INFINITY = float("inf")
 NOISE_FREE = {"noise_std_real": 0.0, "noise_std_synthetic": 0.0}
 CASES = [

@@ -118,7 +118,7 @@ def test_real_targets_equal_a_literal_bootstrap():
 def test_a_generation_is_a_fit_to_the_labels_of_the_one_before():
     """With endless samples every fit is its population value: S^n, S = lambda/(lambda + ridge)."""
     found = simulate_generations(
-        DATA, num_samples=1_000_000, num_samples_generator=1_000_000, num_generations=3,
+        DATA, num_samples=300_000, num_samples_generator=300_000, num_generations=3,
         ridge=[0.01, 0.1], ridge_generator=0.05, replicates=2, law="features",
     )  # fmt: skip
     for row, ridge in enumerate((0.01, 0.1)):

@@ -277,7 +277,7 @@ def test_gradient_in_the_regularization_and_in_the_order():
 
 @pytest.mark.parametrize(
     "position",
-    [0, pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)],
+    [*(pytest.param(i, marks=pytest.mark.slow) for i in (0, 1, 3)), 2],
 )
 def test_optimal_regularization_reproduces_the_table(position):
     order = (1.0, 1.5, 2.0, 3.0)[position]
@@ -324,7 +324,7 @@ def replicates(simulate, params, count, seed):
     return jax.jit(lambda k: jax.lax.map(lambda key: simulate(key, params), k, batch_size=50))(keys)
 
 
-@pytest.mark.parametrize("module", [isotropic, mahalanobis])
+@pytest.mark.parametrize("module", [pytest.param(isotropic, marks=pytest.mark.slow), mahalanobis])
 def test_the_reduced_design_has_the_law_of_the_literal_one(module):
     options = {"sample_ratio": 0.3, "dim": 60, "noise_std": 0.3, "regularization": 0.2}
     if module is isotropic:

@@ -46,7 +46,8 @@ def test_simulation_compiles_once_for_traced_values(name, method):
     study = STUDIES[name]
     rng = np.random.default_rng(2)
     grids = [[_moved(study, rng) for _ in range(2)] for _ in range(2)]
-    signature = {n: grids[0][0][n] for n, p in study.declarations.items() if p.is_static(method)}
+    values = cell(study)  # whose program the contract's test has compiled
+    signature = {n: values[n] for n, p in study.declarations.items() if p.is_static(method)}
     grids = [[c | signature for c in grid] for grid in grids]
     Replicates(study, grids[0], method=method).extend(4)
     with compilations() as compiled:

@@ -83,7 +83,9 @@ def test_dense_teachers_pay_only_when_data_are_scarce(theory):
     np.testing.assert_allclose(price, [0.0745, 0.0179, -0.0054], atol=6e-5)
 
 
-@pytest.mark.parametrize(("order", "geometry"), [(1.0, 0), (2.0, 1)])
+@pytest.mark.parametrize(
+    ("order", "geometry"), [pytest.param(1.0, 0, marks=pytest.mark.slow), (2.0, 1)]
+)
 def test_weakly_penalised_adversarial_training_finds_the_same_direction(order, geometry):
     """Separable data and the hinge loss: without any slack the penalty's strength is irrelevant."""
     margin = simulator.predict("implicit-bias", sample_ratio=0.5, attack_radius_fraction=0.4)

@@ -5,6 +5,7 @@ import importlib
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from simulator.study import RESIDUAL
 from simulator.sweep.predict import CHUNKS, cpu_float64, theory_of_cells, theory_on
@@ -23,18 +24,29 @@ from tests.studies.battery import (
 
 @each(WITH_THEORY)
 def test_reference_cases(name):
+    matches(name, [case for case in load(name)[0] if not case.slow])
+
+
+@pytest.mark.slow
+@each([name for name in WITH_THEORY if any(case.slow for case in load(name)[0])])
+def test_slow_reference_cases(name):
+    matches(name, [case for case in load(name)[0] if case.slow])
+
+
+def matches(name, cases):
+    """The theory is right at the cases, to the digits that they have."""
     study = STUDIES[name]
-    cases, _ = load(name)
     values = [study.canonical(case.params) for case in cases]
     for case, outputs in zip(cases, theory_of_cells(study, values), strict=True):
         for output, expected in case.expected.items():
             assert_close(outputs[output], expected, case.rtol, case.atol, f"{case.label}: {output}")
 
 
+@pytest.mark.parametrize("count", [12, pytest.param(100, marks=pytest.mark.slow)])
 @each(WITH_THEORY)
-def test_defined_over_the_box(name):
+def test_defined_over_the_box(name, count):
     study = STUDIES[name]
-    points = box_points(study, np.random.default_rng(11), 24)
+    points = box_points(study, np.random.default_rng(11), count)
     # `theory_of_cells` raises where a value is not a number or a solver did not converge.
     for outputs in theory_of_cells(study, points):
         assert any(np.isfinite(value).any() for value in outputs.values())

@@ -75,20 +75,36 @@ DAMAGE = {
 }
 
 
-@settings(
-    max_examples=100,
+SOME = settings(
+    max_examples=40,
     deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-@given(
-    st.integers(0, 10**6),
-    st.sampled_from(sorted(DAMAGE)),
-    st.integers(0, 10**6),
-    st.integers(1, 255),
+anything = given(
+    which=st.integers(0, 10**6),
+    kind=st.sampled_from(sorted(DAMAGE)),
+    where=st.integers(0, 10**6),
+    how=st.integers(1, 255),
 )
+
+
+@SOME
+@anything
 def test_damage_is_named_or_harmless_and_mended_or_refused(intact, which, kind, where, how):
+    check_damage(intact, which, kind, where, how)
+
+
+@pytest.mark.slow
+@settings(SOME, max_examples=400)
+@anything
+def test_more_damage_is_named_or_harmless_and_mended_or_refused(intact, which, kind, where, how):
+    check_damage(intact, which, kind, where, how)
+
+
+def check_damage(intact, which, kind, where, how):
+    """Damage one file of the store, read it, and run the sweep again."""
     path, files, whole = intact.contents
     expected = numbers(whole)
     name = sorted(files)[which % len(files)]

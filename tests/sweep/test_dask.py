@@ -145,9 +145,9 @@ def test_a_worker_with_other_versions_is_refused(tmp_path, cluster):
         dask_cells.versions = lambda: {"jax": "0.0.1"}
 
     def own_version():
-        from simulator.sweep import dask_cells, stored
+        from simulator.sweep import dask_cells, plan
 
-        dask_cells.versions = stored.versions
+        dask_cells.versions = plan.versions
 
     with distributed.Client(cluster) as client:
         client.run(other_version)

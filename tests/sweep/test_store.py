@@ -16,8 +16,9 @@ import xarray as xr
 
 from simulator.sweep import StoreError, sweep_study
 from simulator.sweep import store as store_module
-from simulator.sweep.store import ArrayFile, CellState, Speed, locked, read_record, write_record
+from simulator.sweep.store import CellState, Speed, locked, read_record, write_record
 from simulator.sweep.stored import open_store, sweep_to_store
+from simulator.sweep.zarr_arrays import ArrayFile
 from tests.toy import STUDY
 
 GRID = {"dim": [4, 6], "num_samples": [20, 40, 60]}

@@ -152,6 +152,17 @@ def test_a_theory_that_did_not_converge_is_an_error():
         predict_study(study)
 
 
+def test_a_theory_returns_what_is_declared_and_nothing_else():
+    for names in (("test_error", "train_error"), ()):
+
+        def theory(params, names=names):
+            return dict.fromkeys(names, params.noise_std)
+
+        study = dataclasses.replace(STUDY, theory=theory)
+        with pytest.raises(ValueError, match=r"declared outputs are \['test_error'\]"):
+            predict_study(study)
+
+
 def test_not_a_number_is_an_error_on_either_side():
     def theory(params):
         return {"test_error": params.noise_std * float("nan")}

@@ -1,0 +1,160 @@
+"""The labelled arrays of a store, as its records and its theory have them: laid out and mended."""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from simulator.study import Study
+from simulator.sweep import store, zarr_arrays
+from simulator.sweep.cells import Values
+from simulator.sweep.plan import Plan
+from simulator.sweep.predict import NotConverged, theory_of_cells
+from simulator.sweep.results import estimates, grid_coordinates
+from simulator.sweep.run import Replicates
+from simulator.sweep.store import CellState
+from simulator.sweep.zarr_arrays import Array, ArrayFile
+
+#: Seconds between two updates of the labelled arrays: at least this, and 100 times what one takes.
+SHORTEST_REFRESH = 10.0
+
+Blocks = dict[str, dict[str, np.ndarray]]
+
+
+def mend(path: Path, plan: Plan, manifest: Mapping[str, Any]) -> None:
+    """Lay out what is missing or damaged. Results are written anew at the end in any case."""
+    store.merge_records(path)
+    damaged = list(zarr_arrays.damaged_layout(path))
+    if not damaged:
+        return
+    if (path / store.PRIVATE / "layout.json").exists():
+        print(f"{path}: {len(damaged)} files were damaged and are mended", file=sys.stderr)
+    _lay_out(path, plan, manifest)
+    states, _, _ = store.read_records(path)
+    if states:
+        Results(path, plan).write(states)
+
+
+def _lay_out(path: Path, plan: Plan, manifest: Mapping[str, Any]) -> None:
+    """The empty hierarchy, with the theory in it."""
+    zarr_arrays.remove_layout(path)
+    study, axes = plan.study, plan.axes
+    grid = tuple(len(values) for values in axes.values())
+    status = {
+        "replicates": Array(tuple(axes), grid, "<i8", "replicates computed (0: none yet)"),
+        "failed": Array(tuple(axes), grid, "<i1", "1 where the cell cannot be computed"),
+    }
+    theory = _theory_or_reasons(study, plan.cells) if study.theory else []
+    values = [found for found in theory if not isinstance(found, str)]
+    shapes = {"theory": [{name: np.shape(v) for name, v in cell.items()} for cell in values]}
+    if study.methods():
+        run = Replicates(study, plan.cells, **plan.options)
+        shapes["mean"] = shapes["standard_error"] = _simulated_shapes(study, run)
+    arrays = {"status": status}
+    lengths = dict(zip(axes, grid, strict=True))
+    for group, per_cell in shapes.items():
+        for name in per_cell[0] if per_cell else ():
+            output = study.output(name)
+            sizes = [cell[name] for cell in per_cell]
+            full = tuple(int(n) for n in np.max(sizes, axis=0, initial=0))
+            lengths |= dict(zip(output.dims, full, strict=True))
+            arrays.setdefault(group, {})[name] = Array(
+                (*axes, *output.dims), (*grid, *full), meaning=output.meaning
+            )
+    attributes = {name: value for name, value in manifest.items() if name != "axes"}
+    coordinates = xr.Dataset(coords=grid_coordinates(study, axes, plan.cells, lengths))
+    zarr_arrays.create_arrays(path, list(axes), coordinates, arrays, attributes)
+    for name in arrays.get("theory", {}):
+        file = ArrayFile(path, "theory", name)
+        block = file.empty()
+        for position, found in zip(plan.positions, theory, strict=True):
+            if not isinstance(found, str):
+                _put(block, position, found[name])
+        file.write(block, np.ones(grid, bool))
+    zarr_arrays.write_layout(path, arrays)
+
+
+def _theory_or_reasons(study: Study, cells: list[Values]) -> list[dict[str, np.ndarray] | str]:
+    """The theory at each cell, or why it has none: one bad cell does not stop the others."""
+    try:
+        return list(theory_of_cells(study, cells))
+    except (NotConverged, ValueError) as error:
+        if len(cells) == 1:
+            return [str(error)]
+        middle = len(cells) // 2
+        parts = (cells[:middle], cells[middle:])
+        return [found for part in parts for found in _theory_or_reasons(study, part)]
+
+
+def _simulated_shapes(study: Study, run: Replicates) -> list[dict[str, tuple[int, ...]]]:
+    """Shapes of the outputs that a simulation estimates, dispersions included."""
+    found = run.shapes()
+    for output in study.outputs:
+        if output.dispersion is not None and output.in_simulation:
+            for shapes in found:
+                shapes[output.name] = shapes[output.dispersion.of]
+    return found
+
+
+class Results:
+    """The labelled arrays of a store, as the records have them."""
+
+    def __init__(self, path: Path, plan: Plan) -> None:
+        self.path, self.plan = path, plan
+        self._names = plan.identities
+        self._next = time.monotonic() + SHORTEST_REFRESH
+
+    def refresh(self) -> None:
+        """Bring the arrays up to date, unless that was done a short while ago."""
+        start = time.monotonic()
+        if start < self._next:
+            return
+        self.write(store.read_records(self.path)[0])
+        took = time.monotonic() - start
+        self._next = start + max(SHORTEST_REFRESH, 100 * took)
+
+    def write(self, states: Mapping[str, CellState]) -> Blocks:
+        """Write all arrays; return them."""
+        blocks = self.blocks(states)
+        known = blocks["status"]["replicates"] > 0
+        known_or_failed = known | (blocks["status"]["failed"] > 0)
+        for group, members in blocks.items():
+            for name, block in members.items():
+                present = known_or_failed if group == "status" else known
+                ArrayFile(self.path, group, name).write(block, present)
+        return blocks
+
+    def blocks(self, states: Mapping[str, CellState]) -> Blocks:
+        """All arrays; not a number where nothing was computed."""
+        simulated = [output.name for output in self.plan.study.outputs if output.in_simulation]
+        groups = {"status": ["replicates", "failed"]}
+        if self.plan.study.methods():
+            groups |= {"mean": simulated, "standard_error": simulated}
+        blocks = {
+            group: {name: ArrayFile(self.path, group, name).empty() for name in names}
+            for group, names in groups.items()
+        }
+        for cell, position in zip(self._names, self.plan.positions, strict=True):
+            if cell in states:
+                for group, name, values in _numbers_of(self.plan.study, states[cell]):
+                    _put(blocks[group][name], position, values)
+        return blocks
+
+
+def _put(block: np.ndarray, position: tuple[int, ...], values: Any) -> None:
+    """Set the values of one cell; a smaller cell leaves the rest not a number."""
+    inside: Any = (*position, *map(slice, np.shape(values)))
+    block[inside] = values
+
+
+def _numbers_of(study: Study, state: CellState) -> Iterator[tuple[str, str, Any]]:
+    yield "status", "replicates", state.replicates
+    yield "status", "failed", state.failure is not None
+    if state.replicates:
+        for name, (mean, error, _) in estimates(study, state.summaries()).items():
+            yield "mean", name, mean
+            yield "standard_error", name, error
