@@ -36,12 +36,17 @@ def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=0, help="seed of the slow statistical tests")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config, items):
     """Tests of one file share a worker and its programs, unless they are grouped already."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    result = yield
+    if getattr(config.option, "loadgroup", False):
+        for item in items:  # else every worker compiles the programs of every study
+            assert item.nodeid.endswith(f"@{_group(item)}"), "pytest-xdist does not group tests"
+    return result
 
 
 @pytest.fixture(scope="session")
