@@ -46,7 +46,7 @@ class Mutant:
 
     ``cells`` are the parameter points where the error shows; by default those at which the
     study's own check looks. ``outputs`` names the outputs whose verdict must turn to *disagrees*
-    (any of them); by default any output.
+    (any of them); by default any output. ``slow`` is one that shows only where it takes long.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Mutant:
     outputs: tuple[str, ...] | None = None
     at: Callable[[Any], Mapping[str, Any]] | None = None
     after: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]] | None = None
+    slow: bool = False
 
     def theories(self, study: Study, cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Its outputs at checked cells."""

@@ -16,7 +16,7 @@ CASES = [
         rtol=1e-9,
         atol=5e-9,  # eight decimals are printed
         monte_carlo={"test_error": mean},
-        slow=label in ("fill, 100", "frequencies"),
+        slow=label != "fill, 1000",
     )
     for label, params, value, mean in (
         ("fill, 100", {"num_samples": 100.0}, 0.05527723, (0.05577, 0.0003)),

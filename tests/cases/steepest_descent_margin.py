@@ -80,6 +80,7 @@ MUTANTS = [
     Mutant(
         "one sample more per ten dimensions",
         at=lambda p: {"sample_ratio": p.sample_ratio + 0.1},
+        slow=True,
     ),
     Mutant("geometries in reverse order", after=lambda p, o: {"margin": o["margin"][::-1]}),
     Mutant(

@@ -99,9 +99,9 @@ MUTANTS = [
     Mutant("square-root term only", after=_root_term, outputs=("l1_error",)),
     Mutant("total variation", after=_total_variation),
     Mutant("missing mass only", after=_missing_only),
-    Mutant("equal contexts", after=_mean_context_size),
+    Mutant("equal contexts", after=_mean_context_size, slow=True),
     Mutant("no cut", at=lambda p: {"cutoff": np.inf}),
-    Mutant("unseen contexts are right", after=_unseen_is_right),
+    Mutant("unseen contexts are right", after=_unseen_is_right, slow=True),
     Mutant(
         "sign of the bracket",
         after=_long_tail,

@@ -47,7 +47,7 @@ def objective(w, z, radius, penalty, order, loss, attack, spread):
     return value.sum() + np.sum(penalty * np.abs(w) ** order)
 
 
-@pytest.mark.parametrize(("n", "d"), [(45, 70), (90, 35)])
+@pytest.mark.parametrize(("n", "d"), [(45, 70), pytest.param(90, 35, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", CASES)
 def test_certified_minimum_of_the_objective(case, n, d):
     loss, attack, order, strength, radius = case

@@ -111,6 +111,7 @@ def test_optimal_threshold_is_the_best_of_all():
     np.testing.assert_allclose(out["optimal_test_error"], error.min(), rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_optimal_power_is_the_best_of_all():
     with jax.enable_x64(True):
         params = infinite_data.Params(**SMALL, threshold=30.0)
@@ -121,6 +122,7 @@ def test_optimal_power_is_the_best_of_all():
     assert 0.05 < best < 1
 
 
+@pytest.mark.slow
 def test_asymptotic_constant_is_approached():
     """The law of N = inf: at N = 1000 the missing tail costs half a percent more."""
     out = simulator.predict("associative-memory", scheme_exponent=1.0, dim=100)

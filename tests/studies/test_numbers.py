@@ -65,18 +65,70 @@ def test_a_grid_equals_a_loop_over_its_points(name):
 
 
 @each(WITH_THEORY)
-def test_gradient_matches_finite_differences(name):
-    study = STUDIES[name]
-    values = perturbed_floats(study, cell(study), np.random.default_rng(3))
-    names = interior_floats(study, values)
-    module = importlib.import_module(f"tests.cases.{module_name(name)}")
-    excused = getattr(module, "NOT_DIFFERENTIABLE", {})  # output -> reason
-    names = [n for n in names if n not in getattr(module, "JUMPS_IN", {})]
+def test_gradient_matches_a_finite_difference(name):
+    """Of all outputs at once, along one random direction; the slow test takes them one by one."""
+    of_floats, sums_of, values, names = differentiable(name)
     if not names:
         return
+    rng = np.random.default_rng(6)
+    steps = {n: rng.choice([-1, 1]) * 1e-5 * max(abs(values[n]), 1e-2) for n in names}
+    columns = {n: values[n] + steps[n] * np.array([-1.0, 0.0, 1.0]) for n in names}
+    moved = theory_on(STUDIES[name], values | columns, 3)
+    with cpu_float64():
+        sums = jax.vmap(sums_of)({k: jnp.asarray(v) for k, v in moved.items()})
+        sums = {output: np.asarray(value) for output, value in sums.items()}
+        scales = {output: 1 / max(abs(value[1]), 1e-6) for output, value in sums.items()}
+
+        def total(floats):
+            return sum(scales[output] * value for output, value in of_floats(floats).items())
+
+        gradient = jax.jit(jax.grad(total))({n: jnp.asarray(values[n]) for n in names})
+    low, _, high = sum(scales[output] * value for output, value in sums.items())
+    slopes = [float(gradient[n]) * steps[n] for n in names]
+    size = sum(abs(slope) for slope in slopes)
+    assert abs((high - low) / 2 - sum(slopes)) <= 2e-4 * size + 1e-11 * len(sums), gradient
+
+
+@pytest.mark.slow
+@each(WITH_THEORY)
+def test_gradient_of_each_output_matches_finite_differences(name):
+    of_floats, sums_of, values, names = differentiable(name)
+    if not names:
+        return
+    steps = {n: 1e-5 * max(abs(values[n]), 1e-2) for n in names}
+    columns = {n: np.full(2 * len(names), values[n]) for n in names}
+    for i, n in enumerate(names):
+        columns[n][2 * i] -= steps[n]
+        columns[n][2 * i + 1] += steps[n]
+    shifted = theory_on(STUDIES[name], values | columns, 2 * len(names))
+    with cpu_float64():
+        # Compiled once: differentiating eagerly dispatches every loop step by itself.
+        both = jax.jacrev(lambda floats: (of_floats(floats),) * 2, has_aux=True)
+        gradient, centre = jax.jit(both)({n: jnp.asarray(values[n]) for n in names})
+        sums = jax.vmap(sums_of)({k: jnp.asarray(v) for k, v in shifted.items()})
+    for output, value in centre.items():
+        for i, n in enumerate(names):
+            low, high = np.asarray(sums[output])[2 * i : 2 * i + 2]
+            difference = (high - low) / (2 * steps[n])
+            # Rounding of the difference quotient, in units of the output over the step.
+            noise = 1e-12 * abs(float(value)) / steps[n]
+            tolerance = 2e-4 * abs(difference) + 10 * noise + 1e-9
+            error = abs(float(gradient[output][n]) - difference)
+            assert error <= tolerance, f"d {output} / d {n}: {gradient[output][n]} {difference}"
+
+
+def differentiable(name):
+    """Sums of the theory's outputs as functions of floats and of outputs; the floats, and which."""
+    study = STUDIES[name]
+    values = perturbed_floats(study, cell(study), np.random.default_rng(3))
+    module = importlib.import_module(f"tests.cases.{module_name(name)}")
+    names = interior_floats(study, values)
+    names = [n for n in names if n not in getattr(module, "JUMPS_IN", {})]
+    excused = getattr(module, "NOT_DIFFERENTIABLE", {})  # output -> reason
     weights = np.random.default_rng(4).uniform(0.5, 1.5, 10_000)
 
-    def scalars(outputs):
+    def sums(outputs):
+        """One number for each output: a random weighted sum of its finite entries."""
         found = {}
         for output, value in outputs.items():
             flat = jnp.ravel(value)
@@ -93,28 +145,9 @@ def test_gradient_matches_finite_differences(name):
             if not study.declarations[n].static
         }
         fixed = {n: v for n, v in values.items() if study.declarations[n].static}
-        return scalars(study.theory(study.params(**{**numbers, **fixed, **floats})))
+        return sums(study.theory(study.params(**{**numbers, **fixed, **floats})))
 
-    steps = {n: 1e-5 * max(abs(values[n]), 1e-2) for n in names}
-    columns = {n: np.full(2 * len(names), values[n]) for n in names}
-    for i, n in enumerate(names):
-        columns[n][2 * i] -= steps[n]
-        columns[n][2 * i + 1] += steps[n]
-    shifted = theory_on(study, values | columns, 2 * len(names))
-    with cpu_float64():
-        # Compiled once: differentiating eagerly dispatches every loop step by itself.
-        both = jax.jacrev(lambda floats: (of_floats(floats),) * 2, has_aux=True)
-        gradient, centre = jax.jit(both)({n: jnp.asarray(values[n]) for n in names})
-        sums = jax.jit(jax.vmap(scalars))({k: jnp.asarray(v) for k, v in shifted.items()})
-    for output, value in centre.items():
-        for i, n in enumerate(names):
-            low, high = np.asarray(sums[output])[2 * i : 2 * i + 2]
-            difference = (high - low) / (2 * steps[n])
-            # Rounding of the difference quotient, in units of the output over the step.
-            noise = 1e-12 * abs(float(value)) / steps[n]
-            tolerance = 2e-4 * abs(difference) + 10 * noise + 1e-9
-            error = abs(float(gradient[output][n]) - difference)
-            assert error <= tolerance, f"d {output} / d {n}: {gradient[output][n]} {difference}"
+    return of_floats, sums, values, names
 
 
 @each(WITH_THEORY)

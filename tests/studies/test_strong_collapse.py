@@ -595,6 +595,7 @@ def test_optimal_mixing_weight(num_samples, weight, error):
     close(found.test_error, error, rtol=6e-6)
 
 
+@pytest.mark.slow
 def test_optimal_width_is_finite():
     params = random_projections.Params(
         dim=600,
@@ -618,7 +619,9 @@ TUNED = {
 }
 
 
-@pytest.mark.parametrize("fraction", list(TUNED))
+@pytest.mark.parametrize(
+    "fraction", [0.0, 0.1, *(pytest.param(p, marks=pytest.mark.slow) for p in (0.01, 0.3))]
+)
 def test_tuned_penalty_on_a_power_law(fraction):
     for num_samples, text in zip((10**3, 10**4, 10**5, 10**6), TUNED[fraction], strict=True):
         params = classical.Params(
@@ -648,7 +651,7 @@ def test_worth_of_a_synthetic_sample_by_hand():
         synthetic_shift=0.02,
     )
     with jax.enable_x64(True):
-        error = float(classical.theory(params)["test_error"])
+        error = float(jax.jit(classical.theory)(params)["test_error"])
     needed = 21 + 0.49 * 20 / error
     found = inverse.equivalent_real_samples(classical.theory, params)
     close(found, needed, rtol=1e-9)

@@ -186,7 +186,7 @@ def _naive(rng, beta, t, replicates):
 
 
 @pytest.mark.parametrize("method", ["fast", "direct"])
-@pytest.mark.parametrize(("beta", "t"), [(1.9, 40), (1.6, 600)])
+@pytest.mark.parametrize(("beta", "t"), [(1.9, 40), pytest.param(1.6, 600, marks=pytest.mark.slow)])
 def test_simulations_have_the_law_of_the_naive_loop(method, beta, t):
     replicates = 1000
     found = simulator.simulate(

@@ -15,19 +15,28 @@ TOLERANCE = 0.1
 
 @each(WITH_BOTH)
 def test_theory_agrees_and_mutants_are_rejected(name):
-    """One checked cell after the other, until no mutant survives; the slow test takes them all.
+    """One checked cell after the other, until no mutant survives; slow tests take them all.
 
     The module of the cases may name, as ``TELLING_CELLS``, the positions of those to begin with.
     """
+    module = importlib.import_module(f"tests.cases.{module_name(name)}")
+    mutants = [mutant for mutant in module.MUTANTS if not mutant.slow]
+    survive_none(name, mutants, getattr(module, "TELLING_CELLS", ()))
+
+
+@pytest.mark.slow
+@each([name for name in WITH_BOTH if any(mutant.slow for mutant in load(name)[1])])
+def test_slow_mutants_are_rejected(name):
+    survive_none(name, [mutant for mutant in load(name)[1] if mutant.slow])
+
+
+def survive_none(name, mutants, first=()):
+    """The theory agrees wherever the mutants are confronted, and none of them does everywhere."""
     study = STUDIES[name]
-    _, mutants = load(name)
     tolerance = max(TOLERANCE, study.tolerance)
     alive = [mutant for mutant in mutants if mutant.cells is None]
-    module = importlib.import_module(f"tests.cases.{module_name(name)}")
-    telling = getattr(module, "TELLING_CELLS", ())
-    order = dict.fromkeys((*telling, *range(len(study.check_cells))))
-    for given in [study.check_cells[position] for position in order]:
-        evidence = agreeing_evidence(study, [given], tolerance)
+    for position in dict.fromkeys((*first, *range(len(study.check_cells)))):
+        evidence = agreeing_evidence(study, [study.check_cells[position]], tolerance)
         alive = [mutant for mutant in alive if not catches(mutant, study, evidence, tolerance)]
         if not alive:
             break

@@ -107,6 +107,7 @@ def deadly(key, params):
     return {"test_error": STUDY.simulate_fast(key, params)["test_error"] + ballast}
 
 
+@pytest.mark.slow
 def test_a_cell_that_kills_its_workers_is_recorded_and_the_others_go_on(
     tmp_path, cluster, monkeypatch
 ):
