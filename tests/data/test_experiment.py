@@ -130,6 +130,7 @@ def test_a_generation_is_a_fit_to_the_labels_of_the_one_before():
             assert found["test_error"].mean[row, n] == pytest.approx(expected, rel=0.02)
 
 
+@pytest.mark.slow
 def test_gaussian_rows_agree_with_the_theory_of_generations():
     data = spectrum_of(80)
     setting = {
@@ -153,6 +154,7 @@ MIXTURE = {
 }
 
 
+@pytest.mark.slow
 def test_gaussian_rows_agree_with_the_theory_of_mixtures():
     data = spectrum_of(80)
     shift = labeller_shift(data, 60, 0.01, seed=3)

@@ -21,7 +21,12 @@ def direct(num_samples, dim, num_generations, count):
 
 
 @pytest.mark.parametrize(
-    "num_samples, dim, num_generations", [(9, 4, 1), (7, 6, 2), (6, 6, 1), (40, 3, 5)]
+    "num_samples, dim, num_generations",
+    [
+        (7, 6, 2),
+        (40, 3, 5),
+        *(pytest.param(*s, marks=pytest.mark.slow) for s in ((9, 4, 1), (6, 6, 1))),
+    ],
 )
 def test_law(num_samples, dim, num_generations):
     count = 12_000

@@ -54,7 +54,8 @@ def test_labels_have_the_joint_law(num_samples, dim):
 
 @pytest.mark.parametrize("num_samples, dim", SIZES)
 def test_shape_of_the_factor(num_samples, dim):
-    factor = np.asarray(trapezoidal_factor(jax.random.key(5), num_samples, dim))
+    jitted = jax.jit(trapezoidal_factor, static_argnums=2)
+    factor = np.asarray(jitted(jax.random.key(5), num_samples, dim))
     np.testing.assert_array_equal(np.tril(factor, -1), 0)
     np.testing.assert_array_equal(np.any(factor != 0, axis=1), active_rows(num_samples, dim))
     assert np.all(np.diag(factor)[:num_samples] > 0)

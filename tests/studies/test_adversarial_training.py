@@ -194,6 +194,7 @@ def test_weights_vanish_beyond_the_threshold():
     assert gradient == 0
 
 
+@pytest.mark.slow
 def test_sparse_weights_vanish_at_strong_regularization():
     lam = np.array([0.05, 0.2, 40.0])
     for norm in ("l2", "linf"):
@@ -205,6 +206,7 @@ def test_sparse_weights_vanish_at_strong_regularization():
         assert o["generalization_error"][2] == 0.5
 
 
+@pytest.mark.slow
 def test_converges_over_the_box():
     rng = np.random.default_rng(0)
     count = 48  # three chunks of the theory
@@ -258,6 +260,7 @@ def test_rows_of_a_spectrum_may_be_split_and_merged():
         simulator.predict(f"{NAME}.mahalanobis", spectrum=[[1.0, 2.0]])
 
 
+@pytest.mark.slow
 # -- optima by differentiation -----------------------------------------------------------------
 def test_gradient_in_the_regularization_and_in_the_order():
     params = isotropic.Params()
@@ -325,7 +328,8 @@ def replicates(simulate, params, count, seed):
     return jax.jit(lambda k: jax.lax.map(lambda key: simulate(key, params), k, batch_size=50))(keys)
 
 
-@pytest.mark.parametrize("module", [pytest.param(isotropic, marks=pytest.mark.slow), mahalanobis])
+@pytest.mark.slow  # the verdict of the battery has both parts
+@pytest.mark.parametrize("module", [isotropic, mahalanobis])
 def test_the_reduced_design_has_the_law_of_the_literal_one(module):
     options = {"sample_ratio": 0.3, "dim": 60, "noise_std": 0.3, "regularization": 0.2}
     if module is isotropic:

@@ -35,6 +35,7 @@ def theory():
     return of
 
 
+@pytest.mark.slow
 def test_l1_geometry_does_not_see_the_attack(theory):
     out = theory(0.7, np.linspace(0, 0.9, 7), 0.2)
     for name in ("generalization_error", "cosine", "norm_ratio"):
@@ -83,9 +84,8 @@ def test_dense_teachers_pay_only_when_data_are_scarce(theory):
     np.testing.assert_allclose(price, [0.0745, 0.0179, -0.0054], atol=6e-5)
 
 
-@pytest.mark.parametrize(
-    ("order", "geometry"), [pytest.param(1.0, 0, marks=pytest.mark.slow), (2.0, 1)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("order", "geometry"), [(1.0, 0), (2.0, 1)])
 def test_weakly_penalised_adversarial_training_finds_the_same_direction(order, geometry):
     """Separable data and the hinge loss: without any slack the penalty's strength is irrelevant."""
     margin = simulator.predict("implicit-bias", sample_ratio=0.5, attack_radius_fraction=0.4)
@@ -130,6 +130,7 @@ def test_teacher_has_the_declared_number_of_entries_and_norm(teacher):
         assert abs(squares.mean() - 1) < 5 * math.sqrt(2 / (50 * 52))
 
 
+@pytest.mark.slow
 def test_finite_size_values_of_a_dense_teacher():
     """d = 64 against the limit: 5 standard errors plus the O(1/d) bias seen there (below 3 %)."""
     found = simulator.simulate(
@@ -176,7 +177,11 @@ def test_subgradient_is_the_one_of_least_norm():
 
 @pytest.mark.parametrize(
     ("optimizer", "reached"),
-    [("gradient_descent", 0.75), ("sign_descent", 0.9), ("diagonal_network", 0.6)],
+    [
+        ("diagonal_network", 0.6),
+        pytest.param("gradient_descent", 0.75, marks=pytest.mark.slow),
+        pytest.param("sign_descent", 0.9, marks=pytest.mark.slow),
+    ],
 )
 def test_optimisers_approach_their_own_margin(optimizer, reached):
     found = simulator.simulate(

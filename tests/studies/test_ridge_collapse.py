@@ -188,6 +188,7 @@ def test_gradient_vanishes_at_the_optimal_ridge():
     assert before < 0 < after
 
 
+@pytest.mark.slow
 def test_power_law_chain_of_the_figures():
     expected = {1: 0.0052796, 2: 0.0092375, 5: 0.0206175, 10: 0.0399090, 50: 0.1884731}
     setting = {

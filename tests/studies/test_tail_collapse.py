@@ -185,7 +185,7 @@ def _naive(rng, beta, t, replicates):
     return np.array(errors), np.array(distinct)
 
 
-@pytest.mark.parametrize("method", ["fast", "direct"])
+@pytest.mark.parametrize("method", ["fast", pytest.param("direct", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("beta", "t"), [(1.9, 40), pytest.param(1.6, 600, marks=pytest.mark.slow)])
 def test_simulations_have_the_law_of_the_naive_loop(method, beta, t):
     replicates = 1000
@@ -283,6 +283,7 @@ def test_skills_are_unlearned_from_the_tail():
     assert float(generations.last_known_rank(cut)) == 30
 
 
+@pytest.mark.slow
 def test_chain_matches_a_naive_chain_of_token_lists():
     rng = np.random.default_rng(3)
     beta, t0, t, n, replicates = 1.7, 120, 300, 3, 500
@@ -364,6 +365,7 @@ def test_error_is_a_distance_of_laws_and_a_cut_costs_twice_its_mass():
     np.testing.assert_allclose(out["l1_error"], out["plateau_error"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_many_equal_tokens_make_contexts_of_equal_size():
     """Exponent 0+ of the contexts: E over N ~ Binomial(T, 1/3), summed by hand."""
     t, contexts = 30, 3

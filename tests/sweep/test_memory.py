@@ -115,8 +115,8 @@ def test_a_cell_that_does_not_fit_is_recorded_and_the_others_go_on(tmp_path, mon
     [
         ("ridge-collapse", "fast"),
         ("steepest-descent-margin.trajectory", "direct"),
-        ("strong-collapse.random-projections", "direct"),
-        ("tail-collapse", "fast"),
+        pytest.param("strong-collapse.random-projections", "direct", marks=pytest.mark.slow),
+        pytest.param("tail-collapse", "fast", marks=pytest.mark.slow),
     ],
 )
 def test_a_lane_needs_less_than_its_bound(name, method):
