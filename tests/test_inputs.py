@@ -24,7 +24,7 @@ from tests.toy import STUDY
 TOY = dataclasses.replace(STUDY, name="toy")
 NAMES = tuple(TOY.declarations)
 MANY = settings(
-    max_examples=1500,
+    max_examples=1000,
     deadline=None,
     derandomize=True,
     database=None,

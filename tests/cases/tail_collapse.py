@@ -196,7 +196,7 @@ MUTANTS = [
         after=_tested_on_training_law,
         outputs=("test_error",),
     ),
-    Mutant("mixture of errors", after=_union_of_laws, outputs=("test_error",)),
+    Mutant("mixture of errors", after=_union_of_laws, outputs=("test_error",), slow=True),
     Mutant("no narrowing", at=lambda p: {"zipf_exponent_synthetic": p.zipf_exponent}),
     Mutant("no real data", at=lambda p: {"real_fraction": 0.0}),
     Mutant("no cut", at=lambda p: {"cutoff": jnp.inf}),
@@ -204,6 +204,7 @@ MUTANTS = [
         "Poisson for a fixed number of tokens",
         at=lambda p: {"sampling": "poisson"},
         outputs=("test_error",),
+        slow=True,
     ),
     Mutant(
         "variance of counts, not presences",

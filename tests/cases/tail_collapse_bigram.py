@@ -28,6 +28,7 @@ CASES = [
         "six contexts, cut",
         {**SIX, "cutoff": 30.0},
         (0.538508, 1.3e-4),
+        slow=True,
         l1_error=0.53850845,
     ),
     _case(

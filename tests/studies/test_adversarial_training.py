@@ -345,6 +345,7 @@ def test_the_reduced_design_has_the_law_of_the_literal_one(module):
     assert np.max(fast[RESIDUAL]) < 1e-8
 
 
+@pytest.mark.slow
 def test_conditional_errors_average_the_drawn_ones():
     params = isotropic.Params(sample_ratio=1.5, dim=40, noise_std=0.3, regularization=0.1)
     drawn = replicates(isotropic.simulate_fast, params, 300, 3)

@@ -157,6 +157,7 @@ def test_a_worker_with_other_versions_is_refused(tmp_path, cluster):
         client.run(own_version)
 
 
+@pytest.mark.slow
 def test_a_cluster_is_started_here(tmp_path, capsys):
     from simulator.cli import main
 
