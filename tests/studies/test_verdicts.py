@@ -31,7 +31,7 @@ def test_slow_mutants_are_rejected(name):
 
 
 def survive_none(name, mutants, first=()):
-    """The theory agrees wherever the mutants are confronted, and each of them is rejected somewhere."""
+    """The theory agrees at all the cells, each mutant is rejected at one of them."""
     study = STUDIES[name]
     tolerance = max(TOLERANCE, study.tolerance)
     alive = [mutant for mutant in mutants if mutant.cells is None]
