@@ -124,7 +124,7 @@ def _checked(study: Study, outputs: dict[str, np.ndarray], values: Values) -> di
     residual = outputs.pop(RESIDUAL, None)
     declared = {output.name for output in study.outputs if output.in_theory}
     if outputs.keys() != declared:
-        raise ValueError(
+        raise TypeError(
             f"{study.name}: the theory returns {sorted(outputs)}, but the declared outputs are "
             f"{sorted(declared)}"
         )

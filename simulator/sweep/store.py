@@ -5,17 +5,14 @@ Layout of a store::
     zarr.json, theory/, mean/, standard_error/, status/    zarr v3: labelled arrays
     .simulator/manifest.json     what is swept: study, parameters, axes, seed, dtype, versions
     .simulator/layout.json       checksums of all metadata, coordinates and theory
-    .simulator/records/*.rec     the state of cells, written after their chunks: the done-markers
+    .simulator/records/*.rec     the state of cells: what was computed of them
     .simulator/lock              held by the sweep that writes
 
 The records are the truth. One holds the running moments of the cells that advanced since the last
 one; it appears whole (temporary file, fsync, rename), carries a checksum, and is never changed. A
-cell counts as computed when a record says so. The arrays are written from the records, now and then
-and at the end: one file each, with one chunk per cell, so that a hundred thousand cells are not a
-million files. Every chunk carries a crc32c that all zarr readers check. What no record holds
-(metadata, coordinates, theory) has its checksums in the layout, written last, and is laid out anew
-if one does not fit. So a kill at any moment loses at most the work since the last record, and
-nothing half-written is read as right.
+cell counts as computed when a record says so. The arrays (`zarr_arrays`) are written from the
+records, now and then and at the end. So a kill at any moment loses at most the work since the last
+record, and nothing half-written is read as right.
 """
 
 import contextlib

@@ -159,7 +159,7 @@ def test_a_theory_returns_what_is_declared_and_nothing_else():
             return dict.fromkeys(names, params.noise_std)
 
         study = dataclasses.replace(STUDY, theory=theory)
-        with pytest.raises(ValueError, match=r"declared outputs are \['test_error'\]"):
+        with pytest.raises(TypeError, match=r"declared outputs are \['test_error'\]"):
             predict_study(study)
 
 
