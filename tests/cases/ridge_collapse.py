@@ -40,7 +40,7 @@ def _setting(d, t, t0, n, ridge, noise, noise0, **more):
 
 POWER_LAW = {"spectrum": "power_law"}
 
-#: Checked cells at which all mutants show that are not slow: the verdict of the suite begins with them.
+#: Checked cells at which all mutants show but the slow ones: the verdict begins with them.
 TELLING_CELLS = (4, 0)
 
 CASES = [

@@ -231,7 +231,7 @@ INFINITE = [
     ),
 ]
 
-#: Checked cells at which all mutants show that are not slow: the verdict of the suite begins with them.
+#: Checked cells at which all mutants show but the slow ones: the verdict begins with them.
 TELLING_CELLS = (2, 0)
 
 CASES = [*TABLE, *KAPPA, *PLATEAUS, *MIXING_ERRORS, LEAST_SQUARES, *INFINITE]
