@@ -17,7 +17,7 @@ ALLOWED = {
     "data": {"maths", "sampling"},
     "study": set(),
     "studies": {"study", "maths", "sampling", "data"},
-    "sweep": {"study"},
+    "sweep": {"study", "maths"},
     "verdict": {"study", "sweep"},
     "plot": set(),
     "figures": {"study", "sweep", "plot"},

@@ -33,6 +33,7 @@ from jax import Array, lax
 from jax.scipy.linalg import cho_factor, cho_solve
 
 from simulator.data.population import Population
+from simulator.maths.compilation import compiler_options
 from simulator.maths.precision import float_dtype
 
 Law = Literal["gaussian", "features", "targets"]
@@ -177,7 +178,8 @@ def labeller_shift(
     check_penalties(data, ridge, num_samples, "ridge")
     _check_law(law)
     with jax.enable_x64(True):
-        weights = _labeller(
+        labeller = _compiled(_labeller, "law")
+        weights = labeller(
             jax.random.key(seed), _to_device(data), num_samples, ridge, data.noise_std, law=law
         )
         return np.asarray(weights) - data.teacher
@@ -230,7 +232,6 @@ def _generations(
     return lax.map(one_ridge, ridges)
 
 
-@functools.partial(jax.jit, static_argnames="law")
 def _labeller(key, data: _Data, num_samples, ridge, std, *, law: Law):
     fit = _normal_equations(key, data, num_samples, law, _real_noise)
     return _solve(fit.gram, ridge, fit.gram @ data.teacher + std * fit.cross[:, 0])
@@ -346,12 +347,16 @@ def _repeat(
 def _batched(one: Callable, static: tuple[tuple[str, object], ...]) -> Callable:
     """Compiled once per experiment and static options, whatever the traced numbers."""
 
-    @jax.jit
     def run(keys, data, *arguments) -> Mapping[str, Array]:
         replicate = functools.partial(one, **dict(static))
         return lax.map(lambda key: replicate(key, data, *arguments), keys, batch_size=BATCH)
 
-    return run
+    return _compiled(run)
+
+
+def _compiled(function: Callable, *static: str) -> Callable:
+    options = compiler_options(jax.default_backend())
+    return jax.jit(function, static_argnames=static, compiler_options=options)
 
 
 def _traced(value) -> Array:

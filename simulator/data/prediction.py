@@ -21,6 +21,7 @@ from simulator.data.experiment import (
     noise_level,
 )
 from simulator.data.population import Population
+from simulator.maths.compilation import jit_on_cpu
 from simulator.maths.generations import generation_errors
 from simulator.maths.mixture_error import mixture_errors
 from simulator.maths.mixture_resolvent import mixture_fit
@@ -57,7 +58,7 @@ def predict_generations(
         return {name: np.asarray(value) for name, value in errors.items()}
 
 
-@functools.partial(jax.jit, static_argnames="num_generations")
+@functools.partial(jit_on_cpu, static_argnames="num_generations")
 def _generations(
     ridges, eigenvalues, signal, num_samples, num_samples_generator, ridge_generator, std,
     std_generator, *, num_generations: int,
@@ -104,7 +105,7 @@ def predict_mixture(
         return {name: np.asarray(value) for name, value in errors.items()}
 
 
-@jax.jit
+@jit_on_cpu
 def _mixture(ridges, fractions, eigenvalues, teacher, shift, num_samples, noise_variances):
     def one_cell(ridge, p2):
         shares = jnp.stack([1 - p2, p2])

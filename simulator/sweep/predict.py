@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from simulator.maths.compilation import jit_on_cpu
 from simulator.study import RESIDUAL, Study
 from simulator.sweep.cells import Values, broadcast_cells, single_cells
 from simulator.sweep.threads import ensure_threads
@@ -108,7 +109,7 @@ def _compiled(theory: Any, params_class: Any, static: tuple[tuple[str, Any], ...
     def at_point(scalars: Mapping[str, Any], arrays: Mapping[str, Any]) -> Mapping[str, Any]:
         return theory(params_class(**dict(static), **scalars, **arrays))
 
-    return jax.jit(jax.vmap(at_point, in_axes=(0, None)))
+    return jit_on_cpu(jax.vmap(at_point, in_axes=(0, None)))
 
 
 def _group_key(cell: Values, scalars: Sequence[str]) -> Any:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from simulator.maths.compilation import compiler_options
 from simulator.study import RESIDUAL, Simulation, Study
 from simulator.sweep.batch import batch_size, cost_of, fits_in_memory
 from simulator.sweep.cells import Values, identity, key_data
@@ -392,4 +393,4 @@ def _compiled(
         lanes = jax.sharding.PartitionSpec("lanes")
         mesh = jax.sharding.Mesh(np.array(devices), ("lanes",))
         batch = jax.shard_map(batch, mesh=mesh, in_specs=lanes, out_specs=lanes, check_vma=False)
-    return one, jax.jit(batch)
+    return one, jax.jit(batch, compiler_options=compiler_options(devices[0].platform))

@@ -9,7 +9,7 @@ from scipy import stats
 
 import simulator
 from simulator.studies.memory.associative_memory import _errors, infinite_data, sgd
-from simulator.studies.memory.associative_memory._sampling import vectors
+from simulator.studies.memory.associative_memory._sampling import vectors, wrong
 from tests.cases import load
 
 SMALL = {"num_tokens": 36, "num_classes": 4, "zipf_exponent": 1.3, "dim": 14}
@@ -235,6 +235,12 @@ def test_one_large_step_stores_frequencies():
         "associative-memory.finite-data", num_samples=200, scheme_exponent=1.0, **shared
     )
     np.testing.assert_allclose(step["test_error"], stored["test_error"], rtol=1e-6)
+
+
+def test_a_score_that_is_no_number_is_not_a_right_answer():
+    scores = jnp.asarray([[1.0, 0.0], [jnp.nan, 0.0], [0.0, jnp.nan], [0.5, 0.5], [0.0, 1.0]])
+    expected = [0.0, jnp.nan, jnp.nan, 0.5, 1.0]
+    np.testing.assert_array_equal(wrong(scores, jnp.zeros(5, int)), expected)
 
 
 def test_a_sign_step_beats_a_plain_step():

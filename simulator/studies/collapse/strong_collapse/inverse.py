@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import brentq
 
+from simulator.maths.compilation import jit_on_cpu
+
 _GRID = 129
 _PRECISION = 1e-12
 
@@ -24,19 +26,23 @@ class Optimum(NamedTuple):
     test_error: float
 
 
-@partial(jax.jit, static_argnames=("theory", "name"))
-def _error(theory, params, name, value):
+def _at(theory, params, name, value):
     return theory(replace(params, **{name: value}))["test_error"]
 
 
-@partial(jax.jit, static_argnames=("theory", "name"))
+@partial(jit_on_cpu, static_argnames=("theory", "name"))
+def _error(theory, params, name, value):
+    return _at(theory, params, name, value)
+
+
+@partial(jit_on_cpu, static_argnames=("theory", "name"))
 def _errors(theory, params, name, values):
-    return jax.vmap(lambda value: _error(theory, params, name, value))(values)
+    return jax.vmap(lambda value: _at(theory, params, name, value))(values)
 
 
-@partial(jax.jit, static_argnames=("theory", "name"))
+@partial(jit_on_cpu, static_argnames=("theory", "name"))
 def _slope(theory, params, name, value):
-    return jax.grad(lambda value: _error(theory, params, name, value))(value)
+    return jax.grad(lambda value: _at(theory, params, name, value))(value)
 
 
 def optimum(theory, params, name: str, grid) -> Optimum:

@@ -39,7 +39,7 @@ def gram(key: Array, num_classes: int, dim, unembedding: str) -> Array:
 
 
 def wrong(scores: Array, classes: Array) -> Array:
-    """Probability of a wrong answer: ties are broken uniformly.
+    """Probability of a wrong answer: ties are broken uniformly; NaN where a score is.
 
     Scores are compared with the right one, never with their own maximum: a compiler may compute
     the two sides of such a comparison with different rounding, and nothing would be best.
@@ -48,7 +48,8 @@ def wrong(scores: Array, classes: Array) -> Array:
     right = jnp.take_along_axis(scores, classes[:, None], axis=1)
     beaten = jnp.any(~own & (scores > right), axis=1)
     equal = jnp.sum(~own & (scores == right), axis=1)
-    return jnp.where(beaten, 1.0, equal / (1.0 + equal))
+    error = jnp.where(beaten, 1.0, equal / (1.0 + equal))
+    return jnp.where(jnp.any(jnp.isnan(scores), axis=1), jnp.nan, error)
 
 
 def recall_directly(key: Array, weights: Array, num_classes: int, dim, embedding, unembedding):

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import minimize
 
+from simulator.maths.compilation import jit_on_cpu
 from simulator.studies.robustness.adversarial_training import isotropic, mahalanobis
 from simulator.study import RESIDUAL
 
@@ -120,12 +121,12 @@ def _objective(x, theory, params, output):
     return outputs[output], outputs[RESIDUAL]
 
 
-@functools.partial(jax.jit, static_argnames=("theory", "output"))
+@functools.partial(jit_on_cpu, static_argnames=("theory", "output"))
 def _values(theory, params, output, points):
     return jax.vmap(lambda x: _objective(x, theory, params, output))(points)
 
 
-@functools.partial(jax.jit, static_argnames=("theory", "output"))
+@functools.partial(jit_on_cpu, static_argnames=("theory", "output"))
 def _gradient(theory, params, output, x):
     return jax.value_and_grad(_objective, has_aux=True)(x, theory, params, output)
 

@@ -1,0 +1,28 @@
+"""How programs are compiled for the CPU, so that their sums are right.
+
+From jaxlib 0.10.2 on, XLA hands a product of matrices to one library call *together with* the sums
+or maxima taken of its rows, and the results can be wrong without a word [1]_: rows beyond the
+16,384th are not summed, and a factor of equal entries, such as the zeros that a training starts
+from, is read past its end. With these options every such call is a single product.
+
+A function that is compiled with them must not be called inside another compiled function.
+
+.. [1] https://github.com/jax-ml/jax/issues/39103
+"""
+
+import functools
+
+import jax
+
+#: For ``jax.jit(..., compiler_options=...)`` of any program that runs on a CPU.
+CPU_OPTIONS = {
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
+}
+
+#: `jax.jit` of what always runs on the CPU, theory above all.
+jit_on_cpu = functools.partial(jax.jit, compiler_options=CPU_OPTIONS)
+
+
+def compiler_options(platform: str) -> dict[str, str]:
+    """Options for a program that runs on ``platform`` ("cpu", "gpu", "tpu")."""
+    return CPU_OPTIONS if platform == "cpu" else {}
