@@ -166,10 +166,11 @@ LEAST_SQUARES = Case(
     rtol=1e-13,
 )
 
+# At a size that other cases have compiled.
 INFINITE = [
     Case(
         "noise at n = d without ridge",
-        {"dim": 20, "num_samples": n, "ridge": 0.0, "synthetic_shift": 0.0},
+        {"dim": 100, "num_samples": n, "ridge": 0.0, "synthetic_shift": 0.0},
         {
             "variance": float("inf"),
             "test_error": float("inf"),
@@ -177,13 +178,13 @@ INFINITE = [
             "cross_error": 0,
         },
     )
-    for n in (19, 20, 21)
+    for n in (99, 100, 101)
 ] + [
     Case(
         "disagreeing sources at n = d without ridge",
         {
-            "dim": 20,
-            "num_samples": 20,
+            "dim": 100,
+            "num_samples": 100,
             "ridge": 0.0,
             "noise_std_real": 0.0,
             "noise_std_synthetic": 0.0,
@@ -193,8 +194,8 @@ INFINITE = [
     Case(
         "one synthetic source, noise-free, at n = d without ridge",
         {
-            "dim": 20,
-            "num_samples": 20,
+            "dim": 100,
+            "num_samples": 100,
             "ridge": 0.0,
             "synthetic_fraction": 1.0,
             "noise_std_synthetic": 0.0,
@@ -207,7 +208,7 @@ INFINITE = [
     Case(
         "no active source",
         {
-            "dim": 20,
+            "dim": 100,
             "num_samples": 30,
             "synthetic_fraction": 0.0,
             "weighting": "mixing",

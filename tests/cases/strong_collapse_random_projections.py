@@ -139,12 +139,13 @@ UNDER_PARAMETRISED = [
     for width, text in zip((10, 30, 50, 80, 105), texts.split(), strict=True)
 ]
 
+# At a size that other cases have compiled.
 INFINITE = [
     Case(
         "m = n < d without ridge: nothing is finite",
         {
-            "dim": 30,
-            "width": 20,
+            "dim": 150,
+            "width": 100,
             "num_samples": n,
             "ridge": 0.0,
             "noise_std_real": 0.0,
@@ -160,11 +161,11 @@ INFINITE = [
             "cross_error": float("nan"),
         },
     )
-    for n in (19, 20, 21)
+    for n in (99, 100, 101)
 ] + [
     Case(
         "n = d < m without ridge: the noise and the disagreement",
-        {"dim": 30, "width": 50, "num_samples": 30, "ridge": 0.0},
+        {"dim": 150, "width": 250, "num_samples": 150, "ridge": 0.0},
         {
             "test_error": float("inf"),
             "bias": 0,
@@ -176,7 +177,7 @@ INFINITE = [
     Case(
         "no active source",
         {
-            "dim": 20,
+            "dim": 150,
             "width": 7,
             "num_samples": 30,
             "synthetic_fraction": 1.0,

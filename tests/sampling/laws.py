@@ -1,5 +1,7 @@
 """Comparing samplers: whole laws, and no recompilation where a number is traced."""
 
+import functools
+
 import jax
 import numpy as np
 from scipy import stats
@@ -16,9 +18,15 @@ def assert_same_law(sample, reference):
     assert abs(sample.mean() - reference.mean()) < 5 * error
 
 
-def draws(sampler, count, seed=0):
-    """``count`` independent draws of ``sampler(key)``, as NumPy arrays."""
-    return jax.device_get(jax.jit(jax.vmap(sampler))(jax.random.split(jax.random.key(seed), count)))
+def draws(sampler, count, *arguments, seed=0):
+    """``count`` independent draws of ``sampler(key, *arguments)``, as NumPy arrays."""
+    keys = jax.random.split(jax.random.key(seed), count)
+    return jax.device_get(_batched(sampler, len(arguments))(keys, *arguments))
+
+
+@functools.cache
+def _batched(sampler, num_arguments):
+    return jax.jit(jax.vmap(sampler, (0,) + (None,) * num_arguments))
 
 
 class CountTraces:

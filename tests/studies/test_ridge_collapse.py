@@ -258,7 +258,10 @@ SMALL = {"dim": 12, "num_generations": 2, "noise_std": 0.4, "noise_std_generator
 @pytest.mark.parametrize(
     "change",
     [
-        {"num_samples": 20, "num_samples_generator": 8, "ridge": 0.1, "ridge_generator": 0.05},
+        pytest.param(
+            {"num_samples": 20, "num_samples_generator": 8, "ridge": 0.1, "ridge_generator": 0.05},
+            marks=pytest.mark.slow,
+        ),
         {"num_samples": 9, "num_samples_generator": 16, "ridge": 0.0, "spectrum": "power_law"},
         pytest.param(
             {"num_samples": 19, "num_samples_generator": 17, "ridge": 0.0, "design": "same"},

@@ -17,7 +17,8 @@ TOLERANCE = 0.1
 def test_theory_agrees_and_mutants_are_rejected(name):
     """One checked cell after the other, until no mutant survives; slow tests take them all.
 
-    The module of the cases may name, as ``TELLING_CELLS``, the positions of those to begin with.
+    The module of the cases may name, as ``TELLING_CELLS``, those to begin with: positions among the
+    checked cells, or smaller cells that tell as much.
     """
     module = importlib.import_module(f"tests.cases.{module_name(name)}")
     mutants = [mutant for mutant in module.MUTANTS if not mutant.slow]
@@ -35,8 +36,10 @@ def survive_none(name, mutants, first=()):
     study = STUDIES[name]
     tolerance = max(TOLERANCE, study.tolerance)
     alive = [mutant for mutant in mutants if mutant.cells is None]
-    for position in dict.fromkeys((*first, *range(len(study.check_cells)))):
-        evidence = agreeing_evidence(study, [study.check_cells[position]], tolerance)
+    others = [i for i in range(len(study.check_cells)) if i not in first]
+    for given in (*first, *others):
+        given = study.check_cells[given] if isinstance(given, int) else given
+        evidence = agreeing_evidence(study, [given], tolerance)
         alive = [mutant for mutant in alive if not catches(mutant, study, evidence, tolerance)]
         if not alive:
             break

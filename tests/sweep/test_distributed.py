@@ -6,9 +6,11 @@ import sys
 
 import pytest
 
-COMMAND = [
-    *(sys.executable, "-m", "simulator.cli", "sweep", "ridge-collapse", "--dim", "10"),
-    *("--grid", "num_samples=30,40,50,60,70", "--replicates", "300", "--out"),
+from simulator.cli import main
+
+SWEEP = [
+    *("sweep", "ridge-collapse", "--dim", "10", "--grid", "num_samples=30,40,50,60,70"),
+    *("--replicates", "300", "--out"),
 ]
 
 
@@ -20,11 +22,12 @@ def free_port():
 
 @pytest.mark.timeout(300)
 def test_two_processes_share_a_sweep(tmp_path):
-    subprocess.run([*COMMAND, str(tmp_path / "one")], check=True, timeout=120)
+    assert main([*SWEEP, str(tmp_path / "one")]) == 0
     address = f"localhost:{free_port()}"
     processes = [
         subprocess.Popen(
-            [*COMMAND, str(tmp_path / "two"), "--distributed", "--coordinator", address,
+            [sys.executable, "-m", "simulator.cli", *SWEEP, str(tmp_path / "two"),
+             "--distributed", "--coordinator", address,
              "--num-processes", "2", "--process-id", str(index)],
             stderr=subprocess.PIPE, text=True,
         )

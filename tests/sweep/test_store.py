@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from simulator.cli import main
 from simulator.sweep import StoreError, sweep_study
 from simulator.sweep import store as store_module
 from simulator.sweep.store import CellState, Speed, locked, read_record, write_record
@@ -284,9 +285,7 @@ def test_killed_sweeps_equal_an_undisturbed_one(tmp_path, kills):
     moments = np.random.default_rng(3).uniform(0, 0.3, kills)
     killed_sweep(tmp_path / "killed", moments)
     for name in ("killed", "undisturbed"):
-        subprocess.run(
-            [sys.executable, "-m", "simulator.cli", *COMMAND, str(tmp_path / name)], check=True
-        )
+        assert main([*COMMAND, str(tmp_path / name)]) == 0
     chunks = [
         file.relative_to(tmp_path / "undisturbed")
         for file in (tmp_path / "undisturbed").rglob("c/**/*")
@@ -299,8 +298,6 @@ def test_killed_sweeps_equal_an_undisturbed_one(tmp_path, kills):
 
 
 def test_status_and_export(tmp_path, capsys):
-    from simulator.cli import main
-
     store, file = tmp_path / "store", tmp_path / "sweep.nc"
     words = ["sweep", "ridge-collapse", "--dim", "10", "--grid", "num_samples=30,50"]
     assert main([*words, "--replicates", "20", "--out", str(store)]) == 0
