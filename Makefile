@@ -32,8 +32,7 @@ setup: $(READY)
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || python3 -m venv $(VENV)
-	# Python compiles what is imported; compiling all of it here takes a third of the time.
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable ".[all,test]"
 	touch $@
 

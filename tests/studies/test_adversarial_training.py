@@ -105,7 +105,7 @@ RATIOS = np.array([0.07, 0.3, 0.9, 2.2, 7.0])
 
 
 @pytest.mark.parametrize("options", [
-    {"attack_norm": "linf", "regularization": 0.03},
+    pytest.param({"attack_norm": "linf", "regularization": 0.03}, marks=pytest.mark.slow),
     {"attack_norm": "l2", "loss": "hinge", "regularization": 0.2},
 ])  # fmt: skip
 def test_inequalities_and_identities(options):

@@ -42,7 +42,7 @@ def test_error_of_two_classes_is_one_gaussian_tail():
 
 
 def test_error_falls_with_dimension_down_to_nothing():
-    dims = np.array([4, 7, 14, 40, 3000])
+    dims = np.array([4, 14, 3000])
     for params in ({"scheme_exponent": 0.4}, {"unembedding": "sphere"}):
         error = predict(dim=dims, **params)["test_error"]
         assert np.all(np.diff(error) < 0)

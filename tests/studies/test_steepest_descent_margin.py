@@ -36,6 +36,7 @@ def test_random_labels_follow_gardner():
     assert np.all(out["margin"][-1] < 0.05)
 
 
+@pytest.mark.slow
 def test_random_label_margins_are_differentiable():
     """The implicit derivative in alpha, which the battery takes for teacher labels only."""
 

@@ -36,7 +36,9 @@ def test_reference_theory_is_within_five_errors_of_the_independent_monte_carlo(n
 SAMPLING = pytest.mark.parametrize("sampling", ["multinomial", "poisson"])
 
 
-@SAMPLING
+@pytest.mark.parametrize(
+    "sampling", ["multinomial", pytest.param("poisson", marks=pytest.mark.slow)]
+)
 def test_error_falls_with_samples_cutoff_and_real_fraction(sampling):
     common = {"zipf_exponent": 1.3, "sampling": sampling}
     error = predict(num_samples=np.geomspace(2, 1e11, 40), cutoff=80, **common)["test_error"]
