@@ -9,6 +9,8 @@ PYTHON = $(VENV)/bin/python
 READY := $(VENV)/.ready
 endif
 
+# Python compiles what is imported, once: pip would compile the whole of every package.
+unexport PYTHONDONTWRITEBYTECODE
 # Many small matrices: BLAS threads only collide with each other.
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
@@ -32,7 +34,7 @@ setup: $(READY)
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || python3 -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
 		--constraint constraints.txt --editable ".[all,test]"
 	touch $@
 

@@ -10,8 +10,6 @@ import pytest
 
 # The suite compiles hundreds of small programs and runs each for a moment.
 FAST_COMPILATION = ["--xla_backend_optimization_level=0"]
-# As `simulator.maths.compilation` has it, for what the tests compile themselves.
-RIGHT_SUMS = ["--xla_cpu_experimental_ynn_fusion_type=LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"]
 if version("jaxlib").startswith("0.10."):  # XLA aborts on a flag that a version does not know
     FAST_COMPILATION.append("--xla_cpu_use_fusion_emitters=false")
 
@@ -20,7 +18,7 @@ SETTINGS = {
     "OMP_NUM_THREADS": "1",
     "JAX_PLATFORMS": "cpu",
     "NPROC": "8",  # XLA's thread pool: on two threads LAPACK calls can starve each other
-    "XLA_FLAGS": " ".join(FAST_COMPILATION + RIGHT_SUMS),
+    "XLA_FLAGS": " ".join(FAST_COMPILATION),
     "JAX_COMPILATION_CACHE_DIR": str(Path.home() / ".cache" / "theory-simulator"),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",

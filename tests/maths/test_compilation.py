@@ -49,6 +49,6 @@ for output, value in expected.items():
 
 
 def test_theory_and_simulation_sum_products_rightly():
-    """In a process of its own: the tests' own flags would hide the fault."""
+    """In a process of its own, without the tests' flags."""
     environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     subprocess.run([sys.executable, "-c", SCRIPT], env=environment, check=True)

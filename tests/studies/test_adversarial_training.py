@@ -148,6 +148,7 @@ def test_train_radius_beyond_the_test_radius_can_help():
     np.testing.assert_allclose(o["adversarial_error"], list(table.values()), atol=6e-7)
 
 
+@pytest.mark.slow
 def test_without_attack_in_training_its_norm_is_irrelevant():
     options = {"attack_radius_train": 0.0, "sample_ratio": 1.3, "regularization": 0.07}
     linf, l2 = (predict(attack_norm=norm, **options) for norm in ("linf", "l2"))
@@ -247,6 +248,7 @@ def test_mahalanobis_with_unit_spectra_is_the_l2_study():
         np.testing.assert_allclose(one[name], value, rtol=1e-11, err_msg=name)
 
 
+@pytest.mark.slow
 def test_rows_of_a_spectrum_may_be_split_and_merged():
     rows = [[0.4, 0.7, 1.3, 2.0, 0.6], [0.6, 1.5, 0.9, 0.5, 1.8]]
     split = [[0.1, *rows[0][1:]], [0.6, *rows[1][1:]], [0.3, *rows[0][1:]]]

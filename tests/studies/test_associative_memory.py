@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 import simulator
+from simulator.maths.compilation import jit_on_cpu
 from simulator.studies.memory.associative_memory import _errors, infinite_data, sgd
 from simulator.studies.memory.associative_memory._sampling import vectors, wrong
 from tests.cases import load
@@ -41,6 +42,7 @@ def test_error_of_two_classes_is_one_gaussian_tail():
     np.testing.assert_allclose(found["per_token_error"], expected, rtol=2e-5)
 
 
+@pytest.mark.slow
 def test_error_falls_with_dimension_down_to_nothing():
     dims = np.array([4, 14, 3000])
     for params in ({"scheme_exponent": 0.4}, {"unembedding": "sphere"}):
@@ -195,6 +197,7 @@ def finite(**params):
     return predict("associative-memory.finite-data", **params)
 
 
+@pytest.mark.slow
 def test_no_data_is_chance_and_endless_data_fill_the_memory():
     np.testing.assert_allclose(finite(num_samples=0)["test_error"], 1 - 1 / 4, rtol=1e-9)
     endless = finite(num_samples=1e12)["per_token_error"]
@@ -249,7 +252,8 @@ def test_a_sign_step_beats_a_plain_step():
     sign = optax.adam(1.0, b1=0.0, b2=0.0, eps=1e-30)
     p = _errors.token_law(100, 2.0)
     keys = jax.random.split(jax.random.key(4), 150)
-    errors = np.asarray(jax.lax.map(lambda k: p @ sgd.train(k, params, sign), keys), float)
+    train = jit_on_cpu(lambda keys: jax.lax.map(lambda k: p @ sgd.train(k, params, sign), keys))
+    errors = np.asarray(train(keys), float)
     spread = np.sqrt(errors.var() / len(errors) + 0.0016**2)
     assert abs(errors.mean() - 0.0895) < 5 * spread
     assert errors.mean() < 0.1050 - 3 * errors.std() / np.sqrt(len(errors))

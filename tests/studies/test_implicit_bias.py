@@ -43,6 +43,7 @@ def test_l1_geometry_does_not_see_the_attack(theory):
     assert np.ptp(out["cosine"][:, 1]) > 0.01
 
 
+@pytest.mark.slow
 def test_price_vanishes_at_the_largest_radius(theory):
     out = theory(0.7, [0.0, 0.5, 0.9, 0.99, 0.999], 0.2)
     prices = out["price"]

@@ -267,7 +267,10 @@ SMALL = {"dim": 12, "num_generations": 2, "noise_std": 0.4, "noise_std_generator
             {"num_samples": 19, "num_samples_generator": 17, "ridge": 0.0, "design": "same"},
             marks=pytest.mark.slow,
         ),
-        {"num_samples": 8, "num_samples_generator": 7, "ridge": 0.2, "design": "same"},
+        pytest.param(
+            {"num_samples": 8, "num_samples_generator": 7, "ridge": 0.2, "design": "same"},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_fast_sampler_has_the_law_of_the_direct_one(change):

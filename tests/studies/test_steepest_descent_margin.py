@@ -50,6 +50,7 @@ def test_random_label_margins_are_differentiable():
             np.testing.assert_allclose(slope, (high - low) / 2e-5, rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_independent_simulations():
     """Printed Monte-Carlo means of 40 replicates with independent solvers."""
     for case in CASES:

@@ -218,6 +218,7 @@ def test_no_penalty_removes_the_floor_but_it_lowers_it():
     assert 0 < floor.min() < 0.35**2 * 0.8 * 0.95
 
 
+@pytest.mark.slow
 def test_clean_exponents():
     """bias ~ kappa^(2 min(r, 1)) and df2 ~ kappa^(-1/beta)."""
     for exponent, source in ((1.5, 0.3), (1.2, 1.8)):
@@ -387,6 +388,7 @@ def test_equal_covariances_are_the_single_covariance(weighting, num_samples, rid
         close(value, one[name], rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_units_of_the_synthetic_inputs():
     """Rescaling both covariances and the penalty changes no error."""
     # Sigma_1 = 1, Sigma_2 = tau; measured in units of tau: Sigma_1 = 1/tau, Sigma_2 = 1.

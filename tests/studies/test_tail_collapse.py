@@ -240,6 +240,7 @@ def test_one_generation_is_clean_training():
         )
 
 
+@pytest.mark.slow
 def test_effective_size_is_below_every_sample_and_falls_with_generations():
     sizes = [
         float(
