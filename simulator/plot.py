@@ -22,7 +22,7 @@ OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "
 PANEL = (4.3, 3.4)  # inches
 LEGEND_WIDTH = 2.3
 DPI = 130
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 10.5,
     "axes.labelsize": 10,
@@ -43,7 +43,7 @@ STYLE: dict[str, Any] = {
 @contextlib.contextmanager
 def house_style() -> Iterator[None]:
     """The style, for the duration of a ``with`` block."""
-    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+    with mpl.rc_context(STYLE):
         yield
 
 

@@ -273,7 +273,7 @@ def _declare(default: Any, symbol: str, meaning: str, **options: Any) -> Any:
     return field(default=default, metadata={"declaration": options})
 
 
-_TYPES = {int: "int", float: "float", str: "choice"}
+_TYPES: dict[Any, str] = {int: "int", float: "float", str: "choice"}
 
 
 def parameters(cls: type) -> Any:
@@ -288,7 +288,7 @@ def parameters(cls: type) -> Any:
         if item.name in RESERVED_PARAMETERS:
             raise ValueError(f"{cls.__qualname__}.{item.name}: the name is reserved")
         options = item.metadata["declaration"]
-        kind: Any = "array" if options.get("dims") else _TYPES[item.type]  # type: ignore[index]
+        kind: Any = "array" if options.get("dims") else _TYPES[item.type]
         declared[item.name] = Parameter(name=item.name, type=kind, default=item.default, **options)
     # By name: the type checker does not know the attribute.
     setattr(cls, "declarations", MappingProxyType(declared))  # noqa: B010

@@ -21,7 +21,7 @@ from simulator.data.experiment import (
     noise_level,
 )
 from simulator.data.population import Population
-from simulator.maths.compilation import jit_on_cpu
+from simulator.maths.compilation import float64_on_cpu, jit_on_cpu
 from simulator.maths.generations import generation_errors
 from simulator.maths.mixture_error import mixture_errors
 from simulator.maths.mixture_resolvent import mixture_fit
@@ -49,7 +49,7 @@ def predict_generations(
     check_generations(num_generations)
     std = noise_level(data, noise_std)
     std_generator = noise_level(data, noise_std_generator)
-    with jax.enable_x64(True):
+    with float64_on_cpu():
         errors = _generations(
             jnp.asarray(ridges), data.eigenvalues, data.signal, float(num_samples),
             float(num_samples_generator), float(ridge_generator), std, std_generator,
@@ -97,7 +97,7 @@ def predict_mixture(
     fractions = check_fractions(synthetic_fraction)
     stds = [noise_level(data, std) for std in (noise_std_real, noise_std_synthetic)]
     shift = check_shift(data, shift)
-    with jax.enable_x64(True):
+    with float64_on_cpu():
         errors = _mixture(
             jnp.asarray(ridges), jnp.asarray(fractions), data.eigenvalues, data.teacher, shift,
             float(num_samples), jnp.square(jnp.asarray(stds)),

@@ -10,7 +10,9 @@ A function that is compiled with them must not be called inside another compiled
 .. [1] https://github.com/jax-ml/jax/issues/39103
 """
 
+import contextlib
 import functools
+from collections.abc import Iterator
 
 import jax
 
@@ -19,10 +21,17 @@ CPU_OPTIONS = {
     "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
 }
 
-#: `jax.jit` of what always runs on the CPU, theory above all.
+#: `jax.jit` of what always runs on the CPU, theory above all: call it in `float64_on_cpu`.
 jit_on_cpu = functools.partial(jax.jit, compiler_options=CPU_OPTIONS)
 
 
 def compiler_options(platform: str) -> dict[str, str]:
     """Options for a program that runs on ``platform`` ("cpu", "gpu", "tpu")."""
     return CPU_OPTIONS if platform == "cpu" else {}
+
+
+@contextlib.contextmanager
+def float64_on_cpu() -> Iterator[None]:
+    """The scope of theory: double precision, on the CPU whatever accelerators there are."""
+    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        yield

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simulator.maths.compilation import jit_on_cpu
+from simulator.maths.compilation import float64_on_cpu, jit_on_cpu
 from simulator.study import RESIDUAL, Study
 from simulator.sweep.cells import Values, broadcast_cells, single_cells
 from simulator.sweep.threads import ensure_threads
@@ -100,7 +100,7 @@ def theory_on(study: Study, values: Values, count: int) -> dict[str, np.ndarray]
 def cpu_float64() -> Iterator[None]:
     """The scope of every theory evaluation at the public edge."""
     ensure_threads()
-    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+    with float64_on_cpu():
         yield
 
 

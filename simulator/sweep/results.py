@@ -128,7 +128,8 @@ def labelled(
             full = tuple(np.max([a.shape for a in arrays], axis=0, initial=0)) if arrays else ()
             block = np.full((len(arrays), *full), np.nan)
             for position, value in enumerate(arrays):
-                block[(position, *map(slice, value.shape))] = value  # type: ignore[index]
+                corner: tuple[Any, ...] = (position, *map(slice, value.shape))
+                block[corner] = value
             output = study.output(name)
             variables[name] = (
                 (*axes, *output.dims),

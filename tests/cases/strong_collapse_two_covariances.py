@@ -150,22 +150,8 @@ def shift_linear(params, outputs):
     }
 
 
-#: Smaller than the study's own check, and all mutants show: the verdict begins with it.
-TELLING_CELLS = (
-    {
-        "dim": 32,
-        "num_samples": 80,
-        "synthetic_fraction": 0.3,
-        "ridge": 0.05,
-        "spectrum_synthetic": "power_law",
-        "spectrum_exponent_synthetic": 0.8,
-        "covariance_scale_synthetic": 4.0,
-        "noise_std_real": 0.4,
-        "noise_std_synthetic": 0.6,
-        "signal_variance": 1.4,
-        "synthetic_shift": 0.9,
-    },
-)
+#: The study's first check made smaller, and all mutants show: the verdict begins with it.
+TELLING_CELLS = ({"dim": 32, "num_samples": 80},)
 
 MUTANTS = [
     Mutant("both inputs like the real ones", after=wrong_parts(same_inputs=True)),

@@ -19,7 +19,10 @@ def assert_same_law(sample, reference):
 
 
 def draws(sampler, count, *arguments, seed=0):
-    """``count`` independent draws of ``sampler(key, *arguments)``, as NumPy arrays."""
+    """``count`` independent draws of ``sampler(key, *arguments)``, as NumPy arrays.
+
+    A sampler defined once is compiled once, whatever the arguments.
+    """
     keys = jax.random.split(jax.random.key(seed), count)
     return jax.device_get(_batched(sampler, len(arguments))(keys, *arguments))
 

@@ -1,7 +1,5 @@
 """Counts of T tokens at a cost that does not depend on T: whole laws against exact ones."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,19 +7,13 @@ import pytest
 from scipy import stats
 
 from simulator.sampling import counts
+from tests.sampling.laws import draws
 
 CELLS = np.arange(1, 22.0) ** -1.4 / np.sum(np.arange(1, 22.0) ** -1.4)
 
 
-def _replicates(function, number, *traced, seed=0):
-    """``function(key, *traced)`` at many keys; a function defined once is compiled once."""
-    keys = jax.random.split(jax.random.key(seed), number)
-    return np.asarray(_batched(function, len(traced))(keys, *traced), dtype=float)
-
-
-@functools.cache
-def _batched(function, traced):
-    return jax.jit(jax.vmap(function, in_axes=(0, *[None] * traced)))
+def _replicates(sampler, number, *arguments):
+    return draws(sampler, number, *arguments).astype(float)
 
 
 @pytest.mark.parametrize(

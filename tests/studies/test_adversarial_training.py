@@ -262,8 +262,8 @@ def test_rows_of_a_spectrum_may_be_split_and_merged():
         simulator.predict(f"{NAME}.mahalanobis", spectrum=[[1.0, 2.0]])
 
 
-@pytest.mark.slow
 # -- optima by differentiation -----------------------------------------------------------------
+@pytest.mark.slow
 def test_gradient_in_the_regularization_and_in_the_order():
     params = isotropic.Params()
 

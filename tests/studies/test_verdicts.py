@@ -18,7 +18,7 @@ def test_theory_agrees_and_mutants_are_rejected(name):
     """One checked cell after the other, until no mutant survives; slow tests take them all.
 
     The module of the cases may name, as ``TELLING_CELLS``, those to begin with: positions among the
-    checked cells, or smaller cells that tell as much.
+    checked cells, or what makes the first of them smaller.
     """
     module = importlib.import_module(f"tests.cases.{module_name(name)}")
     mutants = [mutant for mutant in module.MUTANTS if not mutant.slow]
@@ -38,7 +38,8 @@ def survive_none(name, mutants, first=()):
     alive = [mutant for mutant in mutants if mutant.cells is None]
     others = [i for i in range(len(study.check_cells)) if i not in first]
     for given in (*first, *others):
-        given = study.check_cells[given] if isinstance(given, int) else given
+        cells = study.check_cells
+        given = cells[given] if isinstance(given, int) else {**cells[0], **given}
         evidence = agreeing_evidence(study, [given], tolerance)
         alive = [mutant for mutant in alive if not catches(mutant, study, evidence, tolerance)]
         if not alive:

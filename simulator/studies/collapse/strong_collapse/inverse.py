@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import brentq
 
-from simulator.maths.compilation import jit_on_cpu
+from simulator.maths.compilation import float64_on_cpu, jit_on_cpu
 
 _GRID = 129
 _PRECISION = 1e-12
@@ -60,7 +60,7 @@ def optimum(theory, params, name: str, grid) -> Optimum:
         Values to start from, fine enough to single out the valley looked for.
     """
     grid = np.asarray(grid, dtype=float)
-    with jax.enable_x64(True):
+    with float64_on_cpu():
         best = int(np.argmin(_errors(theory, params, name, jnp.asarray(grid))))
         value = float(grid[best])
         if 0 < best < len(grid) - 1:
@@ -104,7 +104,7 @@ def equivalent_real_samples(theory, params, most=1e15) -> float:
     grid = np.unique(np.r_[np.geomspace(1, most, 40 * _GRID), params.dim + np.arange(-2.0, 3)])
     grid = grid[grid >= 1]
     count = "num_samples"
-    with jax.enable_x64(True):
+    with float64_on_cpu():
         target = float(_error(theory, params, count, float(params.num_samples)))
         errors = np.asarray(_errors(theory, clean, count, jnp.asarray(grid)))
         worse = np.flatnonzero(errors > target)

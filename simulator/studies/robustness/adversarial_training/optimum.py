@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import minimize
 
-from simulator.maths.compilation import jit_on_cpu
+from simulator.maths.compilation import float64_on_cpu, jit_on_cpu
 from simulator.studies.robustness.adversarial_training import isotropic, mahalanobis
 from simulator.study import RESIDUAL
 
@@ -133,7 +133,7 @@ def _gradient(theory, params, output, x):
 
 def _minimum(theory, params, output, starts, limits) -> tuple[float, np.ndarray]:
     """The lowest of the starts, refined by L-BFGS-B with implicit gradients, in float64."""
-    with jax.enable_x64(True):
+    with float64_on_cpu():
         values, residuals = _values(theory, params, output, jnp.asarray(starts))
         _check(residuals)
 
