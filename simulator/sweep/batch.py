@@ -18,15 +18,22 @@ from jax.extend import core
 
 
 class Budget(NamedTuple):
-    """What one batch may take: bytes alive at once, bytes computed in all, lanes."""
+    """What one batch may take: bytes alive at once, bytes computed in all, lanes.
+
+    A step of a vmapped loop costs much the same for one lane as for a few: ``few`` lanes may
+    compute ``long_work`` together.
+    """
 
     memory: float
     work: float
     lanes: int
+    few: int
+    long_work: float
 
 
-CPU = Budget(memory=2**28, work=2**26, lanes=4096)  # some tens of milliseconds on one core
-ACCELERATOR = Budget(memory=2**32, work=2**33, lanes=32768)
+# Some tens of milliseconds on one core, and at most a second.
+CPU = Budget(memory=2**28, work=2**26, lanes=4096, few=16, long_work=2**31)
+ACCELERATOR = Budget(memory=2**32, work=2**33, lanes=32768, few=256, long_work=2**36)
 MEMINFO = Path("/proc/meminfo")  # Linux
 STEPS_OF_A_WHILE_LOOP = 32  # unknown before it runs: what our solvers typically take
 
@@ -50,7 +57,9 @@ def batch_size(one_lane: core.Jaxpr) -> int:
     if device.platform != "cpu":
         free = (device.memory_stats() or {}).get("bytes_limit", 4 * ACCELERATOR.memory)
         budget = ACCELERATOR._replace(memory=min(ACCELERATOR.memory, free / 4))
-    lanes = min(budget.memory / max(cost.memory, 1), budget.work / max(cost.work, 1), budget.lanes)
+    work = max(cost.work, 1)
+    busy = max(budget.work / work, min(budget.few, budget.long_work / work))
+    lanes = min(budget.memory / max(cost.memory, 1), busy, budget.lanes)
     return 1 << (max(1, int(lanes)).bit_length() - 1)
 
 

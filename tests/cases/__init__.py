@@ -3,7 +3,9 @@
 The module of study ``strong-collapse.multi-step`` is ``strong_collapse_multi_step``. It defines
 ``CASES``, reference values that the theory must reproduce (and, where given, Monte-Carlo means
 that were obtained independently), and ``MUTANTS``, plausible wrong theories that the verdict
-must reject. The battery in ``tests/studies`` finds both.
+must reject. It may define ``FIRST_CELL``, parameters that make the first cell of the study's own
+check smaller, or its errors easier to tell, for the suite. The battery in ``tests/studies`` finds
+them all.
 """
 
 import importlib

@@ -3,8 +3,10 @@
 Monte-Carlo means of the reduced simulation (mean, standard error), independent of this package.
 """
 
+import functools
+
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from simulator.studies.memory.associative_memory import _errors
 from simulator.studies.memory.associative_memory.infinite_data import stored_weights
@@ -97,22 +99,37 @@ CASES = [
 ]
 
 
+@functools.partial(jax.jit, static_argnames=("embedding", "unembedding"))
+def _errors_at(drive, noise, dim, embedding, unembedding):
+    """Compiled once for all mutants."""
+    return _errors.errors_of_tokens(drive, noise, dim, embedding, unembedding)
+
+
+_stored_weights = jax.jit(stored_weights)
+_noise_of_tokens = jax.jit(_errors.noise_of_tokens, static_argnums=1)
+
+
 def _with(squares=None, signal=None, law=None, dim=None, noise=None):
     """The theory with one ingredient replaced by a function of (params, its right value)."""
 
-    @jax.jit
     def change(params, outputs):
-        p = _errors.token_law(params.num_tokens, params.zipf_exponent)
-        q = stored_weights(params)
-        power = _errors.noise_of_tokens(q**2 if squares is None else squares(q), params.num_classes)
+        p = token_law(params)
+        q = np.asarray(_stored_weights(params))
+        power = _noise_of_tokens(q**2 if squares is None else squares(q), params.num_classes)
+        power = jax.tree.map(np.asarray, power)
         power = power if noise is None else noise(params, q, power)
-        d = params.dim if dim is None else dim(params)
+        d = float(params.dim if dim is None else dim(params))
         drive = q if signal is None else signal(q)
-        found = _errors.errors_of_tokens(drive, power, d, params.embedding, params.unembedding)
+        found = np.asarray(_errors_at(drive, power, d, params.embedding, params.unembedding))
         weights = p if law is None else law(p)
         return {"test_error": weights @ found, "per_token_error": found}
 
     return change
+
+
+def token_law(params):
+    p = np.arange(1.0, params.num_tokens + 1) ** -params.zipf_exponent
+    return p / p.sum()
 
 
 def _with_itself(params, q, noise):
@@ -129,15 +146,14 @@ def _one_competitor(params, q, noise):
 
 def _stored_is_right(params, outputs):
     """Infinite memory: every stored token is right, every other one wrong."""
-    per_token = jnp.where(stored_weights(params) > 0, 0.0, 1.0)
-    p = _errors.token_law(params.num_tokens, params.zipf_exponent)
-    return {"test_error": p @ per_token, "per_token_error": per_token}
+    per_token = np.where(np.asarray(_stored_weights(params)) > 0, 0.0, 1.0)
+    return {"test_error": token_law(params) @ per_token, "per_token_error": per_token}
 
 
 def _unstored_is_wrong(params, outputs):
-    per_token = jnp.where(stored_weights(params) > 0, outputs["per_token_error"], 1.0)
-    p = _errors.token_law(params.num_tokens, params.zipf_exponent)
-    return {"test_error": p @ per_token, "per_token_error": per_token}
+    stored = np.asarray(_stored_weights(params)) > 0
+    per_token = np.where(stored, outputs["per_token_error"], 1.0)
+    return {"test_error": token_law(params) @ per_token, "per_token_error": per_token}
 
 
 MUTANTS = [
@@ -149,10 +165,10 @@ MUTANTS = [
     Mutant("frequencies squared", after=_with(signal=lambda q: q**2)),
     Mutant(
         "uniform test law",
-        after=_with(law=lambda p: jnp.full_like(p, 1 / p.size)),
+        after=_with(law=lambda p: np.full_like(p, 1 / p.size)),
         outputs=("test_error",),
     ),
     Mutant("infinite memory", after=_stored_is_right),
     Mutant("unstored tokens are always wrong", after=_unstored_is_wrong),
-    Mutant("threshold ignored", at=lambda p: {"threshold": jnp.inf}),
+    Mutant("threshold ignored", at=lambda p: {"threshold": np.inf}),
 ]

@@ -2,9 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from simulator.studies.memory.associative_memory import _errors, finite_data
 from tests.cases import Case, Mutant
+from tests.cases.associative_memory import token_law
 
 FLOAT32_RTOL = 1e-4
 
@@ -37,58 +39,55 @@ CASES = [
 ]
 
 
-def _expected(params, number, chance):
-    p = _errors.token_law(params.num_tokens, params.zipf_exponent)
+@jax.jit
+def _expected(params, number, chance, all_stored):
+    """The theory for counts of the given values and chances; one program for all mutants."""
     weights = finite_data._weight(params, number)
-    found = finite_data.expected_error(params, weights, chance)
-    return {"test_error": p @ found, "per_token_error": found}
-
-
-def _counts(params):
-    return finite_data.count_values(params.num_samples, finite_data.training_law(params))
-
-
-@jax.jit
-def _mean_counts(params, outputs):
-    """Every token at its expected count."""
-    number = (params.num_samples * finite_data.training_law(params))[:, None]
-    return _expected(params, number, jnp.ones_like(number))
-
-
-@jax.jit
-def _always_seen(params, outputs):
-    number, chance = _counts(params)
-    seen = chance.at[:, 0].set(0)
-    total = seen.sum(axis=1, keepdims=True)
-    return _expected(params, number, seen / jnp.where(total > 0, total, 1.0))
-
-
-@jax.jit
-def _infinite_memory(params, outputs):
-    """Unseen tokens are wrong, seen ones right."""
-    law = finite_data.training_law(params)
-    found = (1 - law) ** params.num_samples
-    p = _errors.token_law(params.num_tokens, params.zipf_exponent)
-    return {"test_error": p @ found, "per_token_error": found}
-
-
-@jax.jit
-def _cut_test_law(params, outputs):
-    """Tested on the cut law."""
-    return {"test_error": finite_data.training_law(params) @ outputs["per_token_error"]}
-
-
-@jax.jit
-def _full_noise(params, outputs):
-    """All tokens of the vocabulary are stored, as with infinite data."""
-    number, chance = _counts(params)
-    weights = finite_data._weight(params, number)
-    noise = _errors.noise_of_tokens(jnp.ones(params.num_tokens), params.num_classes)
+    squares = jnp.where(all_stored, 1.0, jnp.sum(chance * weights**2, axis=1))
+    noise = _errors.noise_of_tokens(squares, params.num_classes)
     found = _errors.mean_errors_of_tokens(
         weights, chance, noise, params.dim, params.embedding, params.unembedding
     )
     p = _errors.token_law(params.num_tokens, params.zipf_exponent)
     return {"test_error": p @ found, "per_token_error": found}
+
+
+@jax.jit
+def _laws(params):
+    """The training law, and values and chances of its counts."""
+    law = finite_data.training_law(params)
+    return law, *finite_data.count_values(params.num_samples, law)
+
+
+def _mean_counts(params, outputs):
+    """Every token at its expected count."""
+    law, number, chance = map(np.array, _laws(params))
+    number[:, 0], number[:, 1:] = params.num_samples * law, 0
+    chance[:, 0], chance[:, 1:] = 1, 0
+    return _expected(params, number, chance, False)
+
+
+def _always_seen(params, outputs):
+    _, number, chance = map(np.array, _laws(params))
+    chance[:, 0] = 0
+    total = chance.sum(axis=1, keepdims=True)
+    return _expected(params, number, chance / np.where(total > 0, total, 1.0), False)
+
+
+def _infinite_memory(params, outputs):
+    """Unseen tokens are wrong, seen ones right."""
+    found = (1 - np.asarray(_laws(params)[0])) ** params.num_samples
+    return {"test_error": token_law(params) @ found, "per_token_error": found}
+
+
+def _cut_test_law(params, outputs):
+    """Tested on the cut law."""
+    return {"test_error": np.asarray(_laws(params)[0]) @ outputs["per_token_error"]}
+
+
+def _full_noise(params, outputs):
+    """All tokens of the vocabulary are stored, as with infinite data."""
+    return _expected(params, *_laws(params)[1:], True)
 
 
 MUTANTS = [
@@ -97,7 +96,7 @@ MUTANTS = [
     Mutant("infinite memory", after=_infinite_memory),
     Mutant("tested on the cut law", after=_cut_test_law, outputs=("test_error",)),
     Mutant("noise of the whole vocabulary", after=_full_noise),
-    Mutant("no cut", at=lambda p: {"cutoff": jnp.inf}),
-    Mutant("no threshold", at=lambda p: {"threshold": jnp.inf, "cutoff": jnp.inf}),
+    Mutant("no cut", at=lambda p: {"cutoff": np.inf}),
+    Mutant("no threshold", at=lambda p: {"threshold": np.inf, "cutoff": np.inf}),
     Mutant("two thirds of the dimension", at=lambda p: {"dim": p.dim * 2 / 3}),
 ]

@@ -38,14 +38,27 @@ CASES = [
 def _with(weight):
     """The theory with another map from visits to weights."""
 
-    @jax.jit
     def change(params, outputs):
-        p = _errors.token_law(params.num_tokens, params.zipf_exponent)
-        number, chance = count_values(params.num_samples, p)
-        found = expected_error(params, weight(params, number), chance)
-        return {"test_error": p @ found, "per_token_error": found}
+        number, chance = _counts(params)
+        return _expected(params, weight(params, number), chance)
 
     return change
+
+
+@jax.jit
+def _counts(params):
+    return count_values(params.num_samples, _token_law(params))
+
+
+@jax.jit
+def _expected(params, weights, chance):
+    """The theory for given weights; one program for all mutants."""
+    found = expected_error(params, weights, chance)
+    return {"test_error": _token_law(params) @ found, "per_token_error": found}
+
+
+def _token_law(params):
+    return _errors.token_law(params.num_tokens, params.zipf_exponent)
 
 
 def _squared(params, number):

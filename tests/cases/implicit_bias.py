@@ -137,8 +137,7 @@ def _swapped(params, outputs):
     return {name: outputs[name][::-1] for name in names}
 
 
-#: The study's first check made smaller, and all mutants show: the verdict begins with it.
-TELLING_CELLS = ({"dim": 48},)
+FIRST_CELL = {"dim": 48}
 
 MUTANTS = [
     Mutant("radius not scaled by sqrt(d)",

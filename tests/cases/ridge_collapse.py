@@ -40,6 +40,8 @@ def _setting(d, t, t0, n, ridge, noise, noise0, **more):
 
 POWER_LAW = {"spectrum": "power_law"}
 
+FIRST_CELL = {"dim": 48, "num_samples": 144, "num_samples_generator": 96}
+
 #: Checked cells at which all mutants show but the slow ones: the verdict begins with them.
 TELLING_CELLS = (4, 0)
 

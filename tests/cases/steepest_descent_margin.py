@@ -60,8 +60,7 @@ def _scaled(name, factor):
     return lambda p, o: {name: o[name] * factors}
 
 
-#: The study's first check made smaller, and all mutants show: the verdict begins with it.
-TELLING_CELLS = ({"dim": 24},)
+FIRST_CELL = {"dim": 24}
 
 MUTANTS = [
     Mutant("half the samples are used",

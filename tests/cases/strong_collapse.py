@@ -232,6 +232,8 @@ INFINITE = [
     ),
 ]
 
+FIRST_CELL = {"dim": 32, "num_samples": 80}
+
 #: Checked cells at which all mutants show but the slow ones: the verdict begins with them.
 TELLING_CELLS = (2, 0)
 

@@ -1,8 +1,8 @@
 """``strong-collapse.multi-step``: the dossier's two chains, and wrong recursions."""
 
-import jax.numpy as jnp
+import jax
+import numpy as np
 
-from simulator.maths.precision import float_dtype
 from simulator.maths.resolvent import ridge_fit
 from simulator.studies.collapse.strong_collapse._mixture import (
     geometric_mean,
@@ -106,54 +106,65 @@ CASES = [
     ),
 ]
 
+FIRST_CELL = {"dim": 32, "num_samples": 80, "noise_std_real": 0.8}
+
 #: n - df2 loses in single precision what df2 has of n.
 FLOAT32_RTOL = 5e-5
 
 
-def recursion(params, *, disagreement=1.0, power=2, cross=True, fresh=False, refitted=True):
-    """The recursion, with what makes it right switched off."""
+@jax.jit
+def ingredients(params):
+    """What the recursion is made of; one program for all mutants."""
     spectrum, shift = spectrum_of(params), shift_of(params)
-    p2 = jnp.asarray(params.synthetic_fraction, float_dtype())
-    noise = (1 - p2) * params.noise_std_real**2 + p2 * params.noise_std_synthetic**2
     fit = ridge_fit(spectrum.eigenvalues, params.num_samples, params.ridge)
-    s, t1, f = spectrum.signal, fit.survival, fit.shrinkage
-    v = t1**2 * fit.spread_factor * (1 if refitted else 0)
-    second = shift
-    mixed = params.shift_correlation * geometric_mean(s, shift)
-    errors = []
-    for _ in range(params.num_steps + 1):
-        after = -f * s + p2 * t1 * mixed
-        used = (after if fresh else mixed) if cross else 0 * mixed
-        second = (
-            f**2 * s
-            + v * jnp.sum(f**2 * s)
-            + noise * t1**2 * fit.spread_factor
-            - 2 * p2 * (f * t1 * used - v * jnp.sum(f**2 * used))
-            + p2**power * (t1**2 * second + v * jnp.sum(f**2 * second))
-            + disagreement * p2 * (1 - p2) * v * jnp.sum(second)
-        )
-        mixed = after
-        errors.append(jnp.sum(second))
-    return {"test_error": jnp.stack(errors)}
+    mixed = params.shift_correlation * geometric_mean(spectrum.signal, shift)
+    return spectrum.signal, shift, mixed, fit.survival, fit.shrinkage, fit.spread_factor
+
+
+def recursion(*, disagreement=1.0, power=2, cross=True, fresh=False, refitted=True):
+    """The recursion, with what makes it right switched off."""
+
+    def after(params, outputs):
+        s, second, mixed, t1, f, spread = (np.asarray(x) for x in ingredients(params))
+        p2 = params.synthetic_fraction
+        noise = (1 - p2) * params.noise_std_real**2 + p2 * params.noise_std_synthetic**2
+        v = t1**2 * spread * (1 if refitted else 0)
+        errors = []
+        for _ in range(params.num_steps + 1):
+            following = -f * s + p2 * t1 * mixed
+            used = (following if fresh else mixed) if cross else 0 * mixed
+            second = (
+                f**2 * s
+                + v * np.sum(f**2 * s)
+                + noise * t1**2 * spread
+                - 2 * p2 * (f * t1 * used - v * np.sum(f**2 * used))
+                + p2**power * (t1**2 * second + v * np.sum(f**2 * second))
+                + disagreement * p2 * (1 - p2) * v * np.sum(second)
+            )
+            mixed = following
+            errors.append(np.sum(second))
+        return {"test_error": np.array(errors)}
+
+    return after
 
 
 def one_step_late(params, outputs):
     errors = outputs["test_error"]
-    return {"test_error": jnp.concatenate([errors[:1], errors[:-1]])}
+    return {"test_error": np.concatenate([errors[:1], errors[:-1]])}
 
 
 def frozen_teacher(params, outputs):
     """Every step sees the synthetic labels of step 0."""
     errors = outputs["test_error"]
-    return {"test_error": jnp.full_like(errors, errors[0])}
+    return {"test_error": np.full_like(errors, errors[0])}
 
 
 MUTANTS = [
-    Mutant("sources do not disagree", lambda p: recursion(p, disagreement=0.0)),
-    Mutant("shift decays like p2", lambda p: recursion(p, power=1)),
-    Mutant("teacher's error is independent of the truth", lambda p: recursion(p, cross=False)),
-    Mutant("new cross moment in the old one's place", lambda p: recursion(p, fresh=True)),
-    Mutant("fits are their mean", lambda p: recursion(p, refitted=False)),
+    Mutant("sources do not disagree", after=recursion(disagreement=0.0)),
+    Mutant("shift decays like p2", after=recursion(power=1)),
+    Mutant("teacher's error is independent of the truth", after=recursion(cross=False)),
+    Mutant("new cross moment in the old one's place", after=recursion(fresh=True)),
+    Mutant("fits are their mean", after=recursion(refitted=False)),
     Mutant("one step late", after=one_step_late),
     Mutant("the first labels for ever", after=frozen_teacher),
     Mutant("noise of the sources swapped", at=swapped_noise),

@@ -1,7 +1,5 @@
 """Every theory: finite over its box, vmap equals loop, gradients, float32 against float64."""
 
-import importlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,12 +7,13 @@ import pytest
 
 from simulator.study import RESIDUAL
 from simulator.sweep.predict import CHUNKS, cpu_float64, theory_of_cells, theory_on
-from tests.cases import load, module_name
+from tests.cases import load
 from tests.studies.battery import (
     STUDIES,
     WITH_THEORY,
     assert_close,
     box_points,
+    cases_module,
     cell,
     each,
     interior_floats,
@@ -46,55 +45,67 @@ def matches(name, cases):
 @each(WITH_THEORY)
 def test_defined_over_the_box(name, count):
     study = STUDIES[name]
-    # The suite stays with two of the checked cells: others want programs of their own.
-    around = study.check_cells[:2] if count < 100 else study.check_cells
+    # The suite stays with the programs of the first checked cell.
+    around = [cell(study)] if count < 100 else study.check_cells
     points = box_points(study, np.random.default_rng(11), count, around)
     # `theory_of_cells` raises where a value is not a number or a solver did not converge.
     for outputs in theory_of_cells(study, points):
         assert any(np.isfinite(value).any() for value in outputs.values())
 
 
+@pytest.mark.slow
 @each(WITH_THEORY)
-def test_a_grid_equals_a_loop_over_its_points(name):
+def test_a_chunk_of_a_grid_equals_a_loop_over_its_points(name):
     study = STUDIES[name]
     rng = np.random.default_rng(5)
     points = [perturbed_floats(study, cell(study), rng) for _ in range(CHUNKS[1])]
     together = theory_of_cells(study, points)
     for point, outputs in list(zip(points, together, strict=True))[:3]:
-        (alone,) = theory_of_cells(study, [point])
-        for output, value in outputs.items():
-            assert_close(value, alone[output], 1e-9, 1e-12, output)
+        equals_the_theory_at(study, point, outputs)
+
+
+def equals_the_theory_at(study, point, outputs):
+    (alone,) = theory_of_cells(study, [point])
+    for output, value in alone.items():
+        assert_close(outputs[output], value, 1e-9, 1e-12, output)
 
 
 @each(WITH_THEORY)
-def test_gradient_matches_a_finite_difference(name):
-    """Of all outputs at once, along one random direction; the slow test takes them one by one."""
-    of_floats, sums_of, values, names = differentiable(name)
-    if not names:
-        return
+def test_vmap_equals_a_loop_and_the_gradient_a_finite_difference(name):
+    """At three points of a random line, the gradient of all outputs at once, in one program.
+
+    Slow tests take the outputs one by one, and the chunks that the engine makes of a grid.
+    """
+    outputs_of, sums_of, values, names = differentiable(name)
     rng = np.random.default_rng(6)
     steps = {n: rng.choice([-1, 1]) * 1e-5 * max(abs(values[n]), 1e-2) for n in names}
-    columns = {n: values[n] + steps[n] * np.array([-1.0, 0.0, 1.0]) for n in names}
-    moved = theory_on(STUDIES[name], values | columns, 3)
+    points = [values | {n: values[n] + move * steps[n] for n in names} for move in (-1, 0, 1)]
+    study = STUDIES[name]
+    sums = sums_of(theory_of_cells(study, [values])[0], np)
+    scales = {output: 1 / max(abs(value), 1e-6) for output, value in sums.items()}
+
+    def total(floats):
+        outputs = outputs_of(floats)
+        sums = sums_of(outputs)
+        return sum((scales[output] * value for output, value in sums.items()), 0.0), outputs
+
     with cpu_float64():
-        sums = jax.vmap(sums_of)({k: jnp.asarray(v) for k, v in moved.items()})
-        sums = {output: np.asarray(value) for output, value in sums.items()}
-        scales = {output: 1 / max(abs(value[1]), 1e-6) for output, value in sums.items()}
-
-        def total(floats):
-            return sum(scales[output] * value for output, value in of_floats(floats).items())
-
-        gradient = jax.jit(jax.grad(total))({n: jnp.asarray(values[n]) for n in names})
-    low, _, high = sum(scales[output] * value for output, value in sums.items())
-    slopes = [float(gradient[n]) * steps[n] for n in names]
+        moved = {n: jnp.array([point[n] for point in points]) for n in names}
+        both = jax.vmap(jax.value_and_grad(total, has_aux=True), axis_size=len(points))
+        (totals, outputs), gradient = jax.jit(both)(moved)
+    outputs.pop(RESIDUAL, None)
+    for i, point in enumerate(points):
+        equals_the_theory_at(study, point, {output: value[i] for output, value in outputs.items()})
+    slopes = [float(gradient[n][1]) * steps[n] for n in names]
     size = sum(abs(slope) for slope in slopes)
-    assert abs((high - low) / 2 - sum(slopes)) <= 2e-4 * size + 1e-11 * len(sums), gradient
+    low, _, high = np.asarray(totals)
+    assert abs((high - low) / 2 - sum(slopes)) <= 2e-4 * size + 1e-11 * len(scales), gradient
 
 
 @pytest.mark.slow
 @each(WITH_THEORY)
 def test_gradient_of_each_output_matches_finite_differences(name):
-    of_floats, sums_of, values, names = differentiable(name)
+    outputs_of, sums_of, values, names = differentiable(name)
     if not names:
         return
     steps = {n: 1e-5 * max(abs(values[n]), 1e-2) for n in names}
@@ -105,7 +116,7 @@ def test_gradient_of_each_output_matches_finite_differences(name):
     shifted = theory_on(STUDIES[name], values | columns, 2 * len(names))
     with cpu_float64():
         # Compiled once: differentiating eagerly dispatches every loop step by itself.
-        both = jax.jacrev(lambda floats: (of_floats(floats),) * 2, has_aux=True)
+        both = jax.jacrev(lambda floats: (sums_of(outputs_of(floats)),) * 2, has_aux=True)
         gradient, centre = jax.jit(both)({n: jnp.asarray(values[n]) for n in names})
         sums = jax.vmap(sums_of)({k: jnp.asarray(v) for k, v in shifted.items()})
     for output, value in centre.items():
@@ -120,43 +131,40 @@ def test_gradient_of_each_output_matches_finite_differences(name):
 
 
 def differentiable(name):
-    """Sums of the theory's outputs as functions of floats and of outputs; the floats, and which."""
+    """Outputs of floats, sums of outputs, a point, and the floats that have derivatives there."""
     study = STUDIES[name]
     values = perturbed_floats(study, cell(study), np.random.default_rng(3))
-    module = importlib.import_module(f"tests.cases.{module_name(name)}")
+    module = cases_module(name)
     names = interior_floats(study, values)
     names = [n for n in names if n not in getattr(module, "JUMPS_IN", {})]
     excused = getattr(module, "NOT_DIFFERENTIABLE", {})  # output -> reason
     weights = np.random.default_rng(4).uniform(0.5, 1.5, 10_000)
 
-    def sums(outputs):
+    def sums_of(outputs, xp=jnp):
         """One number for each output: a random weighted sum of its finite entries."""
         found = {}
         for output, value in outputs.items():
-            flat = jnp.ravel(value)
+            flat = xp.ravel(value)
             if output != RESIDUAL and output not in excused:
-                found[output] = jnp.sum(
-                    jnp.where(jnp.isfinite(flat), flat, 0) * weights[: flat.size]
-                )
+                found[output] = xp.sum(xp.where(xp.isfinite(flat), flat, 0) * weights[: flat.size])
         return found
 
-    def of_floats(floats):
+    def outputs_of(floats):
         numbers = {
             n: jnp.asarray(v, float) if study.declarations[n].is_scalar_number else v
             for n, v in values.items()
             if not study.declarations[n].static
         }
         fixed = {n: v for n, v in values.items() if study.declarations[n].static}
-        return sums(study.theory(study.params(**{**numbers, **fixed, **floats})))
+        return study.theory(study.params(**{**numbers, **fixed, **floats}))
 
-    return of_floats, sums, values, names
+    return outputs_of, sums_of, values, names
 
 
 @each(WITH_THEORY)
 def test_float32_is_close_to_float64(name):
     study = STUDIES[name]
-    module = importlib.import_module(f"tests.cases.{module_name(name)}")
-    rtol = getattr(module, "FLOAT32_RTOL", 1e-5)
+    rtol = getattr(cases_module(name), "FLOAT32_RTOL", 1e-5)
     values = perturbed_floats(study, cell(study), np.random.default_rng(7))
     (precise,) = theory_of_cells(study, [values])
     with jax.enable_x64(False):

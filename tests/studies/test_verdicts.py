@@ -1,12 +1,10 @@
 """Every study: its simulations agree with its theory, and no mutant survives."""
 
-import importlib
-
 import pytest
 
 from simulator.verdict import gather, judge
-from tests.cases import load, module_name
-from tests.studies.battery import STUDIES, WITH_BOTH, each
+from tests.cases import load
+from tests.studies.battery import STUDIES, WITH_BOTH, cases_module, check_cells, each
 
 #: Coarser than a user's check (the study's own tolerance), to keep the suite short; `make
 #: test-all` runs the fine one.
@@ -17,10 +15,9 @@ TOLERANCE = 0.1
 def test_theory_agrees_and_mutants_are_rejected(name):
     """One checked cell after the other, until no mutant survives; slow tests take them all.
 
-    The module of the cases may name, as ``TELLING_CELLS``, those to begin with: positions among the
-    checked cells, or what makes the first of them smaller.
+    The module of the cases may name, as ``TELLING_CELLS``, the positions of those to begin with.
     """
-    module = importlib.import_module(f"tests.cases.{module_name(name)}")
+    module = cases_module(name)
     mutants = [mutant for mutant in module.MUTANTS if not mutant.slow]
     survive_none(name, mutants, getattr(module, "TELLING_CELLS", ()))
 
@@ -36,11 +33,10 @@ def survive_none(name, mutants, first=()):
     study = STUDIES[name]
     tolerance = max(TOLERANCE, study.tolerance)
     alive = [mutant for mutant in mutants if mutant.cells is None]
-    others = [i for i in range(len(study.check_cells)) if i not in first]
-    for given in (*first, *others):
-        cells = study.check_cells
-        given = cells[given] if isinstance(given, int) else {**cells[0], **given}
-        evidence = agreeing_evidence(study, [given], tolerance)
+    cells = check_cells(study)
+    others = [i for i in range(len(cells)) if i not in first]
+    for position in (*first, *others):
+        evidence = agreeing_evidence(study, [cells[position]], tolerance)
         alive = [mutant for mutant in alive if not catches(mutant, study, evidence, tolerance)]
         if not alive:
             break

@@ -58,7 +58,6 @@ from simulator.study import (
     choice,
     exact,
     parameters,
-    static,
     traced,
 )
 
@@ -70,7 +69,9 @@ class Params:
         static_in_simulation=True,
     )  # fmt: skip
     label_rule: str = choice("teacher", ("teacher", "random"), "y", "sign(w*.x), or fair coins")
-    dim: int = static(200, "d", "dimension (simulation only)", at_least=10)
+    dim: int = traced(
+        200, "d", "dimension (simulation only)", at_least=10, static_in_simulation=True
+    )
 
 
 def theory(params):
