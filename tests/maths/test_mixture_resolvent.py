@@ -8,14 +8,15 @@ from scipy.optimize import brentq
 
 from simulator.maths.mixture_resolvent import mixture_fit
 from simulator.maths.resolvent import ridge_fit
-from simulator.maths.spectra import named_spectrum
 
 _COMPILED = jax.jit(mixture_fit)
+_RIDGE_FIT = jax.jit(ridge_fit)
+SIZE = 200  # of the reference table
 
 
 def FIT(*args):
-    """The fit as NumPy arrays."""
-    return jax.device_get(_COMPILED(*args))
+    """The fit as NumPy arrays; eigenvalues of one size share a program."""
+    return jax.device_get(_COMPILED(*(None if x is None else np.asarray(x, float) for x in args)))
 
 
 def error_parts(fit, signal, shift, fractions, noises, correlation):
@@ -31,21 +32,35 @@ def error_parts(fit, signal, shift, fractions, noises, correlation):
     return jnp.stack([bias, variance, synthetic, cross])
 
 
-def predict(
-    dim, n, p2=0.2, ridge=0.1, noises=(0.5, 0.5), c2=0.5, profile="whitened", *, spectrum=None,
-    correlation=0.0, alpha=None, width=None,
-):  # fmt: skip
-    name, exponent, source = spectrum or ("isotropic", 1.0, 0.5)
-    eigen, signal = named_spectrum(name, dim, exponent, source, 1.0)
-    shift = {"whitened": jnp.ones(dim), "isotropic": eigen, "signal": signal}[profile]
-    fractions = jnp.stack([1 - jnp.asarray(p2), jnp.asarray(p2)])
-    weights = jnp.ones(2) if alpha is None else jnp.stack([1 - alpha, alpha]) / fractions
-    fit = mixture_fit(eigen, n, fractions, weights, ridge, width)
-    shift = c2 * shift / jnp.sum(shift)
+@jax.jit
+def predict(eigen, signal, shift, n, p2, ridge, noises, correlation, alpha, width):
+    """The four parts and the fit; ``alpha`` is the weight of all synthetic samples together."""
+    fractions = jnp.stack([1 - p2, p2])
+    fit = mixture_fit(eigen, n, fractions, jnp.stack([1 - alpha, alpha]) / fractions, ridge, width)
     return error_parts(fit, signal, shift, fractions, noises, correlation), fit
 
 
-POWER = ("power_law", 1.5, 0.5)
+def power_law(dim, exponent, source):
+    """Eigenvalues and a signal of strength 1."""
+    signal = np.arange(1.0, dim + 1) ** -(1 + 2 * exponent * source)
+    return np.arange(1.0, dim + 1) ** -exponent, signal / signal.sum()
+
+
+def table_arguments(
+    dim, n, p2=0.2, ridge=0.1, noises=(0.5, 0.5), c2=0.5, profile="whitened", *, spectrum=None,
+    correlation=0.0, alpha=None, width=None,
+):  # fmt: skip
+    """Arguments of `predict`."""
+    eigen, signal = power_law(dim, *spectrum) if spectrum else (np.ones(dim), np.full(dim, 1 / dim))
+    shift = {"whitened": np.ones(dim), "isotropic": eigen, "signal": signal}[profile]
+    # Inputs without variance change nothing (but the penalty's unit, with random features), and all
+    # cases share a program.
+    vectors = [np.pad(x, (0, SIZE - dim)) for x in (eigen, signal, c2 * shift / np.sum(shift))]
+    ridge = ridge if width is None else ridge * dim / SIZE
+    return *vectors, n, p2, ridge, noises, correlation, p2 if alpha is None else alpha, width
+
+
+POWER = (1.5, 0.5)
 # Arguments, then bias, variance, shift and cross parts and kappa from an independent
 # implementation that was checked by Monte-Carlo.
 TABLE = [
@@ -88,7 +103,7 @@ TABLE = [
     ),
     (
         (100, 200, 0.5, 0.05, (0.5, 0.5), 0.5, "signal"),
-        {"spectrum": ("power_law", 1.0, 0.5), "correlation": -0.8},
+        {"spectrum": (1.0, 0.5), "correlation": -0.8},
         (0.03240921, 0.01866358, 0.10857067, 0.04912404),
         0.05957287,
     ),
@@ -99,7 +114,7 @@ TABLE = [
 def test_reference_table(args, options, parts, kappa):
     for double in (True, False):
         with jax.enable_x64(double):
-            got, fit = jax.jit(lambda: predict(*args, **options))()
+            got, fit = jax.device_get(predict(*table_arguments(*args, **options)))
         tolerance = 1e-6 if double else 1e-5
         np.testing.assert_allclose(got, parts, rtol=tolerance, atol=2e-8)
         np.testing.assert_allclose(fit.kappa, kappa, rtol=tolerance, atol=1e-8)
@@ -134,7 +149,7 @@ def reference_kappa(eigen, n, fractions, weights, ridge, width):
 @pytest.mark.parametrize("seed", range(30))
 def test_fixed_point_matches_nested_bisection(seed):
     rng = np.random.default_rng(seed)
-    eigen = np.arange(1, 41) ** -rng.uniform(0, 5)
+    eigen = np.arange(1, 31) ** -rng.uniform(0, 5)
     n, p2, ridge = float(rng.integers(5, 200)), rng.uniform(0.02, 0.98), 10 ** rng.uniform(-10, 2)
     fractions, weights = np.array([1 - p2, p2]), 10 ** rng.uniform(-2, 2, 2)
     width = None if seed % 2 else float(rng.integers(5, 200))
@@ -157,7 +172,7 @@ def test_equal_weights_are_a_plain_fit():
     eigen = np.arange(1, 31) ** -1.1
     with jax.enable_x64(True):
         for n, ridge in [(50.0, 0.03), (17.0, 0.2), (17.0, 0.0), (50.0, 0.0)]:
-            plain = ridge_fit(eigen, n, ridge)
+            plain = jax.device_get(_RIDGE_FIT(eigen, n, ridge))
             for fractions, weights in [((0.6, 0.4), (1, 1)), ((1.0, 0.0), (1, 1))]:
                 fit = FIT(eigen, n, fractions, weights, ridge)
                 np.testing.assert_allclose(fit.kappa, plain.kappa, rtol=1e-12, atol=1e-300)
@@ -239,15 +254,14 @@ FEATURES = [
 @pytest.mark.parametrize("points", [LINEAR, FEATURES])
 def test_gradients(points):
     """The error's derivatives against central differences (one-sided at ridge 0)."""
+    (eigen, signal), shift = power_law(20, 0.9, 0.4), np.full(20, 0.7 / 20)
 
     @jax.jit
     @jax.value_and_grad
     def total(point):
         n, ridge, p2, alpha, *width = point
-        parts, _ = predict(
-            20, n, p2, ridge, (0.3, 0.6), 0.7, spectrum=("power_law", 0.9, 0.4), alpha=alpha,
-            width=width[0] if width else None, correlation=0.4,
-        )  # fmt: skip
+        width = width[0] if width else None
+        parts, _ = predict(eigen, signal, shift, n, p2, ridge, (0.3, 0.6), 0.4, alpha, width)
         return jnp.sum(parts)
 
     for n, ridge, *width in points:
@@ -270,14 +284,12 @@ def test_gradients(points):
 
 
 def test_vmap_equals_loop():
-    eigen = np.arange(1, 21) ** -1.5
+    eigen = np.arange(1, 31) ** -1.5
     p2 = np.array([0.0, 0.2, 0.7, 1.0])
+    fractions = np.stack([1 - p2, p2], axis=1)
     with jax.enable_x64(True):
-
-        def kappa(p):
-            return mixture_fit(eigen, 35.0, jnp.stack([1 - p, p]), (0.4, 1.9), 0.03, 30.0).kappa
-
-        single = jax.jit(kappa)
-        np.testing.assert_allclose(
-            jax.jit(jax.vmap(kappa))(p2), [single(float(p)) for p in p2], rtol=1e-13
-        )
+        together = jax.jit(
+            jax.vmap(lambda p: mixture_fit(eigen, 35.0, p, (0.4, 1.9), 0.03, 30.0).kappa)
+        )(fractions)
+        alone = [FIT(eigen, 35.0, p, (0.4, 1.9), 0.03, 30.0).kappa for p in fractions]
+    np.testing.assert_allclose(together, alone, rtol=1e-13)

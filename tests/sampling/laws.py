@@ -18,6 +18,14 @@ def assert_same_law(sample, reference):
     assert abs(sample.mean() - reference.mean()) < 5 * error
 
 
+def minimum_norm_fit(inputs, labels):
+    """Weights of least squares (of minimal norm) for a batch of inputs (b, n, d), labels (b, n)."""
+    transposed, labels = inputs.transpose(0, 2, 1), labels[..., None]
+    if inputs.shape[1] < inputs.shape[2]:
+        return (transposed @ np.linalg.solve(inputs @ transposed, labels))[..., 0]
+    return np.linalg.solve(transposed @ inputs, transposed @ labels)[..., 0]
+
+
 def draws(sampler, count, *arguments, seed=0):
     """``count`` independent draws of ``sampler(key, *arguments)``, as NumPy arrays.
 

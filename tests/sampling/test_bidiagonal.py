@@ -1,5 +1,7 @@
 """The bidiagonal ridge path: algebra of the sweep, and the law of the whole path."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -8,6 +10,19 @@ from simulator.sampling.bidiagonal import isotropic_ridge_path, squared_bidiagon
 from tests.sampling.laws import CountTraces, assert_same_law, draws
 
 RIDGES = np.array([0.0, 1e-9, 1e-3, 0.3, 50.0, 1e4])
+LAW_RIDGES = np.array([0.02, 0.4, 3.0])
+
+
+@jax.jit
+def drawn_path(key, num_samples):
+    """The squared matrix of six features and its path."""
+    matrix = squared_bidiagonal(key, num_samples, 6)
+    return matrix, isotropic_ridge_path(key, num_samples, 6, RIDGES)
+
+
+@functools.cache
+def path_sampler(dim):
+    return lambda key, num_samples: isotropic_ridge_path(key, num_samples, dim, LAW_RIDGES)
 
 
 @pytest.mark.parametrize("num_samples", [9, 6, 4, 1])
@@ -15,9 +30,7 @@ def test_sweep_equals_dense_algebra(num_samples):
     """Given the bidiagonal matrix, bias and noise from its eigendecomposition."""
     dim = 6
     with jax.enable_x64(True):
-        key = jax.random.key(3)
-        diagonal, above = map(np.asarray, squared_bidiagonal(key, num_samples, dim))
-        path = jax.device_get(isotropic_ridge_path(key, num_samples, dim, RIDGES))
+        (diagonal, above), path = jax.device_get(drawn_path(jax.random.key(3), num_samples))
     matrix = np.diag(np.sqrt(diagonal)) + np.diag(np.sqrt(above), 1)
     _, singular, right = np.linalg.svd(matrix)
     rank = min(num_samples, dim)
@@ -36,13 +49,13 @@ def test_sweep_equals_dense_algebra(num_samples):
     [
         (5, 9),
         (9, 9),
-        (30, 7),
+        (30, 9),
         *(pytest.param(*s, marks=pytest.mark.slow) for s in ((1, 3), (4, 2))),
     ],
 )
 def test_law_of_the_path(num_samples, dim):
     """Against drawn inputs: every penalty alone, and two of them jointly."""
-    count, ridges = 8000, np.array([0.02, 0.4, 3.0])
+    count, ridges = 8000, LAW_RIDGES
     rng = np.random.default_rng(2)
     inputs = rng.standard_normal((count, num_samples, dim))
     teacher = np.linspace(0.3, 1.4, dim) / np.linalg.norm(np.linspace(0.3, 1.4, dim))
@@ -52,7 +65,7 @@ def test_law_of_the_path(num_samples, dim):
         resolvent = np.linalg.inv(gram + ridge * np.eye(dim))
         bias.append(ridge**2 * np.sum((resolvent @ teacher) ** 2, axis=1))
         noise.append(np.einsum("bij,bjk,bki->b", resolvent, resolvent, gram) / num_samples)
-    path = draws(lambda key: isotropic_ridge_path(key, num_samples, dim, ridges), count)
+    path = draws(path_sampler(dim), count, num_samples)
     for index in range(len(ridges)):
         assert_same_law(path.bias[:, index], bias[index])
         assert_same_law(path.noise[:, index], noise[index])
@@ -77,7 +90,8 @@ def test_single_precision_follows_double_at_tiny_penalties():
     from simulator.sampling import bidiagonal
 
     with jax.enable_x64(True):
-        entries = [np.asarray(x) for x in squared_bidiagonal(jax.random.key(9), 40, 64)]
+        draw = jax.jit(lambda key: squared_bidiagonal(key, 40, 64))
+        entries = jax.device_get(draw(jax.random.key(9)))
     ridges = np.array([1e-8, 1e-4, 1.0])
 
     def path(double):
@@ -88,7 +102,7 @@ def test_single_precision_follows_double_at_tiny_penalties():
                 "squared_bidiagonal",
                 lambda *_: [jax.numpy.asarray(x, dtype) for x in entries],
             )
-            return jax.device_get(isotropic_ridge_path(None, 40, 64, ridges))
+            return jax.device_get(jax.jit(lambda: isotropic_ridge_path(None, 40, 64, ridges))())
 
     single, double = path(False), path(True)
     np.testing.assert_allclose(single.bias, double.bias, rtol=1e-4)

@@ -1,7 +1,6 @@
 """Counts of T tokens at a cost that does not depend on T: whole laws against exact ones."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,6 +8,7 @@ from scipy import stats
 from simulator.sampling import counts
 from tests.sampling.laws import draws
 
+_poisson, _uniform = jax.jit(counts.poisson), jax.jit(counts.uniform, static_argnums=1)
 CELLS = np.arange(1, 22.0) ** -1.4 / np.sum(np.arange(1, 22.0) ** -1.4)
 
 
@@ -22,7 +22,7 @@ def _replicates(sampler, number, *arguments):
 )
 def test_poisson_law(rate):
     number = 400_000
-    drawn = np.asarray(counts.poisson(jax.random.key(3), jnp.full(number, rate)), dtype=float)
+    drawn = np.asarray(_poisson(jax.random.key(3), np.full(number, rate)), dtype=float)
     mean_error = (drawn.mean() - rate) / np.sqrt(rate / number)
     variance_error = (drawn.var() / rate - 1) / np.sqrt((2 + 1 / rate) / number)
     assert abs(mean_error) < 5
@@ -44,19 +44,19 @@ def test_poisson_law(rate):
 
 def test_rare_events_have_the_right_rate_in_single_precision():
     """Steps of 1e-7 in a uniform would make events of rate 1e-9 a hundred times too frequent."""
-    v = counts.uniform(jax.random.key(0), (2_000_000,))
-    assert v.dtype == jnp.float32
-    assert float(v.min()) > 0
-    assert float((v < 2.0**-24).mean()) < 2e-6
-    drawn = counts.poisson(jax.random.key(1), jnp.full(2_000_000, 2e-9))
-    assert float(drawn.sum()) <= 2
+    v = np.asarray(_uniform(jax.random.key(0), (2_000_000,)))
+    assert v.dtype == np.float32
+    assert v.min() > 0
+    assert (v < 2.0**-24).mean() < 2e-6
+    drawn = np.asarray(_poisson(jax.random.key(1), np.full(2_000_000, 2e-9)))
+    assert drawn.sum() <= 2
 
 
 @pytest.mark.parametrize("sampler", [counts.multinomial, counts.draw_tokens])
-@pytest.mark.parametrize("total", [0.0, 1.0, 7.0, 460.0, 3000.0])
+@pytest.mark.parametrize("total", [0.0, 1.0, 7.0, 460.0, 1500.0])
 def test_counts_have_the_mean_and_covariance_of_the_multinomial(sampler, total):
-    number = 4000
-    drawn = _replicates(sampler, number, total, jnp.asarray(CELLS))
+    number = 2500
+    drawn = _replicates(sampler, number, total, CELLS.astype(np.float32))
     assert np.all(drawn.sum(axis=1) == total)
     error = np.sqrt(np.maximum(total, 1e-9) * CELLS * (1 - CELLS) / number)
     assert np.max(abs(drawn.mean(axis=0) - total * CELLS) / error) < 5
@@ -70,15 +70,16 @@ def test_counts_have_the_mean_and_covariance_of_the_multinomial(sampler, total):
     assert np.max(gap) < 6
 
 
-@pytest.mark.parametrize("total", [35.0, 2500.0])
+@pytest.mark.parametrize("total", [35.0, 900.0])
 def test_the_number_of_distinct_cells_has_the_law_of_tokens_drawn_one_by_one(total):
-    cells = np.arange(1, 301.0) ** -1.3
+    cells = np.arange(1, 101.0) ** -1.3
     cells = cells / cells.sum()
     number = 2000
-    fast = (_replicates(counts.multinomial, number, total, jnp.asarray(cells)) > 0).sum(axis=1)
+    fast = _replicates(counts.multinomial, number, total, cells.astype(np.float32))
+    fast = (fast > 0).sum(axis=1)
     rng = np.random.default_rng(5)
-    tokens = rng.choice(300, size=(number, int(total)), p=cells)
-    naive = np.array([len(np.unique(row)) for row in tokens])
+    tokens = rng.choice(100, size=(number, int(total)), p=cells)
+    naive = 1 + (np.diff(np.sort(tokens, axis=1), axis=1) > 0).sum(axis=1)
     gap = fast.mean() - naive.mean()
     assert abs(gap) < 5 * np.sqrt((fast.var() + naive.var()) / number)
     assert abs(np.log(fast.var() / naive.var())) < 5 * np.sqrt(4 / number)
@@ -86,8 +87,8 @@ def test_the_number_of_distinct_cells_has_the_law_of_tokens_drawn_one_by_one(tot
 
 
 def test_a_trillion_tokens():
-    number = 200
-    drawn = _replicates(counts.multinomial, number, 1e12, jnp.asarray(CELLS, jnp.float32))
+    number = 500
+    drawn = _replicates(counts.multinomial, number, 1e12, CELLS.astype(np.float32))
     np.testing.assert_allclose(drawn.sum(axis=1), 1e12, rtol=1e-6)
     error = np.sqrt(1e12 * CELLS * (1 - CELLS) / number)
     # Counts above 2^24 are right to 6e-8 in float32: a systematic share of that size is allowed.
@@ -95,7 +96,8 @@ def test_a_trillion_tokens():
 
 
 def test_cells_that_cannot_occur_do_not():
-    cells = jnp.asarray([0.0, 0.4, 0.0, 0.6, 0.0])
+    cells = np.zeros(21, np.float32)
+    cells[[1, 3]] = 0.4, 0.6
     for total in (9.0, 5000.0):
         drawn = _replicates(counts.multinomial, 500, total, cells)
-        assert np.all(drawn[:, [0, 2, 4]] == 0)
+        assert np.all(drawn[:, cells == 0] == 0)

@@ -6,22 +6,29 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simulator.sampling.gamma import chi, chi_square, gamma
+from simulator.sampling.gamma import chi, chi_square
 from tests.sampling.laws import CountTraces
 
 COUNT = 60_000
+
+
+@jax.jit
+def _chi_squares(key, dofs):
+    return chi_square(key, jnp.tile(dofs, (COUNT, 1)))
+
+
+def chi_squares(dofs, seed, double=True):
+    """``COUNT`` rows of variates, in one compiled call whatever the eleven degrees of freedom."""
+    assert len(dofs) == 11
+    with jax.enable_x64(double):
+        return np.asarray(_chi_squares(jax.random.key(seed), np.asarray(dofs, float)), float)
 
 
 @pytest.mark.parametrize("double", [False, True])
 def test_chi_square_law(double):
     """Degrees of freedom 1 to 1e9, integer and real, all in one compiled call."""
     dofs = [1, 1.3, 2, 2.7, 3, 5, 17, 300, 1e5, 1e7, 1e9]
-    with jax.enable_x64(double):
-        sample = jax.jit(lambda key, dof: chi_square(key, jnp.tile(dof, (COUNT, 1))))(
-            jax.random.key(3), jnp.asarray(dofs, float)
-        )
-        sample = np.asarray(sample, float)
-    for dof, column in zip(dofs, sample.T, strict=True):
+    for dof, column in zip(dofs, chi_squares(dofs, 3, double).T, strict=True):
         # Single precision rounds a variate of 1e9 to multiples of 64, 1/700 of its spread.
         assert stats.kstest(column, stats.chi2(dof).cdf).pvalue > 1e-4, dof
         z = (column - dof) / np.sqrt(2 * dof)
@@ -32,25 +39,22 @@ def test_chi_square_law(double):
 
 def test_small_shapes():
     """Far below 1 the variate is nearly ``U^(1/a)``."""
-    with jax.enable_x64(True):
-        sample = jax.jit(lambda key: gamma(key, jnp.full(COUNT, 0.07)))(jax.random.key(1))
-    assert stats.kstest(np.asarray(sample), stats.gamma(0.07).cdf).pvalue > 1e-4
+    sample = chi_squares([0.14] * 11, 1)[:, 4] / 2
+    assert stats.kstest(sample, stats.gamma(0.07).cdf).pvalue > 1e-4
 
 
 def test_entries_are_independent_of_their_neighbours():
     """Redraws happen block by block: no correlation between entries, and the rest is untouched."""
-    with jax.enable_x64(True):
-        sample = jax.jit(lambda key: gamma(key, jnp.full((COUNT, 3), 1.0)))(jax.random.key(2))
-    correlation = np.corrcoef(np.asarray(sample).T) - np.eye(3)
+    correlation = np.corrcoef(chi_squares([2.0] * 11, 2).T) - np.eye(11)
     assert np.abs(correlation).max() < 5 / np.sqrt(COUNT)
 
 
 def test_no_freedom_is_zero_and_shapes_are_kept():
-    dof = jnp.array([[3.0, 0.0, -2.0], [1.0, 4.0, 7.0]])
-    got = np.asarray(chi(jax.random.key(0), dof))
+    dof = np.array([[3.0, 0.0, -2.0], [1.0, 4.0, 7.0]])
+    got = np.asarray(jax.jit(chi)(jax.random.key(0), dof))
     assert got.shape == (2, 3)
     np.testing.assert_array_equal(got == 0, dof <= 0)
-    assert np.shape(chi(jax.random.key(0), 5)) == ()
+    assert jax.eval_shape(chi, jax.random.key(0), 5).shape == ()
 
 
 def test_degrees_of_freedom_are_traced():

@@ -26,10 +26,11 @@ SAMPLERS = {
 }
 
 
-@pytest.mark.parametrize("platform", ["tpu", "cuda", "cpu"])
+# What depends on the platform does not lower for TPU and others at once.
+@pytest.mark.parametrize("platforms", [("tpu",), ("cuda", "cpu")])
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_lowers_in_single_precision(name, platform):
+def test_lowers_in_single_precision(name, platforms):
     batched = jax.jit(jax.vmap(SAMPLERS[name], (0, None)))
     keys = jax.random.split(jax.random.key(0), 3)
-    exported = jax.export.export(batched, platforms=(platform,))(keys, np.int32(9))
+    exported = jax.export.export(batched, platforms=platforms)(keys, np.int32(9))
     assert "f64" not in exported.mlir_module()

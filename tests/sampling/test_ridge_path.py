@@ -18,20 +18,37 @@ from simulator.sampling.trapezoid import active_rows
 from tests.sampling.laws import CountTraces, assert_same_law, draws
 
 RIDGES = np.array([0.0, 1e-3, 0.2, 4.0])
+LAW_RIDGES = np.array([0.01, 0.3, 2.0])
+
+
+# Defined once, with the sample size traced: one program each.
+@jax.jit
+def drawn_fits(key, eigen, signal, num_samples):
+    """A path, and the rows, labels (of signal, of noise) and weights of the same design."""
+    path = ridge_path(key, eigen, signal, num_samples, RIDGES)
+    design = draw_design(key, eigen, num_samples)
+    noise = jnp.arange(7.0) * (jnp.arange(7) < num_samples)
+    labels = jnp.stack([design.rows @ jnp.sqrt(signal / eigen), noise], 1)
+    return path, design.rows, labels, ridge_weights(design, labels, RIDGES)
+
+
+def draw_path(key, eigen, signal, num_samples):
+    return ridge_path(key, eigen, signal, num_samples, LAW_RIDGES)
+
+
+def draw_errors(key, eigen, signal, num_samples):
+    return ridge_errors(key, eigen, signal, 0.8, num_samples, LAW_RIDGES)
 
 
 @pytest.mark.parametrize("num_samples", [4, 7, 30])
 def test_path_equals_dense_algebra(num_samples):
     """The factor's own ridge problems solved one by one; at ridge 0 with the pseudo-inverse."""
+    eigen, signal = np.arange(1, 8) ** -1.3, 0.9 * np.arange(1, 8) ** -2.56
     with jax.enable_x64(True):
-        eigen, signal = map(np.asarray, named_spectrum("power_law", 7, 1.3, 0.6, 1.7))
-        key = jax.random.key(2)
-        path = jax.device_get(ridge_path(key, eigen, signal, num_samples, RIDGES))
-        design = draw_design(key, eigen, num_samples)
-        teacher = np.sqrt(signal / eigen)
-        labels = np.stack([design.rows @ teacher, np.arange(7.0) * (np.arange(7) < num_samples)], 1)
-        weights = jax.device_get(ridge_weights(design, labels, RIDGES))
-        rows = np.asarray(design.rows)
+        path, rows, labels, weights = jax.device_get(
+            drawn_fits(jax.random.key(2), eigen, signal, num_samples)
+        )
+    teacher = np.sqrt(signal / eigen)
     covariance = rows.T @ rows / num_samples
     for index, ridge in enumerate(RIDGES):
         inverse = np.linalg.pinv(covariance + ridge * np.eye(7), rcond=1e-13)
@@ -42,18 +59,15 @@ def test_path_equals_dense_algebra(num_samples):
         np.testing.assert_allclose(weights[index], response @ labels, rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("num_samples, dim, exponent", [(5, 8, 1.1), (24, 6, 2.0), (8, 8, 0.5)])
+@pytest.mark.parametrize("num_samples, dim, exponent", [(5, 8, 1.1), (24, 8, 2.0), (8, 8, 0.5)])
 def test_law_of_the_path(num_samples, dim, exponent):
-    count, ridges = 6000, np.array([0.01, 0.3, 2.0])
+    count, ridges = 6000, LAW_RIDGES
     eigen = np.arange(1, dim + 1) ** -exponent
     teacher = np.linspace(0.3, 1.4, dim)
     rng = np.random.default_rng(8)
     inputs = rng.standard_normal((count, num_samples, dim)) * np.sqrt(eigen)
     gram = np.einsum("bni,bnj->bij", inputs, inputs) / num_samples
-    path = draws(
-        lambda key: ridge_path(key, jnp.asarray(eigen), eigen * teacher**2, num_samples, ridges),
-        count,
-    )
+    path = draws(draw_path, count, eigen, eigen * teacher**2, num_samples)
     for index, ridge in enumerate(ridges):
         resolvent = np.linalg.inv(gram + ridge * np.eye(dim))
         bias = ridge**2 * np.sum(eigen * (resolvent @ teacher) ** 2, axis=1)
@@ -94,7 +108,7 @@ def test_shifted_systems_are_solved(solve, rank):
     rows, moment = rng.standard_normal((rank, 9)), rng.standard_normal(9)
     covariance, ridges = rows.T @ rows, np.array([1e-3, 0.4, 30.0])
     with jax.enable_x64(True):
-        found = jax.device_get(solve(jnp.asarray(covariance), jnp.asarray(moment), ridges))
+        found = jax.device_get(jax.jit(solve)(covariance, moment, ridges))
     for ridge, weights in zip(ridges, found, strict=True):
         expected = np.linalg.solve(covariance + ridge * np.eye(9), moment)
         np.testing.assert_allclose(weights, expected, rtol=1e-9, atol=1e-9 * abs(expected).max())
@@ -102,7 +116,7 @@ def test_shifted_systems_are_solved(solve, rank):
 
 @pytest.mark.parametrize("num_samples", [4, 15])
 def test_errors_of_single_fits_have_the_law_of_direct_ones(num_samples):
-    count, ridges = 6000, np.array([0.02, 0.5])
+    count, ridges = 6000, LAW_RIDGES
     eigen, teacher = np.arange(1, 6) ** -1.2, np.array([0.4, -1.0, 0.7, 1.3, -0.2])
     rng = np.random.default_rng(3)
     inputs = rng.standard_normal((count, num_samples, 5)) * np.sqrt(eigen)
@@ -110,12 +124,7 @@ def test_errors_of_single_fits_have_the_law_of_direct_ones(num_samples):
     gram = np.einsum("bni,bnj->bij", inputs, inputs) / num_samples
     moment = np.einsum("bni,bn->bi", inputs, labels) / num_samples
     # `ridge_errors` takes the teacher's squares: its signs do not matter, nor here.
-    fast = draws(
-        lambda key: ridge_errors(
-            key, jnp.asarray(eigen), eigen * teacher**2, 0.8, num_samples, ridges
-        ),
-        count,
-    )
+    fast = draws(draw_errors, count, eigen, eigen * teacher**2, num_samples)
     for index, ridge in enumerate(ridges):
         weights = np.linalg.solve(gram + ridge * np.eye(5), moment[..., None])[..., 0]
         assert_same_law(fast[:, index], (weights - teacher) ** 2 @ eigen)
