@@ -1,5 +1,7 @@
 """Gamma and chi variates: the law over nine decades of the shape parameter."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,23 +14,23 @@ from tests.sampling.laws import CountTraces
 COUNT = 60_000
 
 
-@jax.jit
-def _chi_squares(key, dofs):
-    return chi_square(key, jnp.tile(dofs, (COUNT, 1)))
+DOFS = [1, 1.3, 2, 2.7, 3, 5, 17, 300, 1e5, 1e7, 1e9]
+MORE = [0.14, 2, 2, 2]  # for the tests of small shapes and of independence
+_chi_squares = jax.jit(lambda key, dofs: chi_square(key, jnp.tile(dofs, (COUNT, 1))))
 
 
-def chi_squares(dofs, seed, double=True):
-    """``COUNT`` rows of variates, in one compiled call whatever the eleven degrees of freedom."""
-    assert len(dofs) == 11
+@functools.cache
+def chi_squares(double):
+    """``COUNT`` variates for each number of degrees of freedom, all in one compiled call."""
     with jax.enable_x64(double):
-        return np.asarray(_chi_squares(jax.random.key(seed), np.asarray(dofs, float)), float)
+        drawn = _chi_squares(jax.random.key(3), np.array([*DOFS, *MORE], float))
+        return np.split(np.asarray(drawn, float), [len(DOFS)], axis=1)
 
 
 @pytest.mark.parametrize("double", [False, True])
 def test_chi_square_law(double):
-    """Degrees of freedom 1 to 1e9, integer and real, all in one compiled call."""
-    dofs = [1, 1.3, 2, 2.7, 3, 5, 17, 300, 1e5, 1e7, 1e9]
-    for dof, column in zip(dofs, chi_squares(dofs, 3, double).T, strict=True):
+    """Degrees of freedom 1 to 1e9, integer and real."""
+    for dof, column in zip(DOFS, chi_squares(double)[0].T, strict=True):
         # Single precision rounds a variate of 1e9 to multiples of 64, 1/700 of its spread.
         assert stats.kstest(column, stats.chi2(dof).cdf).pvalue > 1e-4, dof
         z = (column - dof) / np.sqrt(2 * dof)
@@ -39,13 +41,13 @@ def test_chi_square_law(double):
 
 def test_small_shapes():
     """Far below 1 the variate is nearly ``U^(1/a)``."""
-    sample = chi_squares([0.14] * 11, 1)[:, 4] / 2
+    sample = chi_squares(True)[1][:, 0] / 2
     assert stats.kstest(sample, stats.gamma(0.07).cdf).pvalue > 1e-4
 
 
 def test_entries_are_independent_of_their_neighbours():
     """Redraws happen block by block: no correlation between entries, and the rest is untouched."""
-    correlation = np.corrcoef(chi_squares([2.0] * 11, 2).T) - np.eye(11)
+    correlation = np.corrcoef(chi_squares(True)[1][:, 1:].T) - np.eye(3)
     assert np.abs(correlation).max() < 5 / np.sqrt(COUNT)
 
 
