@@ -29,12 +29,12 @@ def test_derivatives_of_the_root():
             return increasing_root(cubic, jnp.float64(1e-6), jnp.float64(1e3), a, b)
 
         a, b = 1.3, 4.1
-        x = float(root(a, b))
+        x = float(jax.jit(root)(a, b))
         slope = 3 * x**2 + a / (2 * np.sqrt(x))
-        gradient = jax.grad(root, (0, 1))(a, b)
+        gradient = jax.jit(jax.grad(root, (0, 1)))(a, b)
         np.testing.assert_allclose(gradient, [-np.sqrt(x) / slope, 1 / slope], rtol=1e-12)
         curvature = 6 * x - a / (4 * x**1.5)
-        second = jax.grad(jax.grad(root, 1), 1)(a, b)
+        second = jax.jit(jax.grad(jax.grad(root, 1), 1))(a, b)
         np.testing.assert_allclose(second, -curvature / slope**3, rtol=1e-10)
 
 

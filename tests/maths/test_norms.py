@@ -3,18 +3,16 @@
 import math
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simulator.maths.norms import (
-    dual_norm,
-    dual_order,
-    lp_norm,
-    soft_threshold,
-    steepest_direction,
-)
+from simulator.maths import norms
+from simulator.maths.norms import dual_order, soft_threshold
 
+lp_norm, dual_norm, steepest_direction = (
+    jax.jit(f, static_argnums=1) for f in (norms.lp_norm, norms.dual_norm, norms.steepest_direction)
+)
+slope_of_norm = jax.jit(jax.grad(norms.lp_norm), static_argnums=1)
 ORDERS = (1, 1.3, 2, 3.7, math.inf)
 
 
@@ -25,7 +23,7 @@ def float64():
 
 
 def _vector(seed, dim=7):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=dim) * 1.7)
+    return np.random.default_rng(seed).normal(size=dim) * 1.7
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -39,7 +37,7 @@ def test_direction_is_unit_and_dual(order):
     g = _vector(2)
     u = steepest_direction(g, order)
     assert lp_norm(u, order) == pytest.approx(1, rel=1e-14)
-    assert u @ g == pytest.approx(float(dual_norm(g, order)), rel=1e-14)
+    assert np.asarray(u) @ g == pytest.approx(float(dual_norm(g, order)), rel=1e-14)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -54,7 +52,7 @@ def test_no_unit_vector_does_better(order):
 def test_step_of_steepest_descent_has_the_dual_norm(order):
     """``Delta = -||g||_* u``: ``<Delta, g> = -||g||_*^2`` and ``||Delta|| = ||g||_*``."""
     g = _vector(5)
-    delta = -dual_norm(g, order) * steepest_direction(g, order)
+    delta = -np.asarray(dual_norm(g, order)) * np.asarray(steepest_direction(g, order))
     assert delta @ g == pytest.approx(-(float(dual_norm(g, order)) ** 2), rel=1e-13)
     assert lp_norm(delta, order) == pytest.approx(float(dual_norm(g, order)), rel=1e-13)
     closed = {
@@ -81,29 +79,29 @@ def test_orders_are_conjugate():
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_zero_is_safe(order):
-    zero = jnp.zeros(4)
+    zero = np.zeros(7)
     assert lp_norm(zero, order) == 0
-    assert jnp.all(steepest_direction(zero, order) == 0)
-    assert jnp.all(jnp.isfinite(jax.grad(lambda x: lp_norm(x, order))(zero)))
+    np.testing.assert_array_equal(steepest_direction(zero, order), 0)
+    assert np.all(np.isfinite(slope_of_norm(zero, order)))
 
 
 @pytest.mark.parametrize("order", [1.3, 2, 3.7])
 def test_gradient_of_a_norm_is_the_direction_of_the_dual(order):
     """``grad ||x||_p`` is the unit vector of the dual norm with ``<u, x> = ||x||_p``."""
     x = _vector(6)
-    gradient = jax.grad(lambda x: lp_norm(x, order))(x)
+    gradient = slope_of_norm(x, order)
     np.testing.assert_allclose(gradient, steepest_direction(x, dual_order(order)), rtol=1e-12)
 
 
 def test_ties_and_zeros():
-    g = jnp.asarray([0.0, -2.0, 2.0, 1.0])
+    g = np.array([0.0, -2.0, 2.0, 1.0])
     np.testing.assert_array_equal(steepest_direction(g, 1), [0, -1, 0, 0])
     np.testing.assert_array_equal(steepest_direction(g, math.inf), [0, -1, 1, 1])
 
 
 def test_no_overflow():
     with jax.enable_x64(False):
-        x = jnp.asarray([3e30, -4e30], jnp.float32)
+        x = np.array([3e30, -4e30], np.float32)
         assert lp_norm(x, 2) == pytest.approx(5e30, rel=1e-6)
 
 
@@ -111,4 +109,4 @@ def test_soft_threshold_is_the_proximal_map():
     x = _vector(7)
     grid = np.linspace(-5, 5, 200_001)
     best = [grid[np.argmin((grid - xi) ** 2 / 2 + 0.8 * np.abs(grid))] for xi in np.asarray(x)]
-    np.testing.assert_allclose(soft_threshold(x, 0.8), best, atol=5e-5)
+    np.testing.assert_allclose(jax.jit(soft_threshold)(x, 0.8), best, atol=5e-5)

@@ -1,12 +1,25 @@
 """Proximal maps against direct minimisation, derivatives against finite differences."""
 
+import functools
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.optimize import brentq, minimize_scalar
 
 from simulator.maths import proximal as px
+
+_proximal, _score, _moreau_envelope, _loss_value = (
+    jax.jit(f, static_argnums=0) for f in (px.proximal, px.score, px.moreau_envelope, px.loss_value)
+)
+_power_proximal = jax.jit(px.power_proximal, static_argnums=3)
+_traced_power_proximal = jax.jit(px.power_proximal)
+_slope_in_the_order = jax.jit(jax.jacfwd(lambda *arguments: px.power_proximal(*arguments)[0], 3))
+
+
+@functools.cache
+def slope_of(function, argument):
+    return jax.jit(jax.grad(function, argument), static_argnums=0)
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +32,7 @@ def _float64():
 def test_logistic_map_solves_its_equation_for_every_step(step):
     shift = 0.4
     omega = np.concatenate([np.linspace(-2 * step, 1.5 * step, 9), [-30.0, -1.0, 0.0, 2.0, 50.0]])
-    found = px.proximal("logistic", jnp.asarray(omega), step, shift)
+    found = _proximal("logistic", omega, step, shift)
 
     def equation(z, w):
         return z - w - step / (1 + np.exp(np.clip(z - shift, -700, 700)))
@@ -34,19 +47,19 @@ def test_envelope_is_the_minimum_and_its_derivative_minus_the_score(loss, omega)
     step, shift = 0.8, 0.35
 
     def objective(z):
-        return (z - omega) ** 2 / (2 * step) + float(px.loss_value(loss, z - shift))
+        return (z - omega) ** 2 / (2 * step) + float(_loss_value(loss, z - shift))
 
-    found = px.moreau_envelope(loss, omega, step, shift)
+    found = _moreau_envelope(loss, omega, step, shift)
     best = minimize_scalar(objective, bounds=(omega - 1, omega + 5), method="bounded",
                            options={"xatol": 1e-11})  # fmt: skip
     assert found <= best.fun * (1 + 1e-12)  # no other point is lower, and the map attains it
-    attained = objective(float(px.proximal(loss, omega, step, shift)))
+    attained = objective(float(_proximal(loss, omega, step, shift)))
     np.testing.assert_allclose(attained, found, rtol=1e-12)
-    score = px.score(loss, omega, step, shift)
+    score = float(_score(loss, omega, step, shift))
     np.testing.assert_allclose(
-        score, (px.proximal(loss, omega, step, shift) - omega) / step, rtol=1e-12, atol=1e-14
+        score, (float(_proximal(loss, omega, step, shift)) - omega) / step, rtol=1e-12, atol=1e-14
     )
-    slope = jax.grad(px.moreau_envelope, 1)(loss, omega, step, shift)
+    slope = slope_of(px.moreau_envelope, 1)(loss, omega, step, shift)
     np.testing.assert_allclose(slope, -score, rtol=1e-10, atol=1e-14)
 
 
@@ -54,24 +67,26 @@ def test_envelope_is_the_minimum_and_its_derivative_minus_the_score(loss, omega)
 @pytest.mark.parametrize("argument", [1, 2, 3])
 def test_maps_are_differentiable(loss, argument):
     point = np.array([0.9, 0.8, 0.35])  # on the hinge's ramp
-    for function in (px.proximal, px.score):
-        exact = jax.grad(function, argument)(loss, *point)
+    for function, compiled in ((px.proximal, _proximal), (px.score, _score)):
+        exact = slope_of(function, argument)(loss, *point)
         move = 1e-6 * np.eye(3)[argument - 1]
-        low, high = function(loss, *(point - move)), function(loss, *(point + move))
+        low, high = compiled(loss, *(point - move)), compiled(loss, *(point + move))
         np.testing.assert_allclose(exact, (high - low) / 2e-6, rtol=1e-7, atol=1e-9)
 
 
 @pytest.mark.parametrize("order", [1.0, 1.3, 1.5, 2.0, 2.6, 3.0])
 def test_power_penalty_is_stationary(order):
-    pull, curvature, weight = jnp.asarray([0.0, 0.02, 0.4, 2.5, 90.0]), 0.7, 0.31
-    w, slope = px.power_proximal(pull, curvature, weight, order)
+    pull, curvature, weight = np.array([0.0, 0.02, 0.4, 2.5, 90.0]), 0.7, 0.31
+    w, slope = jax.device_get(_power_proximal(pull, curvature, weight, order))
     gradient = curvature * w + weight * order * w ** (order - 1) - pull
     if order == 1:
         assert np.all((np.abs(gradient) < 1e-12) | ((w == 0) & (gradient >= 0)))
     else:
         assert np.all(np.abs(gradient) <= 1e-12 * (1 + pull))
     step = 1e-6
-    moved = [px.power_proximal(pull + s, curvature, weight, order)[0] for s in (-step, step)]
+    moved = [
+        np.asarray(_power_proximal(pull + s, curvature, weight, order)[0]) for s in (-step, step)
+    ]
     inside = pull > 0.01
     np.testing.assert_allclose(slope[inside], ((moved[1] - moved[0]) / (2 * step))[inside], 1e-6)
     assert w[0] == 0
@@ -80,13 +95,15 @@ def test_power_penalty_is_stationary(order):
 
 @pytest.mark.parametrize("order", [1.5, 2.0, 3.0])
 def test_traced_order_equals_the_closed_form_and_is_differentiable(order):
-    arguments = jnp.asarray([0.02, 0.4, 90.0]), 0.7, 0.31
-    closed = px.power_proximal(*arguments, order)
-    general = px.power_proximal(*arguments, jnp.asarray(order))
+    arguments = np.array([0.02, 0.4, 90.0]), 0.7, 0.31
+    closed = _power_proximal(*arguments, order)
+    general = _traced_power_proximal(*arguments, order)
     for one, two in zip(closed, general, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-12)
-    exact = jax.jacfwd(lambda r: px.power_proximal(*arguments, r)[0])(jnp.asarray(order))
-    low, high = (px.power_proximal(*arguments, jnp.asarray(order + s))[0] for s in (-1e-6, 1e-6))
+    exact = _slope_in_the_order(*arguments, order)
+    low, high = (
+        np.asarray(_traced_power_proximal(*arguments, order + s)[0]) for s in (-1e-6, 1e-6)
+    )
     np.testing.assert_allclose(exact, (high - low) / 2e-6, rtol=1e-6)
 
 
