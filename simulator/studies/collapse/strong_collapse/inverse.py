@@ -41,8 +41,8 @@ def _errors(theory, params, name, values):
 
 
 @partial(jit_on_cpu, static_argnames=("theory", "name"))
-def _slope(theory, params, name, value):
-    return jax.grad(lambda value: _at(theory, params, name, value))(value)
+def _error_and_slope(theory, params, name, value):
+    return jax.value_and_grad(lambda value: _at(theory, params, name, value))(value)
 
 
 def optimum(theory, params, name: str, grid) -> Optimum:
@@ -65,13 +65,14 @@ def optimum(theory, params, name: str, grid) -> Optimum:
         value = float(grid[best])
         if 0 < best < len(grid) - 1:
             value = brentq(
-                lambda x: float(_slope(theory, params, name, x)),
+                lambda x: float(_error_and_slope(theory, params, name, x)[1]),
                 grid[best - 1],
                 grid[best + 1],
                 xtol=1e-300,  # relative precision alone: the best weight may be tiny
                 rtol=_PRECISION,
             )
-        return Optimum(value, float(_error(theory, params, name, value)))
+        error, _ = _error_and_slope(theory, params, name, value)
+        return Optimum(value, float(error))
 
 
 def optimal_ridge(theory, params, lower=1e-10, upper=1e3) -> Optimum:
