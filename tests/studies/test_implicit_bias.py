@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import simulator
+from simulator.maths.margins import max_margin, robust_margin
 from simulator.studies.robustness.implicit_bias import sparse_inputs, trajectory
 from simulator.studies.robustness.implicit_bias._problem import (
     draw_teacher,
@@ -109,20 +110,21 @@ def test_errors_are_those_of_fresh_data():
     rng = np.random.default_rng(1)
     teacher, weights = rng.normal(size=12) ** 3, rng.normal(size=12) + 0.3
     inputs = rng.normal(size=(400_000, 12))
+    margins = np.sign(inputs @ teacher) * (inputs @ weights) / np.abs(weights).sum()
+    errors = jax.jit(gaussian_errors)
     with jax.enable_x64(True):
         for radius in (0.0, 0.07, 0.3):
-            wrong = np.sign(inputs @ teacher) * (inputs @ weights)
-            wrong = wrong <= radius * np.abs(weights).sum()
-            error = float(gaussian_errors(jnp.asarray(weights), jnp.asarray(teacher), radius))
+            error = float(errors(weights, teacher, radius))
             spread = math.sqrt(error * (1 - error) / len(inputs))
-            assert abs(wrong.mean() - error) < 5 * spread
+            assert abs(np.mean(margins <= radius) - error) < 5 * spread
 
 
 @pytest.mark.parametrize("teacher", ["gaussian", "signs"])
 def test_teacher_has_the_declared_number_of_entries_and_norm(teacher):
     params = Params(dim=400, teacher_density=0.13, teacher=teacher)
-    entries = np.asarray(jax.vmap(lambda k: draw_teacher(k, params))(
-        jax.random.split(jax.random.key(3), 50)))  # fmt: skip
+    draw = jax.jit(lambda key: jax.vmap(lambda k: draw_teacher(k, params))(
+        jax.random.split(key, 50)))  # fmt: skip
+    entries = np.asarray(draw(jax.random.key(3)))
     assert np.all((entries != 0).sum(1) == 52)
     squares = (entries**2).mean(1)
     if teacher == "signs":
@@ -158,20 +160,23 @@ def test_monte_carlo_of_the_reference(case, seed):
 
 # -- trajectory ------------------------------------------------------------------------------
 def test_subgradient_is_the_one_of_least_norm():
-    rows = jnp.asarray(np.random.default_rng(5).normal(size=(9, 6)))
-    w = jnp.asarray([0.4, 0.0, -0.2, 0.0, 0.0, 1.1])
+    rows = np.random.default_rng(5).normal(size=(9, 6)).astype(np.float32)
+    w = np.array([0.4, 0.0, -0.2, 0.0, 0.0, 1.1], np.float32)
     radius = 0.15
-    found = trajectory.robust_subgradient(rows, w, radius)
 
-    def loss(w):
-        margins = rows @ w - radius * jnp.abs(w).sum()
-        return jax.nn.logsumexp(-margins)
+    @jax.jit
+    def subgradients(w):
+        def loss(w, radius):
+            return jax.nn.logsumexp(radius * jnp.abs(w).sum() - rows @ w)
 
-    smooth = jax.grad(lambda w: jax.nn.logsumexp(-(rows @ w)))(w)
-    nonzero = np.asarray(w != 0)
-    np.testing.assert_allclose(found[nonzero], jax.grad(loss)(w)[nonzero], rtol=1e-5)
+        smooth, robust = jax.grad(loss)(w, 0.0), jax.grad(loss)(w, radius)
+        return trajectory.robust_subgradient(rows, w, radius), robust, smooth
+
+    found, robust, smooth = map(np.asarray, subgradients(w))
+    nonzero = w != 0
+    np.testing.assert_allclose(found[nonzero], robust[nonzero], rtol=1e-5)
     # At w_j = 0 the subdifferential is smooth_j + [-e, e]: the least of it in size.
-    interval = np.asarray(smooth)[~nonzero, None] + radius * np.linspace(-1, 1, 2001)
+    interval = smooth[~nonzero, None] + radius * np.linspace(-1, 1, 2001)
     least = interval[np.arange(len(interval)), np.abs(interval).argmin(1)]
     np.testing.assert_allclose(found[~nonzero], least, atol=2e-4)
 
@@ -210,17 +215,16 @@ def test_no_training_point_is_refused():
 
 # -- sparse inputs ---------------------------------------------------------------------------
 def test_sparse_inputs_follow_their_law():
-    with jax.enable_x64(True):
-        params = sparse_inputs.Params(
-            dim=30, teacher="signs", input_sparsity=3.0, teacher_density=0.4
-        )
+    @jax.jit
+    def draw(shift):
+        params = sparse_inputs.Params(dim=30, teacher="signs", input_sparsity=3.0,
+                                      teacher_density=0.4, distribution_margin=shift)  # fmt: skip
         teacher = draw_teacher(jax.random.key(1), params)
-        rows = np.asarray(sparse_inputs._signed_inputs(jax.random.key(2), params, teacher, 20_000))
-        shifted = np.asarray(sparse_inputs._signed_inputs(
-            jax.random.key(2), sparse_inputs.Params(
-                dim=30, teacher="signs", input_sparsity=3.0, teacher_density=0.4,
-                distribution_margin=0.2), teacher, 20_000))  # fmt: skip
-    teacher = np.asarray(teacher)
+        return teacher, sparse_inputs._signed_inputs(jax.random.key(2), params, teacher, 8_000)
+
+    with jax.enable_x64(True):
+        teacher, rows = map(np.asarray, draw(0.0))
+        _, shifted = map(np.asarray, draw(0.2))
     assert set(np.unique(rows)) <= {-1, 0, 1}
     assert np.all(rows @ teacher > 1e-9)  # labelled, never tied
     # Coordinates without a teacher entry are unconditioned by the label.
@@ -231,35 +235,44 @@ def test_sparse_inputs_follow_their_law():
     gap = 0.2 * np.abs(teacher).sum()
     np.testing.assert_allclose(shifted @ teacher, rows @ teacher + gap, rtol=1e-12)
     np.testing.assert_allclose(
-        shifted - rows, np.tile(gap * teacher / (teacher @ teacher), (20_000, 1)), atol=1e-12
+        shifted - rows, np.tile(gap * teacher / (teacher @ teacher), (8_000, 1)), atol=1e-12
     )
 
 
 def test_vertex_solutions_have_the_largest_margin_and_few_entries():
-    from simulator.maths.margins import max_margin, robust_margin
+    params = sparse_inputs.Params(dim=60)
 
-    with jax.enable_x64(True):
-        params = sparse_inputs.Params(dim=60)
+    @jax.jit
+    def margins():
         teacher = draw_teacher(jax.random.key(3), params)
         rows = sparse_inputs._signed_inputs(jax.random.key(4), params, teacher, 30)
-        best = max_margin(rows, 1)
-        vertex = jax.jit(sparse_inputs._vertex)(jax.random.key(5), rows)
-        margin = float(robust_margin(rows, vertex, 0.0, 1))
-        assert margin == pytest.approx(float(best.margin), rel=2e-5)
-        assert int((vertex != 0).sum()) <= len(rows)
+        vertex = sparse_inputs._vertex(jax.random.key(5), rows)
+        return max_margin(rows, 1).margin, robust_margin(rows, vertex, 0.0, 1), vertex
+
+    with jax.enable_x64(True):
+        best, margin, vertex = margins()
+    assert float(margin) == pytest.approx(float(best), rel=2e-5)
+    assert np.count_nonzero(vertex) <= 30
 
 
 def test_ties_are_errors():
-    rows = jnp.asarray([[1.0, 0, 0], [0, 1, 0], [0, 0, -1]])
-    error = sparse_inputs._test_error(rows, jnp.asarray([2.0, 0.0, 1.0]), 0.0)
+    rows = np.array([[1, 0, 0], [0, 1, 0], [0, 0, -1]], np.float32)
+    test_error = jax.jit(sparse_inputs._test_error)
+    error = test_error(rows, np.array([2, 0, 1], np.float32), 0.0)
     assert error == pytest.approx(2 / 3)
-    error = sparse_inputs._test_error(rows, jnp.asarray([2.0, 0.0, -1.0]), 1 / 3)
+    error = test_error(rows, np.array([2, 0, -1], np.float32), 1 / 3)
     assert error == pytest.approx(2 / 3)
 
 
 def test_signed_inputs_carry_the_teachers_labels():
     params = Params(dim=25, sample_ratio=2.0)
-    teacher = draw_teacher(jax.random.key(7), params)
-    rows = signed_gaussian_inputs(jax.random.key(8), params, teacher)
+
+    @jax.jit
+    def draw():
+        teacher = draw_teacher(jax.random.key(7), params)
+        rows = signed_gaussian_inputs(jax.random.key(8), params, teacher)
+        return rows, rows @ teacher
+
+    rows, scores = draw()
     assert rows.shape == (50, 25)
-    assert jnp.all(rows @ teacher >= 0)
+    assert np.all(np.asarray(scores) >= 0)

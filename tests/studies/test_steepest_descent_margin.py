@@ -3,7 +3,6 @@
 import math
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -128,10 +127,10 @@ def test_linear_runs_are_as_close_as_guaranteed():
     rows = B["labels"][:, None] * B["inputs"]
     best = simulator.predict("steepest-descent-margin.dataset", **B)["linear_margin"]
     dual = [np.linalg.norm(rows, order, axis=1).max() for order in (np.inf, 2, 1)]
-    for num_steps in (100, 1500):
-        eta = 0.1 / np.sqrt(1 + np.arange(num_steps))
+    for step_size in (0.002, 0.02):
+        eta = step_size / np.sqrt(1 + np.arange(40_000))
         loss = (np.log(len(rows)) + np.square(dual) * (eta**2).sum() / 2) / eta.sum()
-        found = _values("dataset", num_steps=num_steps, step_size=0.1, dtype="float64", **B)
+        found = _values("dataset", step_size=step_size, dtype="float64", **B)
         assert np.all(found["linear_margin"] >= best - loss)
         assert np.all(found["linear_margin"] <= best + 1e-9)
 
@@ -165,7 +164,7 @@ def test_along_a_trajectory(model, optimizer):
 
 
 def test_gradient_descent_becomes_stationary():
-    found = _values("trajectory", num_steps=10000)
+    found = _values("trajectory", num_steps=6000)
     assert found["bregman"][-1, 1] < 1e-3
     assert found["slackness"][-1, 1] < 1e-3
     assert found["bregman"][-1, 1] < found["bregman"][20, 1] < found["bregman"][0, 1]
@@ -218,32 +217,34 @@ def test_gradient_descent_finds_the_largest_margin_of_two_points(angle, label):
 
 def test_network_is_homogeneous():
     rng = np.random.default_rng(1)
+    theta, inputs = rng.normal(size=7 * 4), rng.normal(size=(5, 3))
+    outer, inner = theta[:7], theta[7:].reshape(7, 3)
+    direct = sum(a * np.maximum(inputs @ w, 0) for a, w in zip(outer, inner, strict=True))
+    network = jax.jit(relu_network)
     with jax.enable_x64(True):
-        theta, inputs = jnp.asarray(rng.normal(size=7 * 4)), jnp.asarray(rng.normal(size=(5, 3)))
-        outer, inner = theta[:7], theta[7:].reshape(7, 3)
-        direct = sum(a * np.maximum(inputs @ w, 0) for a, w in zip(outer, inner, strict=True))
-        np.testing.assert_allclose(relu_network(inputs, theta), direct, rtol=1e-12)
-        np.testing.assert_allclose(
-            relu_network(inputs, 1.7 * theta), 1.7**2 * relu_network(inputs, theta), rtol=1e-12
-        )
+        found, scaled = network(inputs, theta), network(inputs, 1.7 * theta)
+    np.testing.assert_allclose(found, direct, rtol=1e-12)
+    np.testing.assert_allclose(scaled, 1.7**2 * np.asarray(found), rtol=1e-12)
 
 
 # -- two layers ------------------------------------------------------------------------------
 def test_teacher_labels_its_active_inputs():
-    units = jnp.asarray(np.random.default_rng(2).normal(size=(2, 6)), jnp.float32)
-    inputs, labels = two_layer._labelled(jax.random.key(1), units, 4000)
+    units = np.random.default_rng(2).normal(size=(2, 6)).astype(np.float32)
+    label = jax.jit(two_layer._labelled, static_argnums=2)
+    inputs, labels = map(np.asarray, label(jax.random.key(1), units, 4000))
     scores = np.maximum(inputs @ units.T, 0) @ np.array([1, -1])
     np.testing.assert_array_equal(labels, np.sign(scores))
     assert np.all(scores != 0)
     # Units that see nothing label nothing, and say so.
-    silent = two_layer._labelled(jax.random.key(1), jnp.zeros((2, 6), jnp.float32), 3)[1]
+    _, silent = label(jax.random.key(1), np.zeros_like(units), 3)
     assert np.all(np.isnan(silent))
 
 
+STUDENT = {"dim": 6, "num_samples": 40, "num_samples_test": 1000, "width": 20, "num_steps": 6000}
+
+
 def test_student_separates_and_generalises():
-    found = _values(
-        "two-layer", dim=6, num_samples=40, num_samples_test=1000, width=20, num_steps=3000
-    )
+    found = _values("two-layer", **STUDENT)
     assert found["separated"] == 1
     after = found["log_loss"] < 0
     rises = np.diff(found["smoothed_margin"][after][:, 1])
@@ -259,9 +260,8 @@ def test_student_separates_and_generalises():
 
 def test_each_optimiser_ends_with_the_largest_margin_in_its_own_norm():
     """Typical of networks, not guaranteed: gradient and sign descent on one data set each."""
-    setting = {"dim": 6, "num_samples": 20, "num_samples_test": 100, "width": 20}
     ends = [
-        _values("two-layer", optimizer=optimizer, num_steps=6000, **setting)
+        _values("two-layer", optimizer=optimizer, **STUDENT)
         for optimizer in ("gradient_descent", "sign_descent")
     ]
     assert all(end["separated"] == 1 for end in ends)
@@ -286,7 +286,7 @@ def test_geometry_of_adam_by_its_stability_constant(delta, fractions):
 
 
 def test_adam_with_a_dead_feature_divides_no_zero():
-    inputs = np.array([[2, 1, 0], [1, 3, 0], [1, 0.5, 0]])
-    found = _values("adam", inputs=inputs, labels=np.array([1, 1, 1]), num_steps=500)
+    inputs = B["inputs"] * [1, 1, 0, 1]
+    found = _values("adam", inputs=inputs, labels=B["labels"], dtype="float64")
     assert np.all(np.isfinite(found["margin_fraction"]))
     assert np.all(found["margin_fraction"] > 0.5)

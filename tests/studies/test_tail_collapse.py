@@ -170,10 +170,10 @@ def test_grokking_time():
         np.testing.assert_allclose(error["test_error"] / error["plateau_error"], 0.5, rtol=1e-3)
     with jax.enable_x64(True):  # the constant v* of large k
         setting = infinite_memory.Params(cutoff=1e6, real_fraction=0.5)
-        v = 0.5 * grokking_time(setting) * zipf.probability(1.5, 1e6)
-        kept = (1.5 - 1) / 1.5 * zipf.scaled_lower_gamma(1 - 1 / 1.5, v)
+        v = 0.5 * float(grokking_time(setting)) * 1e6**-1.5 / special.zeta(1.5)
+        kept = (1.5 - 1) / 1.5 * jax.jit(zipf.scaled_lower_gamma)(1 - 1 / 1.5, v)
         np.testing.assert_allclose(kept, 0.5, rtol=1e-5)
-    assert np.isinf(grokking_time(infinite_memory.Params(cutoff=5.0)))
+        assert np.isinf(grokking_time(infinite_memory.Params(cutoff=5.0, real_fraction=0.0)))
 
 
 def _naive(rng, beta, t, replicates):
@@ -261,7 +261,7 @@ def test_endless_last_sample_leaves_the_generator():
 
 def test_degradation_is_sublinear_and_below_its_linear_envelope():
     for beta in (1.3, 1.5, 2.2):
-        outs = {n: chain(zipf_exponent=beta, num_generations=n) for n in (1, 4, 30)}
+        outs = {n: chain(zipf_exponent=beta, num_generations=n) for n in (1, 2, 30)}
         c = 1 - 1 / beta
         for n, out in outs.items():
             assert out["test_error"] <= out["test_error_upper_bound"] * (1 + 1e-3)
@@ -271,19 +271,24 @@ def test_degradation_is_sublinear_and_below_its_linear_envelope():
 
 
 def test_skills_are_unlearned_from_the_tail():
-    def at(n):
-        return generations.Params(num_generations=n, num_samples_generator=1000.0)
+    ranks = np.arange(1.0, 400.0)
 
-    ranks = jnp.arange(1.0, 400.0)
-    first, fifth = (generations.probability_known(at(n), ranks) for n in (1, 5))
+    @jax.jit
+    def skills(params):
+        return generations.probability_known(params, ranks), generations.last_known_rank(params)
+
+    def at(n):
+        return skills(generations.Params(num_generations=n, num_samples_generator=1000.0))
+
+    (first, last_of_first), (fifth, last_of_fifth) = at(1), at(5)
     assert np.all(fifth < first + 1e-7)
     assert np.argmax(first - fifth) > 20  # frequent tokens are kept, rare ones never known
-    for n, known in ((1, first), (5, fifth)):
-        last = int(generations.last_known_rank(at(n)))
-        assert known[last - 1] >= 0.5 > known[last]
+    for last, known in ((last_of_first, first), (last_of_fifth, fifth)):
+        assert known[int(last) - 1] >= 0.5 > known[int(last)]
     cut = generations.Params(cutoff=30.0, num_samples=1e7, num_samples_generator=1e7)
-    assert float(generations.probability_known(cut, 31.0)) == 0
-    assert float(generations.last_known_rank(cut)) == 30
+    known, last = skills(cut)
+    assert float(known[30]) == 0
+    assert float(last) == 30
 
 
 @pytest.mark.slow
@@ -315,18 +320,15 @@ def test_chain_matches_a_naive_chain_of_token_lists():
 # tail-collapse.bigram
 # --------------------------------------------------------------------------------------------
 def test_constants_of_the_two_term_law():
+    betas = np.array([1.2, 1.5, 1.8, 2.5, 3.0, 4.0])
+    constants = [10.875295, 6.420016, 9.890791, -2.236051, -0.896677, -0.345000]
     with jax.enable_x64(True):
-        for beta, value in (
-            (1.2, 10.875295),
-            (1.5, 6.420016),
-            (1.8, 9.890791),
-            (2.5, -2.236051),
-            (3.0, -0.896677),
-            (4.0, -0.345000),
-        ):
-            np.testing.assert_allclose(_l1.poisson_constant(beta), value, atol=1.1e-6)
-        np.testing.assert_allclose(_l1.head_bracket(1.5), -2.317491, atol=6e-7)
-        np.testing.assert_allclose(_l1.head_bracket(3.0), 1.823340, atol=6e-7)
+        found, heads = jax.jit(
+            lambda x: (jax.vmap(_l1.poisson_constant)(x), jax.vmap(_l1.head_bracket)(x))
+        )(betas)
+    np.testing.assert_allclose(found, constants, atol=1.1e-6)
+    np.testing.assert_allclose(heads[1], -2.317491, atol=6e-7)
+    np.testing.assert_allclose(heads[4], 1.823340, atol=6e-7)
 
 
 def bigram(**params):
