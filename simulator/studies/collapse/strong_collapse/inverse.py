@@ -61,7 +61,8 @@ def optimum(theory, params, name: str, grid) -> Optimum:
     """
     grid = np.asarray(grid, dtype=float)
     with float64_on_cpu():
-        best = int(np.argmin(_errors(theory, params, name, jnp.asarray(grid))))
+        # Point by point: one program, compiled once, serves the grid and the search.
+        best = int(np.argmin([_error_and_slope(theory, params, name, x)[0] for x in grid.tolist()]))
         value = float(grid[best])
         if 0 < best < len(grid) - 1:
             value = brentq(
