@@ -28,6 +28,8 @@ PROJECTED = random_projections.STUDY
 STEPS = multi_step.STUDY
 TWO = two_covariances.STUDY
 LINEAR = [(CLASSICAL, {}), (PROJECTED, {"width": 35}), (PROJECTED, {"width": 140})]
+#: Mixing adds another program to each.
+MIXING_LINEAR = [LINEAR[0], *(pytest.param(*case, marks=pytest.mark.slow) for case in LINEAR[1:])]
 PARTS = ("bias", "variance", "synthetic_error", "cross_error")
 #: Off every special point: power law, correlated shift, unequal noises, n > d.
 GENERIC = {
@@ -87,7 +89,7 @@ def test_shift_scales_the_synthetic_error_and_its_root_the_cross_error(study, ex
     close(large["bias"], small["bias"])
 
 
-@pytest.mark.parametrize(("study", "extra"), LINEAR)
+@pytest.mark.parametrize(("study", "extra"), MIXING_LINEAR)
 def test_mixing_with_the_share_of_samples_is_uniform(study, extra):
     mixed = predict(study, **extra, weighting="mixing", mixing_weight=0.35)
     uniform = predict(study, **extra)
@@ -95,7 +97,7 @@ def test_mixing_with_the_share_of_samples_is_uniform(study, extra):
         close(mixed[name], value, rtol=1e-11)
 
 
-@pytest.mark.parametrize(("study", "extra"), LINEAR)
+@pytest.mark.parametrize(("study", "extra"), MIXING_LINEAR)
 def test_without_weight_synthetic_samples_do_not_exist(study, extra):
     """The real samples alone: n1 of them, and the mean over them as loss."""
     num_samples, fraction = 120, 0.35
@@ -204,8 +206,14 @@ def test_wide_models_become_classical_at_rate_one_over_width():
     assert abs(gap[-1]) > 0.1
 
 
-@pytest.mark.parametrize(("study", "extra"), LINEAR)
-@pytest.mark.parametrize("weighting", ["uniform", "mixing"])
+@pytest.mark.parametrize(
+    ("study", "extra", "weighting"),
+    [
+        *((*case, "uniform") for case in LINEAR),
+        (*LINEAR[0], "mixing"),
+        *(pytest.param(*case, "mixing", marks=pytest.mark.slow) for case in LINEAR[1:]),
+    ],
+)
 @pytest.mark.parametrize("ridge", [0.03, 0.0])
 def test_plateau_is_the_limit_of_many_samples(study, extra, weighting, ridge):
     found = predict(
