@@ -127,7 +127,7 @@ def test_linear_runs_are_as_close_as_guaranteed():
     rows = B["labels"][:, None] * B["inputs"]
     best = simulator.predict("steepest-descent-margin.dataset", **B)["linear_margin"]
     dual = [np.linalg.norm(rows, order, axis=1).max() for order in (np.inf, 2, 1)]
-    for step_size in (0.002, 0.02):
+    for step_size in (0.02, 0.1):
         eta = step_size / np.sqrt(1 + np.arange(40_000))
         loss = (np.log(len(rows)) + np.square(dual) * (eta**2).sum() / 2) / eta.sum()
         found = _values("dataset", step_size=step_size, dtype="float64", **B)
