@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 # The verbs share their names with subpackages (`simulator.sweep` is the function), so everything
 # inside the package imports from those with `from simulator.sweep import ...`.
@@ -21,6 +20,9 @@ from simulator.sweep import (
     sweep_study,
 )
 from simulator.verdict import Verdict, check_study
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def studies() -> list[str]:
@@ -73,7 +75,7 @@ def sweep(
     retry_failed: bool = False,
     dask: str | None = None,
     **params: Any,
-) -> xr.DataTree:
+) -> "xr.DataTree":
     """Theory and simulation on a grid: see :func:`simulator.sweep.sweep_study`."""
     return sweep_study(
         get(name),
@@ -90,7 +92,7 @@ def sweep(
     )
 
 
-def open_sweep(path: str | Path) -> xr.DataTree:
+def open_sweep(path: str | Path) -> "xr.DataTree":
     """The results in the store of a sweep: see :func:`simulator.sweep.open_store`."""
     return open_store(Path(path), get(read_manifest(Path(path))["study"]))
 

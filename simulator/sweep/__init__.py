@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from simulator.study import Study
 from simulator.sweep.cells import broadcast_cells, product_cells, single_cells
@@ -21,6 +19,9 @@ from simulator.sweep.results import (
 from simulator.sweep.run import Replicates, checked_replicates, checked_seed
 from simulator.sweep.store import StoreError, read_manifest
 from simulator.sweep.stored import compute_here, open_store, store_status, sweep_to_store
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = [
     "Estimate",
@@ -96,7 +97,7 @@ def sweep_study(
     retry_failed: bool = False,
     dask: str | None = None,
     **params: Any,
-) -> xr.DataTree:
+) -> "xr.DataTree":
     """Theory and simulation on the outer product of a grid.
 
     Parameters
@@ -176,7 +177,9 @@ def sweep_study(
     return tree
 
 
-def _replicate_values(study: Study, run: Replicates, axes: Mapping, tree: xr.DataTree) -> Any:
+def _replicate_values(study: Study, run: Replicates, axes: Mapping, tree: "xr.DataTree") -> Any:
+    import xarray as xr
+
     result = simulation_result(run, tuple(len(v) for v in axes.values()), {})
     assert result.values is not None
     variables = {

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from simulator.study import Study
 from simulator.sweep import store, zarr_arrays
@@ -41,6 +40,8 @@ def mend(path: Path, plan: Plan, manifest: Mapping[str, Any]) -> None:
 
 def _lay_out(path: Path, plan: Plan, manifest: Mapping[str, Any]) -> None:
     """The empty hierarchy, with the theory in it."""
+    import xarray as xr
+
     zarr_arrays.remove_layout(path)
     study, axes = plan.study, plan.axes
     grid = tuple(len(values) for values in axes.values())

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from simulator.study import Study
 from simulator.sweep.cells import Values
 from simulator.sweep.moments import Summary
 from simulator.sweep.run import Replicates
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @dataclass(frozen=True)
@@ -113,12 +115,14 @@ def labelled(
     cells: list[Values],
     groups: Mapping[str, list[Mapping[str, Any]]],
     attributes: Mapping[str, Any],
-) -> xr.DataTree:
+) -> "xr.DataTree":
     """A tree of labelled arrays: one child per kind of number (theory, mean, ...).
 
     ``groups`` maps the child's name to one mapping output -> array per cell. Output dims whose
     length differs between cells (a swept static parameter) are padded with NaN at the end.
     """
+    import xarray as xr  # with pandas, it would double what importing the package takes
+
     shape = tuple(len(values) for values in axes.values())
     children = {}
     for group, per_cell in groups.items():

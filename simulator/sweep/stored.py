@@ -5,10 +5,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
-import xarray as xr
 
 from simulator.study import Study
 from simulator.sweep import store, zarr_arrays
@@ -26,6 +25,9 @@ from simulator.sweep.plan import (
 from simulator.sweep.progress import replicates_bar
 from simulator.sweep.run import Replicates, describe
 from simulator.sweep.store import CellState, Speed, StoreError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 #: Seconds between two records, what a kill can cost: at least this, 1 % of the time so far, at most
 #: a minute. A week leaves some ten thousand files.
@@ -45,7 +47,7 @@ def sweep_to_store(
     dtype: str | None,
     retry_failed: bool = False,
     compute: "Compute",
-) -> xr.DataTree:
+) -> "xr.DataTree":
     """Sweep into the store at ``path``; see :func:`simulator.sweep.sweep_study`."""
     store.check_installed()
     run = Replicates(study, cells, seed=seed, method=method, dtype=dtype)
@@ -75,7 +77,7 @@ def sweep_to_store(
     return _tree(path, blocks)
 
 
-def open_store(path: Path, study: Study) -> xr.DataTree:
+def open_store(path: Path, study: Study) -> "xr.DataTree":
     """The labelled results of a store of ``study``, checked against its records.
 
     Returns
@@ -99,8 +101,10 @@ def open_store(path: Path, study: Study) -> xr.DataTree:
     return _tree(path, Results(path, plan).blocks(states))
 
 
-def _tree(path: Path, blocks: Blocks) -> xr.DataTree:
+def _tree(path: Path, blocks: Blocks) -> "xr.DataTree":
     """The labelled arrays with the results that the records hold, which may be ahead of them."""
+    import xarray as xr
+
     with xr.open_datatree(path, engine="zarr", chunks=None) as tree:
         for group, members in blocks.items():
             for name, block in members.items():

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.optimize import brentq
+import scipy
 
 from simulator.maths.compilation import float64_on_cpu, jit_on_cpu
 
@@ -65,7 +65,7 @@ def optimum(theory, params, name: str, grid) -> Optimum:
         best = int(np.argmin([_error_and_slope(theory, params, name, x)[0] for x in grid.tolist()]))
         value = float(grid[best])
         if 0 < best < len(grid) - 1:
-            value = brentq(
+            value = scipy.optimize.brentq(
                 lambda x: float(_error_and_slope(theory, params, name, x)[1]),
                 grid[best - 1],
                 grid[best + 1],
@@ -114,7 +114,8 @@ def equivalent_real_samples(theory, params, most=1e15) -> float:
             return 0.0
         if worse[-1] == len(grid) - 1:
             return float("inf")
-        return brentq(  # of a difference that stays finite where the error is infinite
+        # The root of a difference that stays finite where the error is infinite.
+        return scipy.optimize.brentq(
             lambda n: target / float(_error(theory, clean, count, n)) - 1,
             grid[worse[-1]],
             grid[worse[-1] + 1],

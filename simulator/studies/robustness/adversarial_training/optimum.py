@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.optimize import minimize
+import scipy
 
 from simulator.maths.compilation import float64_on_cpu, jit_on_cpu
 from simulator.studies.robustness.adversarial_training import isotropic, mahalanobis
@@ -137,7 +137,7 @@ def _minimum(theory, params, output, starts, limits) -> tuple[float, np.ndarray]
 
         # One compiled program serves the starts and the search.
         first = starts[int(np.argmin([evaluate(x)[0] for x in starts]))]
-        result = minimize(
+        result = scipy.optimize.minimize(
             evaluate, first, jac=True, bounds=limits, method="L-BFGS-B",
             options={"ftol": 1e-14, "gtol": 1e-8},
         )  # fmt: skip
