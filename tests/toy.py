@@ -1,13 +1,17 @@
 """The toy study of the design page: ordinary least squares, exact at every size."""
 
+import sys
 from dataclasses import replace
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
 
+from simulator.cli import main
 from simulator.maths.precision import float_dtype
 from simulator.sampling.gamma import chi_square
-from simulator.study import Output, Study, asymptotic, exact, parameters, static, traced
+from simulator.studies import registry
+from simulator.study import Figure, Output, Study, asymptotic, exact, parameters, static, traced
 
 
 @parameters
@@ -49,6 +53,16 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     resize=resize,
     check_cells=({"num_samples": 33, "noise_std": 0.7}, {"dim": 6, "num_samples": 80}),
+    figures={
+        "samples": Figure(
+            title="More samples help",
+            x="num_samples",
+            y=("test_error",),
+            grid={"num_samples": [20, 40, 80], "noise_std": [0.3, 0.7]},
+            series="noise_std",
+            replicates=10,
+        )
+    },
 )
 
 
@@ -65,3 +79,13 @@ ASYMPTOTIC = replace(
     outputs=(Output("test_error", "excess risk", asymptotic("O(1/d)")),),
     check_cells=({"dim": 80, "num_samples": 264, "noise_std": 0.7},),
 )
+
+
+def command_line(words=None):
+    """The command line, with the toy among its studies."""
+    with mock.patch.dict(registry(), {STUDY.name: STUDY}):
+        return main(words)
+
+
+if __name__ == "__main__":
+    sys.exit(command_line())

@@ -12,7 +12,7 @@ from simulator.sweep import StoreError, store_status, sweep_study
 from simulator.sweep.stored import open_store
 from tests.toy import STUDY
 
-OPTIONS = {"grid": {"dim": [4, 6], "num_samples": [20]}, "replicates": 70}
+OPTIONS = {"grid": {"num_samples": [20, 40], "noise_std": [0.3]}, "replicates": 70}
 pytestmark = pytest.mark.timeout(300)
 
 

@@ -72,13 +72,20 @@ def test_workers_extend_what_one_process_began(tmp_path, cluster):
 
 def test_a_worker_killed_in_the_middle_of_a_cell_is_replaced(tmp_path, cluster):
     """The other worker goes on from what the dead one has recorded."""
-    options = {"grid": {"num_samples": [20, 40]}, "replicates": 300_000}
+    options = {"grid": {"dim": [6], "num_samples": [20, 40]}, "replicates": 100_000}
     before = set(worker_pids(cluster))
 
+    def record_often():
+        from simulator.sweep import stored
+
+        stored.INTERVAL = 0.05
+
     def kill_one_at_work():
-        while not records(tmp_path / "there"):
-            time.sleep(0.01)
-        with distributed.Client(cluster) as client:
+        # Not Dask's default client: it would end before the sweep's, which began later.
+        with distributed.Client(cluster, set_as_default=False) as client:
+            client.run(record_often)
+            while not records(tmp_path / "there"):
+                time.sleep(0.01)
             busy = [address for address, tasks in client.processing().items() if tasks]
             os.kill(client.run(os.getpid, workers=busy[:1])[busy[0]], signal.SIGKILL)
 

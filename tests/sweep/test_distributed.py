@@ -3,13 +3,15 @@
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from simulator.cli import main
+from tests.toy import command_line
 
+ROOT = Path(__file__).parents[2]
 SWEEP = [
-    *("sweep", "ridge-collapse", "--dim", "10", "--grid", "num_samples=30,40,50,60,70"),
+    *("sweep", "toy", "--grid", "num_samples=30,40,50,60,70"),
     *("--replicates", "300", "--out"),
 ]
 
@@ -22,14 +24,14 @@ def free_port():
 
 @pytest.mark.timeout(300)
 def test_two_processes_share_a_sweep(tmp_path):
-    assert main([*SWEEP, str(tmp_path / "one")]) == 0
+    assert command_line([*SWEEP, str(tmp_path / "one")]) == 0
     address = f"localhost:{free_port()}"
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "simulator.cli", *SWEEP, str(tmp_path / "two"),
+            [sys.executable, "-m", "tests.toy", *SWEEP, str(tmp_path / "two"),
              "--distributed", "--coordinator", address,
              "--num-processes", "2", "--process-id", str(index)],
-            stderr=subprocess.PIPE, text=True,
+            cwd=ROOT, stderr=subprocess.PIPE, text=True,
         )
         for index in range(2)
     ]  # fmt: skip

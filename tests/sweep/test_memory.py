@@ -47,6 +47,7 @@ def device_with_room_for(most, monkeypatch, when):
 
 @pytest.mark.parametrize("when", ["at the call", "while waiting"])
 def test_a_batch_that_does_not_fit_is_halved_until_it_does(monkeypatch, when):
+    monkeypatch.setattr(run_module, "batch_size", lambda _: 64)
     expected = sweep_study(STUDY, GRID, replicates=50)
     tried = device_with_room_for(16, monkeypatch, when)
     found = sweep_study(STUDY, GRID, replicates=50)
