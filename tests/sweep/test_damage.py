@@ -76,7 +76,7 @@ DAMAGE = {
 
 
 SOME = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     database=None,
@@ -97,7 +97,7 @@ def test_damage_is_named_or_harmless_and_mended_or_refused(intact, which, kind, 
 
 
 @pytest.mark.slow
-@settings(SOME, max_examples=400)
+@settings(SOME, max_examples=250)
 @anything
 def test_more_damage_is_named_or_harmless_and_mended_or_refused(intact, which, kind, where, how):
     check_damage(intact, which, kind, where, how)

@@ -60,16 +60,16 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(monkeypatch, when):
 
 @pytest.mark.parametrize("when", ["at the call", "while waiting"])
 def test_memory_that_ends_in_the_middle_loses_no_replicate(monkeypatch, when):
-    monkeypatch.setattr(run_module, "batch_size", lambda _: 16)
-    expected = simulate_study(STUDY, replicates=100, keep_values=True)
-    limit = iter([16, 16, 16])
+    monkeypatch.setattr(run_module, "batch_size", lambda _: 64)
+    expected = simulate_study(STUDY, replicates=300, keep_values=True)
+    limit = iter([64, 64, 64])
     real = run_module._compiled
 
     def compiled(*arguments):
         one, program = real(*arguments)
 
         def limited(keys, *others):
-            if len(keys) <= next(limit, 4):
+            if len(keys) <= next(limit, 16):
                 return program(keys, *others)
             too_large = TooLarge()
             if when == "at the call":
@@ -79,13 +79,14 @@ def test_memory_that_ends_in_the_middle_loses_no_replicate(monkeypatch, when):
         return one, limited
 
     monkeypatch.setattr(run_module, "_compiled", compiled)
-    found = simulate_study(STUDY, replicates=100, keep_values=True)
+    found = simulate_study(STUDY, replicates=300, keep_values=True)
     np.testing.assert_allclose(
         found.values["test_error"], expected.values["test_error"], rtol=1e-12
     )
 
 
 def test_a_replicate_that_does_not_fit_is_a_clear_error(monkeypatch):
+    monkeypatch.setattr(run_module, "batch_size", lambda _: 64)
     device_with_room_for(0, monkeypatch, "while waiting")
     with pytest.raises(
         MemoryError, match=r"toy: one replicate of dim = 10, num_samples = 20.*free"
@@ -99,11 +100,11 @@ def test_a_cell_that_does_not_fit_is_recorded_and_the_others_go_on(tmp_path, mon
 
     def compiled(sampler, params, static, devices):
         one, program = real(sampler, params, static, devices)
-        return one, program if dict(static)["dim"] < 8 else lambda *_: {"test_error": TooLarge()}
+        return one, program if dict(static)["dim"] < 12 else lambda *_: {"test_error": TooLarge()}
 
     with monkeypatch.context() as patch:
         patch.setattr(run_module, "_compiled", compiled)
-        grid = {"dim": [6, 8], "num_samples": [20, 30]}
+        grid = {"dim": [10, 12], "num_samples": [20, 30]}
         tree = sweep_study(STUDY, grid, replicates=50, out=tmp_path / "store")
     assert tree["status"]["failed"].values.tolist() == [[0, 0], [1, 1]]
     assert tree["status"]["replicates"].values.tolist() == [[50, 50], [0, 0]]
