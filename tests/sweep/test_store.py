@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import os
 import shutil
 import signal
@@ -261,20 +262,17 @@ from tests.toy import command_line
 stored.INTERVAL = 0.01
 sys.exit(command_line())
 """
-COMMAND = [
-    *("sweep", "toy", "--grid", "dim=4,6", "--grid", "num_samples=20,40,60"),
-    *("--replicates", "12000", "--out"),
-]
+COMMAND = ["sweep", "toy", "--grid", "dim=4,6", "--grid", "num_samples=20,40,60"]
 
 
-def killed_sweep(path, moments, deadline=20):
-    """Start the command again and again; kill it so long after it has stored something."""
+def killed_sweep(path, words, moments, deadline=20):
+    """Start a command again and again; kill it so long after it has stored something."""
     # JAX's cache of compiled programs does not survive a kill: not the one that other tests use.
     own_cache = {"JAX_COMPILATION_CACHE_DIR": str(path.parent / "cache")}
     records = path / ".simulator/records"
     for moment in moments:
         process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, *COMMAND, str(path)],
+            [sys.executable, "-c", SCRIPT, *words],
             stderr=subprocess.DEVNULL,
             env=os.environ | own_cache,
         )
@@ -292,9 +290,10 @@ def killed_sweep(path, moments, deadline=20):
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_sweeps_equal_an_undisturbed_one(tmp_path, kills):
     moments = np.random.default_rng(3).uniform(0, 0.3, kills)
-    killed_sweep(tmp_path / "killed", moments)
+    words = [*COMMAND, "--replicates", str(12_000 * math.ceil(kills / 3)), "--out"]
+    killed_sweep(tmp_path / "killed", [*words, str(tmp_path / "killed")], moments)
     for name in ("killed", "undisturbed"):
-        assert command_line([*COMMAND, str(tmp_path / name)]) == 0
+        assert command_line([*words, str(tmp_path / name)]) == 0
     chunks = [
         file.relative_to(tmp_path / "undisturbed")
         for file in (tmp_path / "undisturbed").rglob("c/**/*")
