@@ -100,13 +100,13 @@ def assert_clear(words, code, out, err):
         err.encode()
 
 
-@MANY
+@FEW
 @given(command_lines())
 def test_any_command_line_is_understood_or_refused_in_one_line(words):
     assert_clear(words, *run(words))
 
 
-@MANY
+@FEW
 @given(n=WORDS, noise=WORDS)
 def test_any_value_on_the_command_line_is_refused_or_right(n, noise):
     words = ["predict", "toy", f"--num-samples={n}", f"--noise-std={noise}", "--json"]

@@ -137,7 +137,7 @@ def _swapped(params, outputs):
     return {name: outputs[name][::-1] for name in names}
 
 
-FIRST_CELL = {"dim": 48}
+FIRST_CELL = {"dim": 48, "attack_radius_fraction": 0.5}
 
 MUTANTS = [
     Mutant("radius not scaled by sqrt(d)",

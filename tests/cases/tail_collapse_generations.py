@@ -18,6 +18,7 @@ def _case(label, params, poisson=None, multinomial=None, **expected):
             rtol=4e-8,  # eight digits are printed
             atol=5e-9,
             monte_carlo={} if means is None else means,
+            slow=sampling == "multinomial" and label != "5 generations",
         )
         for sampling, means in (("poisson", poisson), ("multinomial", multinomial))
     ]

@@ -22,14 +22,19 @@ def each(names):
     )
 
 
-def each_method():
-    """Parametrise a test over studies and their simulations."""
+def each_method(slow_others=False):
+    """Parametrise a test over studies and their simulations; all but the default may be slow."""
+
+    def marks(name, position):
+        others = [pytest.mark.slow] if slow_others and position else []
+        return [pytest.mark.xdist_group(name), *others]
+
     return pytest.mark.parametrize(
         ("name", "method"),
         [
-            pytest.param(name, method, marks=pytest.mark.xdist_group(name))
+            pytest.param(name, method, marks=marks(name, position))
             for name in WITH_SIMULATION
-            for method in STUDIES[name].methods()
+            for position, method in enumerate(STUDIES[name].methods())
         ],
     )
 
