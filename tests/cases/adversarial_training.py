@@ -12,7 +12,7 @@ from tests.cases import Case, Mutant
 NAMES = ("generalization_error", "adversarial_error", "m", "q", "P", "robust_train_loss")
 
 
-def _case(label, params, values, monte_carlo=(), **others):
+def _case(label, params, values, monte_carlo=(), slow=False, **others):
     radius = params.pop("radius", 0.3)
     params = {"attack_radius_train": radius, "attack_radius_test": radius, **params}
     if len(values) == 5:  # l2: P = q
@@ -25,6 +25,7 @@ def _case(label, params, values, monte_carlo=(), **others):
         rtol=1e-8,
         atol=6e-9,  # eight decimals are printed
         monte_carlo=dict(zip(NAMES, monte_carlo, strict=False)),
+        slow=slow,
     )
 
 
@@ -60,6 +61,7 @@ CASES = [
         [0.28904307, 0.36151605, 4.80953026, 61.10266169, 4.51453161, 0.01192538],
         [(0.28771, 0.00183), (0.36054, 0.00175), (4.801, 0.052), (60.14, 0.65), (4.495, 0.033),
          (0.01183, 0.00012)],
+        slow=True,
         V=318.05076277,
     ),
     _case(

@@ -88,6 +88,7 @@ CASES = [
             },
             {"test_error_asymptotic": constant * 10_000**-exponent},
             rtol=2e-7,  # seven digits are printed
+            slow=m != 5,
         )
         for alpha, rho, m, constant, exponent in (
             (2.0, 1.0, 5, 0.3312215, 1 / 4),

@@ -186,7 +186,7 @@ MUTANTS = [
     Mutant(
         "generators see d fewer samples",
         at=lambda p: {"num_samples_generator": p.num_samples_generator - 1},
-        cells=[_setting(10, 31, 15, 3, 0.0, 0.3, 0.5)],
+        cells=[_setting(12, 31, 17, 3, 0.0, 0.3, 0.5)],
     ),
     Mutant("penalty not divided by T", at=lambda p: {"ridge": 2 * p.ridge}),
     Mutant(
@@ -207,6 +207,6 @@ MUTANTS = [
                 / (p.num_samples_generator - p.dim)
             }
         ),
-        cells=[_setting(10, 31, 24, 3, 0.0, 0.3, 0.5)],
+        cells=[_setting(12, 31, 26, 3, 0.0, 0.3, 0.5)],
     ),
 ]
