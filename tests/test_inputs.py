@@ -1,4 +1,4 @@
-"""Thousands of malformed inputs: a clear error or the right result, never anything else."""
+"""More than a thousand malformed inputs: a clear error or the right result, never anything else."""
 
 import contextlib
 import dataclasses

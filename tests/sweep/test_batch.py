@@ -40,5 +40,17 @@ def test_batches_are_powers_of_two_within_the_budget(function, low, high):
     assert lanes * cost_of(one_lane).work <= CPU.work
 
 
+def test_long_loops_share_their_steps_between_a_few_lanes():
+    def iterated(steps):
+        return jaxpr(lambda x: jax.lax.fori_loop(0, steps, lambda _, y: y * x, x), jnp.float32(1))
+
+    assert batch_size(iterated(2**23)) == CPU.few
+    longer = iterated(2**26)
+    lanes = batch_size(longer)
+    assert 1 < lanes < CPU.few
+    assert lanes * cost_of(longer).work <= CPU.long_work
+    assert batch_size(iterated(2**30)) == 1
+
+
 def test_a_lane_beyond_the_budget_runs_alone():
     assert batch_size(jaxpr(lambda x: jnp.ones((2**14, 2**13)) * x, 0.5)) == 1
