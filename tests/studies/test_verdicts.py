@@ -19,21 +19,21 @@ def test_theory_agrees_and_mutants_are_rejected(name):
     """
     module = cases_module(name)
     mutants = [mutant for mutant in module.MUTANTS if not mutant.slow]
-    survive_none(name, mutants, getattr(module, "TELLING_CELLS", ()))
+    first = getattr(module, "TELLING_CELLS", ())
+    survive_none(STUDIES[name], mutants, check_cells(STUDIES[name]), first)
 
 
 @pytest.mark.slow
 @each([name for name in WITH_BOTH if any(mutant.slow for mutant in load(name)[1])])
 def test_slow_mutants_are_rejected(name):
-    survive_none(name, [mutant for mutant in load(name)[1] if mutant.slow])
-
-
-def survive_none(name, mutants, first=()):
-    """The theory agrees at all the cells, each mutant is rejected at one of them."""
     study = STUDIES[name]
+    survive_none(study, [mutant for mutant in load(name)[1] if mutant.slow], study.check_cells)
+
+
+def survive_none(study, mutants, cells, first=()):
+    """The theory agrees at the cells, one after the other, until each mutant is rejected."""
     tolerance = max(TOLERANCE, study.tolerance)
     alive = [mutant for mutant in mutants if mutant.cells is None]
-    cells = check_cells(study)
     others = [i for i in range(len(cells)) if i not in first]
     for position in (*first, *others):
         evidence = agreeing_evidence(study, [cells[position]], tolerance)
