@@ -29,7 +29,7 @@ for _name, _value in SETTINGS.items():
 
 # A worker holds millions of objects of compiled programs, and looking through them for cycles again
 # and again took a fifth of its time.
-gc.set_threshold(100_000, 50, 50)
+gc.set_threshold(500_000, 50, 100)
 
 
 def pytest_addoption(parser):

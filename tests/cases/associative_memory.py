@@ -57,6 +57,7 @@ CASES = [
             **SPHERE,
         },
         None,
+        slow=True,
         test_error=0.13707689,
     ),
     _case("ties", {"dim": 10, "threshold": 1}, (0.3317, 0.0029), slow=True, test_error=0.33122194),

@@ -86,7 +86,7 @@ def _swapped(params, outputs):
 
 MUTANTS = [
     Mutant("squared counts", after=_with(_squared)),
-    Mutant("fill", after=_with(_fill)),
+    Mutant("fill", after=_with(_fill), slow=True),
     Mutant("exponential growth", after=_with(_no_competition)),
     Mutant("a third of the visits", after=_with(_early_stop)),
     Mutant("half the dimension", at=lambda p: {"dim": p.dim // 2}),

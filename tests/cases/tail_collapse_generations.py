@@ -66,6 +66,7 @@ CASES = [
             {"num_generations": n, "num_samples": 1.0, "num_samples_generator": 1.0},
             {"num_samples_effective": value},
             rtol=3e-6,  # six digits are printed
+            slow=n in (3, 11, 101),
         )
         for n, value in (
             (2, 0.632121),

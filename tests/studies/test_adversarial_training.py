@@ -115,7 +115,7 @@ RATIOS = np.array([0.07, 0.3, 0.9, 2.2, 7.0])
 
 @pytest.mark.parametrize("options", [
     {"attack_norm": "linf", "regularization": 0.03},
-    {"attack_norm": "l2", "regularization": 0.2},
+    pytest.param({"attack_norm": "l2", "regularization": 0.2}, marks=pytest.mark.slow),
     pytest.param(
         {"attack_norm": "l2", "loss": "hinge", "regularization": 0.2}, marks=pytest.mark.slow
     ),

@@ -65,7 +65,7 @@ def _moved(study, rng):
     return values
 
 
-@each_method()
+@each_method(slow_others=True)
 def test_simulation_lowers_for_tpu_and_cuda_without_float64(name, method):
     study = STUDIES[name]
     values = cell(study)

@@ -41,7 +41,7 @@ def matches(name, cases):
             assert_close(outputs[output], expected, case.rtol, case.atol, f"{case.label}: {output}")
 
 
-@pytest.mark.parametrize("count", [12, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [8, pytest.param(100, marks=pytest.mark.slow)])
 @each(WITH_THEORY)
 def test_defined_over_the_box(name, count):
     study = STUDIES[name]

@@ -136,8 +136,14 @@ def test_linear_runs_are_as_close_as_guaranteed():
 
 
 # -- trajectories ----------------------------------------------------------------------------
-@pytest.mark.parametrize("model", ["linear", "diagonal"])
-@pytest.mark.parametrize("optimizer", ["coordinate_descent", "gradient_descent", "sign_descent"])
+@pytest.mark.parametrize(("model", "optimizer"), [
+    ("linear", "coordinate_descent"),
+    ("linear", "sign_descent"),
+    ("diagonal", "gradient_descent"),
+    pytest.param("linear", "gradient_descent", marks=pytest.mark.slow),
+    pytest.param("diagonal", "coordinate_descent", marks=pytest.mark.slow),
+    pytest.param("diagonal", "sign_descent", marks=pytest.mark.slow),
+])  # fmt: skip
 def test_along_a_trajectory(model, optimizer):
     found = _values("trajectory", model=model, optimizer=optimizer, num_steps=6000, init_scale=0.3)
     bound = simulator.predict("steepest-descent-margin.trajectory", model=model, num_steps=50)

@@ -115,7 +115,7 @@ def test_a_cell_that_does_not_fit_is_recorded_and_the_others_go_on(tmp_path, mon
 @pytest.mark.parametrize(
     ("name", "method"),
     [
-        ("ridge-collapse", "fast"),
+        pytest.param("ridge-collapse", "fast", marks=pytest.mark.slow),
         ("steepest-descent-margin.trajectory", "direct"),
         pytest.param("strong-collapse.random-projections", "direct", marks=pytest.mark.slow),
         pytest.param("tail-collapse", "fast", marks=pytest.mark.slow),
