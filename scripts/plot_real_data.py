@@ -11,10 +11,14 @@ where the Gaussian prediction holds, where it fails, by how much, and what is to
 """
 
 import argparse
+import os
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # many small matrices: BLAS threads only collide
 
 import numpy as np
 from PIL import Image
@@ -269,9 +273,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--target", help="column (csv, npy), key (npz) or label file (IDX)")
     parser.add_argument("--features", choices=FEATURE_MAPS, help="feature map of the table")
     parser.add_argument("--num-features", type=int, default=300)
-    parser.add_argument("--out", type=Path, default=Path("figures/real_data.png"))
+    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder, or FILE.png")
     options = parser.parse_args(arguments)
     quality = FULL if options.full else QUICK
+    named = options.out.suffix == ".png"
     start = time.perf_counter()
     try:
         if options.data is None:
@@ -295,7 +300,7 @@ def main(arguments: list[str] | None = None) -> int:
             (main_data, mixture_against_samples(mixture_axes, main_data, quality)),
             (scaling_data, generations_against_samples(scaling_axes, scaling_data, quality)),
         ]
-        path = save_small(figure, options.out)
+        path = save_small(figure, options.out if named else options.out / "real_data.png")
 
     described = set()
     for data, comparisons in sections:

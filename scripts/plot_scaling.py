@@ -19,20 +19,21 @@ import simulator
 from simulator import plot
 
 
-def curve(axes, colour, label, name, x, *, replicates, dense=None, output="test_error", **params):
-    """Theory along ``dense`` (or ``x``) as a line, simulation at ``x`` as points.
+def curves(panels, colour, label, name, x, *, replicates, dense, **params):
+    """Theory along ``dense`` as a line, simulation at ``x`` as points; returns all outputs of both.
 
     ``x`` and ``dense`` are mappings parameter -> values; the first one is the horizontal axis.
+    ``panels`` maps each output that is drawn to its axes.
     """
-    line = x if dense is None else dense
     axis = next(iter(x))
-    theory = simulator.predict(name, **params, **line)[output]
-    plot.theory_line(axes, line[axis], theory, colour, label)
+    theory = simulator.predict(name, **params, **dense)
     result = simulator.simulate(name, replicates=replicates, **params, **x)
-    plot.simulation_points(
-        axes, x[axis], result.mean[output], result.standard_error[output], colour
-    )
-    return theory, result.mean[output]
+    for output, axes in panels.items():
+        plot.theory_line(axes, dense[axis], theory[output], colour, label)
+        plot.simulation_points(
+            axes, x[axis], result.mean[output], result.standard_error[output], colour
+        )
+    return theory, result.mean
 
 
 def whole(values):
@@ -53,8 +54,8 @@ def u_shape(size, replicates):
         1, legend_beside=True, title="Labels from n generations: regularise more"
     )
     for n, colour in zip(generations, plot.colours(generations), strict=True):
-        theory, _ = curve(
-            axes,
+        theory, _ = curves(
+            {"test_error": axes},
             colour,
             f"n = {n}",
             "ridge-collapse",
@@ -64,7 +65,7 @@ def u_shape(size, replicates):
             num_generations=n,
             **setting,
         )
-        plot.mark_minimum(axes, dense, theory, colour)
+        plot.mark_minimum(axes, dense, theory["test_error"], colour)
     axes.set(xscale="log", yscale="log", xlabel="ridge λ", ylabel="test error (excess)")
     axes.annotate("◇ best λ", (0.02, 0.03), xycoords="axes fraction", fontsize=8.5)
     plot.kinds_legend(axes, beside=True)
@@ -81,21 +82,21 @@ def generations(size, replicates):
         "noise_std": 0.3,
         "noise_std_generator": 0.3,
     }
-    counts, every = [0, 1, 3, 6, 10], list(range(11))  # simulating each is a compilation
-    cases = [
-        ("T0 = 2d, fresh designs: linear", 2 * d, "independent"),
-        ("T0 = 3d/4, fresh designs: exponential", 3 * d // 4, "independent"),
-        ("T0 = 3d/4, one design: linear", 3 * d // 4, "same"),
+    counts, every = [0, 1, 3, 6, 10], list(range(11))
+    cases = [  # straight from n = 1 on, or bent: theory compiles each number of generations
+        ("T0 = 2d, fresh designs: linear", 2 * d, "independent", counts),
+        ("T0 = 3d/4, fresh designs: exponential", 3 * d // 4, "independent", every),
+        ("T0 = 3d/4, one design: linear", 3 * d // 4, "same", counts),
     ]
     figure, panels = plot.panels(2, title="Error over generations, without ridge (exact)")
-    for (label, samples, design), colour in zip(cases, plot.OKABE_ITO, strict=False):
+    for (label, samples, design, dense), colour in zip(cases, plot.OKABE_ITO, strict=False):
         chain = setting | {"num_samples_generator": samples, "design": design}
-        line = simulator.sweep("ridge-collapse", {"num_generations": every}, replicates=0, **chain)
+        line = simulator.sweep("ridge-collapse", {"num_generations": dense}, replicates=0, **chain)
         tree = simulator.sweep(
             "ridge-collapse", {"num_generations": counts}, replicates=replicates, **chain
         )
         for axes, output in zip(panels, ("bias", "generator_variance"), strict=True):
-            plot.theory_line(axes, every, line["theory"][output], colour, label)
+            plot.theory_line(axes, dense, line["theory"][output], colour, label)
             plot.simulation_points(
                 axes, counts, tree["mean"][output], tree["standard_error"][output], colour
             )
@@ -132,8 +133,8 @@ def scaling_law(size, replicates):
     )
     print("slope of test error against T   predicted   theory   simulation")
     for (label, n, power, slope), colour in zip(cases, plot.OKABE_ITO, strict=False):
-        theory, mean = curve(
-            axes,
+        theory, mean = curves(
+            {"test_error": axes},
             colour,
             label,
             "ridge-collapse",
@@ -144,6 +145,7 @@ def scaling_law(size, replicates):
             **setting,
         )
         upper = slice(len(dense) // 2, None)
+        theory, mean = theory["test_error"], mean["test_error"]
         local = np.polyfit(np.log(dense[upper]), np.log(theory[upper]), 1)[0]
         measured = np.polyfit(np.log(samples[2:]), np.log(mean[2:]), 1)[0]
         print(f"  {label.replace('$', ''):<36} {slope:>+6.2f}   {local:>+6.2f}   {measured:>+6.2f}")
@@ -180,8 +182,8 @@ def strong_collapse(size, replicates):
         1, legend_beside=True, title="Strong collapse: more data does not help"
     )
     for fraction, colour in zip(fractions, plot.colours(fractions), strict=True):
-        curve(
-            axes,
+        curves(
+            {"test_error": axes},
             colour,
             f"{fraction:.0%} synthetic",
             "strong-collapse",
@@ -217,23 +219,20 @@ def model_size(size, replicates):
     width = whole(d * np.array([0.17, 0.5, 0.7, 0.83, 1.0, 1.5, 3.0, 10.0]))
     dense = whole(np.geomspace(width[0], width[-1], 90))
     figure, panels = plot.panels(2, title="Larger models through the interpolation threshold m = n")
-    qualities = [0.0, 0.1, 1.0]
-    for axes, output in zip(panels, ("test_error", "synthetic_error"), strict=True):
-        for shift, colour in zip(qualities, plot.OKABE_ITO, strict=False):
-            if output == "synthetic_error" and shift == 0:
-                continue
-            curve(
-                axes,
-                colour,
-                f"c² = {shift:g}",
-                "strong-collapse.random-projections",
-                {"width": width},
-                dense={"width": dense},
-                replicates=replicates,
-                output=output,
-                synthetic_shift=shift,
-                **setting,
-            )
+    outputs = dict(zip(("test_error", "synthetic_error"), panels, strict=True))
+    for shift, colour in zip([0.0, 0.1, 1.0], plot.OKABE_ITO, strict=False):
+        curves(
+            outputs if shift > 0 else {"test_error": panels[0]},
+            colour,
+            f"c² = {shift:g}",
+            "strong-collapse.random-projections",
+            {"width": width},
+            dense={"width": dense},
+            replicates=replicates,
+            synthetic_shift=shift,
+            **setting,
+        )
+    for output, axes in outputs.items():
         axes.axvline(n, color="#888888", linestyle="--", linewidth=1)
         axes.set(xscale="log", xlabel="model size m", ylabel=plot.readable(output))
         axes.set_ylim(bottom=0)

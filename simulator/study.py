@@ -50,6 +50,9 @@ class Parameter:
     static_in : tuple of str
         Simulation methods in which a traced parameter is static all the same, because it fixes
         the shape of drawn data: often ``("direct",)``, where rows are drawn one by one.
+    traced_in : tuple of str
+        Simulation methods in which a static parameter is traced all the same: a length that only
+        the theory, which must be differentiable in reverse, needs to know.
     at_least, above, at_most, below : number or str, optional
         Closed and open bounds; a string names another parameter, as in ``"dim"`` or ``"dim + 2"``.
     integer : bool
@@ -68,6 +71,7 @@ class Parameter:
     meaning: str
     static: bool = False
     static_in: tuple[str, ...] = ()
+    traced_in: tuple[str, ...] = ()
     at_least: Bound | None = None
     above: Bound | None = None
     at_most: Bound | None = None
@@ -83,7 +87,9 @@ class Parameter:
 
     def is_static(self, side: str) -> bool:
         """Static on this side: ``"theory"`` or a simulation method."""
-        return self.static or side in self.static_in
+        if self.static:
+            return side not in self.traced_in
+        return side in self.static_in
 
     def describe_range(self) -> str:
         """What is allowed, in words, for help texts and errors."""
@@ -238,7 +244,10 @@ def suggestion(name: str, allowed: Sequence[str]) -> str:
 
 
 def static(default: Any, symbol: str, meaning: str, **bounds: Any) -> Any:
-    """Declare a static parameter: a new value means a new compilation."""
+    """Declare a static parameter: a new value means a new compilation.
+
+    ``traced_in=("fast",)`` makes it traced in the named simulation methods.
+    """
     return _declare(default, symbol, meaning, static=True, **bounds)
 
 

@@ -33,7 +33,7 @@ from jax import Array, lax
 from jax.scipy.linalg import cho_factor, cho_solve
 
 from simulator.data.population import Population
-from simulator.maths.compilation import compiler_options
+from simulator.maths.compilation import compiler_options, default_platform, simulation_scope
 from simulator.maths.precision import float_dtype
 
 Law = Literal["gaussian", "features", "targets"]
@@ -177,7 +177,7 @@ def labeller_shift(
     """
     check_penalties(data, ridge, num_samples, "ridge")
     _check_law(law)
-    with jax.enable_x64(True):
+    with simulation_scope("float64"):
         labeller = _compiled(_labeller, "law")
         weights = labeller(
             jax.random.key(seed), _to_device(data), num_samples, ridge, data.noise_std, law=law
@@ -335,7 +335,7 @@ def _repeat(
         raise ValueError(f"dtype = {dtype!r}; allowed: float32 or float64")
     if replicates < 2:
         raise ValueError(f"replicates = {replicates}; allowed: at least 2, for an error bar")
-    with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
+    with simulation_scope(dtype):
         keys = jax.random.split(jax.random.key(seed), replicates)
         traced = [_traced(argument) for argument in arguments]
         function = _batched(one.func, tuple(sorted(one.keywords.items())))
@@ -355,7 +355,7 @@ def _batched(one: Callable, static: tuple[tuple[str, object], ...]) -> Callable:
 
 
 def _compiled(function: Callable, *static: str) -> Callable:
-    options = compiler_options(jax.default_backend())
+    options = compiler_options(default_platform())
     return jax.jit(function, static_argnames=static, compiler_options=options)
 
 

@@ -8,18 +8,18 @@ a multivariate t variate (from ``(X^T X)^-1 X^T e | X ~ N(0, (X^T X)^-1)`` and B
 decomposition). Least squares returns its labeller plus such an
 increment, so a chain of generations is a sum of them; given the chi variates the sum is Gaussian.
 All increments here are *whitened*: multiply by ``Sigma^(-1/2)`` for weights, take the plain squared
-norm for the error ``||.||^2_Sigma``. `num_samples` may be traced.
+norm for the error ``||.||^2_Sigma``. Sample sizes and numbers of generations may be traced.
 """
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from simulator.maths.precision import float_dtype
 from simulator.sampling.gamma import chi_square
 
 
-def least_squares_increment(key: Array, num_samples, dim: int, num_generations: int = 1) -> Array:
+def least_squares_increment(key: Array, num_samples, dim: int, num_generations=1) -> Array:
     """Sum of the whitened errors of independent fits to unit label noise; shape (dim,).
 
     Parameters
@@ -27,22 +27,27 @@ def least_squares_increment(key: Array, num_samples, dim: int, num_generations: 
     key : key
     num_samples : int
         Rows ``N >= dim`` of every fit; may be traced.
-    dim, num_generations : int
-        Static. No generation gives 0.
+    dim : int
+        Static.
+    num_generations : int
+        May be traced. No generation gives 0.
     """
     key_normal, key_scale = jax.random.split(key)
     scale = increment_variance(key_scale, num_samples, dim, num_generations)
     return jnp.sqrt(scale) * jax.random.normal(key_normal, (dim,), float_dtype())
 
 
-def least_squares_error(key: Array, num_samples, dim, num_generations: int = 1) -> Array:
+def least_squares_error(key: Array, num_samples, dim, num_generations=1) -> Array:
     """Squared norm of `least_squares_increment` in O(num_generations); ``dim`` may be traced."""
     key_norm, key_scale = jax.random.split(key)
     scale = increment_variance(key_scale, num_samples, dim, num_generations)
     return scale * chi_square(key_norm, dim)
 
 
-def increment_variance(key: Array, num_samples, dim, num_generations: int = 1) -> Array:
+def increment_variance(key: Array, num_samples, dim, num_generations=1) -> Array:
     """``sum_m 1 / chi^2_{N - dim + 1}``: variance of every entry of the sum, given the designs."""
-    dof = jnp.full(num_generations, num_samples - dim + 1)
-    return jnp.sum(1 / chi_square(key, dof))
+
+    def add(generation, total):
+        return total + 1 / chi_square(jax.random.fold_in(key, generation), num_samples - dim + 1)
+
+    return lax.fori_loop(0, num_generations, add, jnp.zeros((), float_dtype()))

@@ -20,8 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import jax
-
+from simulator.maths.compilation import default_platform
 from simulator.sweep import store
 from simulator.sweep.cells import Values
 from simulator.sweep.plan import Plan, missing, versions
@@ -29,7 +28,6 @@ from simulator.sweep.progress import replicates_bar
 from simulator.sweep.run import Replicates
 from simulator.sweep.store import CellState, Speed, StoreError
 from simulator.sweep.stored import Compute, compute_cells
-from simulator.sweep.threads import ensure_threads
 
 BATCHES_PER_TASK = 16  # some tenths of a second: far more than it takes to send and record a task
 MOST_TASKS = 10_000  # of cells that share a program: a scheduler holds some 100,000
@@ -265,7 +263,6 @@ def _run_task(
     name: str,
 ) -> None:
     """Compute the cells of one task and write them into the store."""
-    ensure_threads()
     _check_this_worker(path)
     plan = replace(_unpacked(packed), cells=cells, positions=positions)
     with _ONE_AT_A_TIME:
@@ -282,7 +279,7 @@ def _check_this_worker(path: Path) -> None:
             f"a Dask worker does not see the store ({error}): the folder must be in a file system "
             "that the client and all workers share"
         ) from error
-    here = {"platform": jax.default_backend(), "versions": versions()}
+    here = {"platform": default_platform(), "versions": versions()}
     for what, value in here.items():
         if manifest[what] != value:
             raise StoreError(

@@ -11,8 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jax
-
+from simulator.maths.compilation import default_platform
 from simulator.study import Study
 from simulator.sweep import store, zarr_arrays
 from simulator.sweep.cells import Values, identity
@@ -61,7 +60,7 @@ def manifest_of(
         "study": study.name,
         "schema": study.schema_version,
         **options,
-        "platform": jax.default_backend(),
+        "platform": default_platform(),
         "matmul_precision": "highest",
         "parameters": {name: value for name, value in cell.items() if name not in axes},
         "axes": axes,

@@ -1,8 +1,7 @@
 """Theory at one point or on a grid: float64, on the CPU, one compilation per static signature."""
 
-import contextlib
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,7 +11,6 @@ import numpy as np
 from simulator.maths.compilation import float64_on_cpu, jit_on_cpu
 from simulator.study import RESIDUAL, Study
 from simulator.sweep.cells import Values, broadcast_cells, single_cells
-from simulator.sweep.threads import ensure_threads
 
 #: Grid points per call: few sizes, because each is a compilation; not more than 256, because a
 #: vmapped iteration runs until its slowest lane. A handful of points go one by one: padding them
@@ -83,7 +81,7 @@ def theory_on(study: Study, values: Values, count: int) -> dict[str, np.ndarray]
         if p.is_scalar_number and not p.static
     }
     pieces: list[dict[str, np.ndarray]] = []
-    with cpu_float64():
+    with float64_on_cpu():
         program = _compiled(study.theory, study.params, static)
         lanes = max(size for size in CHUNKS if size <= max(count, 1))
         for start in range(0, count, lanes):
@@ -94,14 +92,6 @@ def theory_on(study: Study, values: Values, count: int) -> dict[str, np.ndarray]
             pieces.append({k: np.asarray(v, dtype=np.float64)[:kept] for k, v in out.items()})
     outputs = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
     return _checked(study, outputs, values)
-
-
-@contextlib.contextmanager
-def cpu_float64() -> Iterator[None]:
-    """The scope of every theory evaluation at the public edge."""
-    ensure_threads()
-    with float64_on_cpu():
-        yield
 
 
 @functools.lru_cache(maxsize=256)

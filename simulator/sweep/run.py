@@ -5,22 +5,20 @@ replicate's index, and the size of a batch belongs to the program, so that grids
 replicates and later extensions never change a bit.
 """
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simulator.maths.compilation import compiler_options
+from simulator.maths.compilation import compiler_options, default_platform, simulation_scope
 from simulator.study import RESIDUAL, Simulation, Study
 from simulator.sweep.batch import batch_size, cost_of, fits_in_memory
 from simulator.sweep.cells import Values, identity, key_data
 from simulator.sweep.moments import Moments, Summary
 from simulator.sweep.predict import NotConverged
-from simulator.sweep.threads import ensure_threads
 
 DTYPES = ("float32", "float64")
 LARGEST_INT32 = 2**31 - 1
@@ -86,7 +84,6 @@ class Replicates:
         dtype: str | None = None,
         keep_values: bool = False,
     ) -> None:
-        ensure_threads()
         self.study = study
         self.cells = list(cells)
         self.method, _ = study.simulation(method)
@@ -173,9 +170,9 @@ class Replicates:
     def _run_group(
         self, group: _Group, todo: "_Todo", progress: Progress | None, advanced: Advanced | None
     ) -> None:
-        num_devices = len(jax.local_devices())
         keys = np.stack([self._keys[i] for i in todo.cells])
         with simulation_scope(self.dtype):
+            num_devices = len(jax.local_devices())
             traced = self._traced(todo.cells)
             program, size, need = self._program(group)
             lanes = size * num_devices
@@ -311,17 +308,10 @@ def _unless_out_of_memory(function: Callable, *arguments: Any) -> Any:
         return None
 
 
-@contextlib.contextmanager
-def simulation_scope(dtype: str) -> Iterator[None]:
-    """Precision of a simulation: the dtype asked for, products at full precision."""
-    with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
-        yield
-
-
 def checked_dtype(dtype: Any) -> str:
     """The name of a simulation dtype; the default depends on the device."""
     if dtype is None:
-        return "float64" if jax.default_backend() == "cpu" else "float32"
+        return "float64" if default_platform() == "cpu" else "float32"
     try:
         name = np.dtype(dtype).name
     except (TypeError, ValueError):

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from simulator.maths.compilation import float64_on_cpu
 from simulator.study import Study
-from simulator.sweep.predict import cpu_float64, theory_of_cells
+from simulator.sweep.predict import theory_of_cells
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Mutant:
                 cell.update(self.at(params))
         found = theory_of_cells(study, moved)
         if self.after is not None:
-            with cpu_float64():
+            with float64_on_cpu():
                 for outputs, params in zip(found, given, strict=True):
                     wrong = self.after(params, dict(outputs))
                     outputs.update({name: np.asarray(value) for name, value in wrong.items()})

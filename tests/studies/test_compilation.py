@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from simulator.maths.compilation import simulation_scope
 from simulator.sweep.predict import theory_of_cells
-from simulator.sweep.run import Replicates, _one_lane, simulation_scope
+from simulator.sweep.run import Replicates, _one_lane
 from tests.studies.battery import STUDIES, WITH_THEORY, cell, each, each_method, perturbed_floats
 
 BACKEND_COMPILE = "/jax/core/compile/backend_compile_duration"
@@ -33,8 +34,8 @@ def compilations():
 def test_theory_compiles_once_for_a_grid(name):
     study = STUDIES[name]
     rng = np.random.default_rng(2)
-    grid = [_moved(study, rng) for _ in range(4)]
-    other = [_moved(study, rng) for _ in range(3)]
+    grid = [_moved(study, rng, "theory") for _ in range(4)]
+    other = [_moved(study, rng, "theory") for _ in range(3)]
     theory_of_cells(study, grid)
     with compilations() as compiled:
         theory_of_cells(study, other)
@@ -45,7 +46,7 @@ def test_theory_compiles_once_for_a_grid(name):
 def test_simulation_compiles_once_for_traced_values(name, method):
     study = STUDIES[name]
     rng = np.random.default_rng(2)
-    grids = [[_moved(study, rng) for _ in range(2)] for _ in range(2)]
+    grids = [[_moved(study, rng, method) for _ in range(2)] for _ in range(2)]
     values = cell(study)  # whose program the verdict runs too
     signature = {n: values[n] for n, p in study.declarations.items() if p.is_static(method)}
     grids = [[c | signature for c in grid] for grid in grids]
@@ -55,11 +56,11 @@ def test_simulation_compiles_once_for_traced_values(name, method):
     assert not compiled
 
 
-def _moved(study, rng):
-    """Floats moved, and traced whole numbers too (sample sizes share one compilation)."""
+def _moved(study, rng, side):
+    """Floats moved, and the side's traced whole numbers too (sizes share one compilation)."""
     values = perturbed_floats(study, cell(study), rng)
     for name, p in study.declarations.items():
-        if p.type == "int" and not p.static:
+        if p.type == "int" and not p.is_static(side):
             with contextlib.suppress(ValueError):
                 values = study.canonical(values | {name: values[name] + int(rng.integers(1, 4))})
     return values

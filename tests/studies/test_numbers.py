@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from simulator.maths.compilation import float64_on_cpu
 from simulator.study import RESIDUAL
-from simulator.sweep.predict import CHUNKS, cpu_float64, theory_of_cells, theory_on
+from simulator.sweep.predict import CHUNKS, theory_of_cells, theory_on
 from tests.cases import load
 from tests.studies.battery import (
     STUDIES,
@@ -89,7 +90,7 @@ def test_vmap_equals_a_loop_and_the_gradient_a_finite_difference(name):
         sums = sums_of(outputs)
         return sum((scales[output] * value for output, value in sums.items()), 0.0), outputs
 
-    with cpu_float64():
+    with float64_on_cpu():
         moved = {n: jnp.array([point[n] for point in points]) for n in names}
         both = jax.vmap(jax.value_and_grad(total, has_aux=True), axis_size=len(points))
         (totals, outputs), gradient = jax.jit(both)(moved)
@@ -114,7 +115,7 @@ def test_gradient_of_each_output_matches_finite_differences(name):
         columns[n][2 * i] -= steps[n]
         columns[n][2 * i + 1] += steps[n]
     shifted = theory_on(STUDIES[name], values | columns, 2 * len(names))
-    with cpu_float64():
+    with float64_on_cpu():
         # Compiled once: differentiating eagerly dispatches every loop step by itself.
         both = jax.jacrev(lambda floats: (sums_of(outputs_of(floats)),) * 2, has_aux=True)
         gradient, centre = jax.jit(both)({n: jnp.asarray(values[n]) for n in names})

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import simulator
-from simulator.sweep.predict import cpu_float64
+from simulator.maths.compilation import float64_on_cpu
 
 NAME = "ridge-collapse"
 STUDY = simulator.get(NAME)
@@ -173,7 +173,7 @@ def test_optimal_ridge_of_the_figures():
 
 
 def test_gradient_vanishes_at_the_optimal_ridge():
-    with cpu_float64():
+    with float64_on_cpu():
 
         def error(ridge):
             params = STUDY.params(

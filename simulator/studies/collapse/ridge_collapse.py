@@ -64,7 +64,9 @@ class Params:
     num_samples_generator: int = traced(
         400, "T0", "samples of each generator", at_least=1, static_in=("direct",)
     )
-    num_generations: int = static(5, "n", "generators between truth and model", at_least=0)
+    num_generations: int = static(
+        5, "n", "generators between truth and model", at_least=0, traced_in=("fast",)
+    )
     ridge: float = traced(0.1, "λ", "penalty of the downstream fit", at_least=0)
     ridge_generator: float = traced(0.0, "λ0", "penalty of each generator", at_least=0)
     noise_std: float = traced(0.5, "σ", "label noise of the downstream fit", at_least=0)
@@ -146,28 +148,26 @@ def simulate_direct(key, params):
 def simulate_fast(key, params):
     """The same law with every Gaussian design replaced by its trapezoidal factor.
 
-    The cost does not depend on the sample sizes, which are traced.
+    The cost does not depend on the sample sizes, which are traced, as is the number of generations.
     """
-    count = params.num_generations
     key_designs, key_noises = jax.random.split(key)
-    order = [0] * count + [count] if params.design == "same" else range(count + 1)
 
-    def in_order(generator, downstream):
-        return jnp.asarray([generator] * count + [downstream])
+    # One loop over the generators and the downstream fit: one compiled copy of the fit.
+    def fit(index, weights):
+        last = index == params.num_generations
+        design = jnp.where(last, index, 0) if params.design == "same" else index
+        return _factor_fit(
+            params,
+            weights,
+            key_design=jax.random.fold_in(key_designs, design),
+            key_noise=jax.random.fold_in(key_noises, index),
+            num_samples=jnp.where(last, params.num_samples, params.num_samples_generator),
+            ridge=jnp.where(last, params.ridge, params.ridge_generator),
+            noise_std=jnp.where(last, params.noise_std, params.noise_std_generator),
+            column=jnp.where(last, DOWNSTREAM, GENERATOR),
+        )
 
-    # One scan over the generators and the downstream fit: one compiled copy of the fit.
-    weights, _ = lax.scan(
-        lambda weights, fit: (_factor_fit(params, weights, **fit), None),
-        _initial_weights(params),
-        {
-            "key_design": jax.random.split(key_designs, count + 1)[jnp.asarray(order)],
-            "key_noise": jax.random.split(key_noises, count + 1),
-            "num_samples": in_order(params.num_samples_generator, params.num_samples),
-            "ridge": in_order(params.ridge_generator, params.ridge),
-            "noise_std": in_order(params.noise_std_generator, params.noise_std),
-            "column": in_order(GENERATOR, DOWNSTREAM),
-        },
-    )
+    weights = lax.fori_loop(0, params.num_generations + 1, fit, _initial_weights(params))
     return _errors(params, weights)
 
 
@@ -273,7 +273,8 @@ def _generator_increment(key, params):
     """Sum of what the generators' label noise adds to the weights."""
     count, samples = params.num_generations, params.num_samples_generator
     if params.design == "same":  # one design, hence one chi for all generations
-        total = jnp.sqrt(count) * least_squares_increment(key, samples, params.dim)
+        root = jnp.sqrt(jnp.asarray(count, float_dtype()))
+        total = root * least_squares_increment(key, samples, params.dim)
     else:
         total = least_squares_increment(key, samples, params.dim, count)
     return params.noise_std_generator * total / jnp.sqrt(_spectrum(params).eigenvalues)

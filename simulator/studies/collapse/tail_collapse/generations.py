@@ -55,7 +55,9 @@ class Params:
     num_samples_generator: float = traced(
         1000.0, "T₀", "tokens of every earlier generation", at_least=1
     )
-    num_generations: int = static(5, "n", "successive samples, the first of real data", at_least=1)
+    num_generations: int = static(
+        5, "n", "successive samples, the first of real data", at_least=1, traced_in=("fast",)
+    )
     cutoff: float = traced(
         float("inf"), "k", "rank beyond which every sample is cut", at_least=1, integer=True,
         infinite=True,
@@ -85,13 +87,11 @@ def theory(params: Params):
 def effective_samples(params: Params):
     """``T_eff``: one Poisson sample of this size misses a token as often as the whole chain."""
     last = jnp.asarray(params.num_samples, float_dtype())
-    if params.num_generations == 1:
-        return last
     generator = jnp.asarray(params.num_samples_generator, float_dtype())
     theta = lax.fori_loop(
         0, params.num_generations - 2, lambda _, theta: -jnp.expm1(-theta), last / generator
     )
-    return generator * -jnp.expm1(-theta)
+    return jnp.where(params.num_generations == 1, last, generator * -jnp.expm1(-theta))
 
 
 def probability_known(params: Params, rank):
@@ -152,14 +152,13 @@ def _chain(key, params: Params, num_heads: int, resample):
         jnp.asarray(size, float_dtype())
         for size in (params.num_samples_generator, params.num_samples)
     )
-    sizes = jnp.append(jnp.full(n - 1, generator), last)
-    growth = sizes / jnp.append(1.0, sizes[:-1])  # T_m / T_{m-1}, and T_1 of the law q
 
-    def generation(rates, step):
-        key, factor = step
-        return resample(key, rates * factor), None
+    def generation(m, rates):
+        size = jnp.where(m == n - 1, last, generator)
+        before = jnp.where(m == 0, 1.0, generator)  # the first sample is drawn from the law q
+        return resample(jax.random.fold_in(key, m), rates * (size / before))
 
-    seen, _ = lax.scan(generation, q, (jax.random.split(key, n), growth))
+    seen = lax.fori_loop(0, n, generation, q)
 
     rate = effective_samples(params) / (1 - zipf.tail_mass(beta, k))
     beyond = jnp.maximum(k, num_heads)  # the cut, or the first rank that is not followed

@@ -3,7 +3,7 @@
 Batched LAPACK calls of one program run side by side, and each waits for threads of the one pool
 that runs them: on two threads, a Cholesky factorisation and a triangular solve wait for each
 other for ever. More threads than calls cure it, on any number of cores. XLA takes the number from
-the environment when JAX first computes, so it is set then, not at import.
+the environment when JAX first looks for devices, so it is set then, not at import.
 """
 
 import functools
@@ -22,7 +22,7 @@ def ensure_threads() -> None:
     started = _threads_of_xla()
     if 0 < started < ENOUGH // 2:
         warnings.warn(
-            f"JAX has computed before and runs on {started} threads, with which programs can hang: "
+            f"JAX has started before and runs on {started} threads, with which programs can hang: "
             f"set the environment variable NPROC={ENOUGH} before the first computation",
             RuntimeWarning,
             stacklevel=3,
