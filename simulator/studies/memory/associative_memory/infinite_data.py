@@ -73,8 +73,7 @@ def theory(params: Params):
     p = _errors.token_law(params.num_tokens, params.zipf_exponent)
     weights = stored_weights(params)
     per_token = _per_token_error(params, weights)
-    best = _optimal_threshold(params, p)
-    best_weights = _errors.below(params.num_tokens, best).astype(p.dtype)
+    best, best_error = _optimal_threshold(params, p)
     lower, upper = _bounds(params, p, weights)
     return {
         "test_error": p @ per_token,
@@ -83,7 +82,7 @@ def theory(params: Params):
         "test_error_lower_bound": lower,
         "test_error_upper_bound": upper,
         "optimal_threshold": best,
-        "optimal_test_error": p @ _per_token_error(params, best_weights),
+        "optimal_test_error": best_error,
         "test_error_std": _errors.safe_sqrt(p**2 @ (per_token * (1 - per_token))),
         "per_token_error_std": _errors.safe_sqrt(per_token * (1 - per_token)),
     }
@@ -162,7 +161,7 @@ def _bounds(params: Params, p, weights):
 
 
 def _optimal_threshold(params: Params, p):
-    """The P in 1..N of smallest error at rho = 0, by trying all.
+    """The P in 1..N of smallest error at rho = 0, by trying all, and that error.
 
     With ``P = n M + r`` stored tokens the first r classes hold n + 1 and the others n, so only
     four errors differ: (more or less full class) x (stored or not).
@@ -173,7 +172,7 @@ def _optimal_threshold(params: Params, p):
     prefix = jnp.concatenate([jnp.zeros((1, m), p.dtype), jnp.cumsum(table, axis=0)])
     in_class = prefix[-1]
 
-    def error(threshold):
+    def error(threshold, rule):
         n, r = threshold // m, threshold % m
         full = jnp.arange(m) < r
         stored = jnp.where(full, prefix[jnp.minimum(n + 1, rows)], prefix[n])
@@ -189,7 +188,7 @@ def _optimal_threshold(params: Params, p):
             # Without a signal the norm of the embedding does not matter: one node is enough.
             embedding = params.embedding if signal else "sphere"
             found = _errors.token_error(
-                signal, noise, params.dim, embedding, params.unembedding, _errors.COARSE
+                signal, noise, params.dim, embedding, params.unembedding, rule
             )
             return jnp.where(mass > 0, mass * found, 0.0)
 
@@ -201,9 +200,9 @@ def _optimal_threshold(params: Params, p):
         )
 
     thresholds = jnp.arange(1, params.num_tokens + 1)
-    errors = jax.lax.map(error, thresholds)
-    best = thresholds[jnp.argmin(jax.lax.stop_gradient(errors))]
-    return best.astype(float_dtype())
+    errors = jax.lax.stop_gradient(jax.lax.map(lambda P: error(P, _errors.COARSE), thresholds))
+    best = thresholds[jnp.argmin(errors)]
+    return best.astype(float_dtype()), error(best, _errors.FINE)
 
 
 def optimal_scheme_exponent(params, largest: float = 2.0):
