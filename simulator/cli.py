@@ -317,7 +317,7 @@ def _show(options: argparse.Namespace) -> None:
     print("\nparameters")
     for p in study.declarations.values():
         kind = "static" if p.static else "traced"
-        kind += "".join(f", traced in {method}" for method in p.traced_in)
+        kind += "".join(f", traced in {side}" for side in p.traced_in)
         print(f"  {p.name} ({p.symbol}) = {p.default}: {p.meaning}; {p.describe_range()} [{kind}]")
     print("\noutputs")
     for output in study.outputs:

@@ -51,8 +51,8 @@ class Parameter:
         Simulation methods in which a traced parameter is static all the same, because it fixes
         the shape of drawn data: often ``("direct",)``, where rows are drawn one by one.
     traced_in : tuple of str
-        Simulation methods in which a static parameter is traced all the same: a length that only
-        the theory, which must be differentiable in reverse, needs to know.
+        Sides (``"theory"``, simulation methods) that take a static parameter traced all the same:
+        a length over which they loop, of which only reverse differentiation needs to know.
     at_least, above, at_most, below : number or str, optional
         Closed and open bounds; a string names another parameter, as in ``"dim"`` or ``"dim + 2"``.
     integer : bool
@@ -246,7 +246,7 @@ def suggestion(name: str, allowed: Sequence[str]) -> str:
 def static(default: Any, symbol: str, meaning: str, **bounds: Any) -> Any:
     """Declare a static parameter: a new value means a new compilation.
 
-    ``traced_in=("fast",)`` makes it traced in the named simulation methods.
+    With ``traced_in=("theory", "fast")`` the engine traces it on these sides, as a whole number.
     """
     return _declare(default, symbol, meaning, static=True, **bounds)
 

@@ -66,24 +66,74 @@ def generation_errors(
         hence the law of one generator with noise variance ``n sigma_0^2``. Only valid without
         ridge in the generators; the caller checks.
     """
+    one_generation = _one_generation(generator, noise_std_generator)
+    start, variance = _downstream(spectrum, downstream, noise_std)
 
-    def noise(fit, form, std):
-        return noise_variance(jnp.square(std), fit.noise(form))
+    def recorded(carry, _):
+        after, increment = one_generation(carry)
+        return after, (*carry, increment)
 
-    def one_generation(carry, _):
-        form, total = carry
-        increment = noise(generator, form, noise_std_generator)
-        return (generator.propagate(form), total + increment), (form, total, increment)
-
-    clean = no_fit(spectrum.eigenvalues)
-    variance = noise(downstream, clean, noise_std)
     # One more step than generations: its increment is the slope, its image is not needed.
     length = min(num_generations, 1) if same_design else num_generations
-    start = downstream.propagate(clean), jnp.zeros_like(variance)
-    _, (form, total, increment) = lax.scan(one_generation, start, length=length + 1)
+    _, (form, total, increment) = lax.scan(recorded, start, length=length + 1)
     bias = jax.vmap(lambda form: form.error(spectrum.signal))(form)
     if same_design:
         count = jnp.arange(num_generations + 1)
         bias = bias[jnp.minimum(count, length)]
         total = jnp.where(count > 0, count * increment[0], 0)
     return GenerationErrors(bias, variance, total, increment[0])
+
+
+class LastErrors(NamedTuple):
+    """Errors of the downstream model after the last generator, and without any."""
+
+    bias: Array
+    clean_bias: Array  # without generators
+    variance: Array
+    generator_variance: Array
+    collapse_slope: Array
+
+
+def last_errors(
+    spectrum: Spectrum,
+    downstream: RidgeFit,
+    generator: RidgeFit,
+    noise_std,
+    noise_std_generator,
+    num_generations,
+    *,
+    same_design: bool = False,
+) -> LastErrors:
+    """The end of `generation_errors`; ``num_generations`` may be traced.
+
+    Differentiable in reverse only where it is not traced.
+    """
+    one_generation = _one_generation(generator, noise_std_generator)
+    start, variance = _downstream(spectrum, downstream, noise_std)
+    slope = one_generation(start)[1]
+    length = num_generations
+    if same_design:
+        length = jnp.minimum(length, 1) if isinstance(length, Array) else min(length, 1)
+    form, total = lax.fori_loop(0, length, lambda _, carry: one_generation(carry)[0], start)
+    if same_design:
+        total = jnp.where(num_generations > 0, num_generations * slope, 0)
+    clean_bias = start[0].error(spectrum.signal)
+    return LastErrors(form.error(spectrum.signal), clean_bias, variance, total, slope)
+
+
+def _downstream(spectrum, downstream, noise_std):
+    """Where the recursion starts: the form behind the last fit and no noise yet; its variance."""
+    clean = no_fit(spectrum.eigenvalues)
+    variance = noise_variance(jnp.square(noise_std), downstream.noise(clean))
+    return (downstream.propagate(clean), jnp.zeros_like(variance)), variance
+
+
+def _one_generation(generator, noise_std_generator):
+    """One more generator in front: the new form and noise, and what it added to the noise."""
+
+    def step(carry):
+        form, total = carry
+        increment = noise_variance(jnp.square(noise_std_generator), generator.noise(form))
+        return (generator.propagate(form), total + increment), increment
+
+    return step

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator.maths.compilation import float64_on_cpu, jit_on_cpu
-from simulator.study import RESIDUAL, Study
+from simulator.study import RESIDUAL, Parameter, Study
 from simulator.sweep.cells import Values, broadcast_cells, single_cells
 
 #: Grid points per call: few sizes, because each is a compilation; not more than 256, because a
@@ -57,7 +57,11 @@ def theory_of_cells(study: Study, cells: Sequence[Values]) -> list[dict[str, np.
     """Theory of checked cells that may differ in static parameters too."""
     results: list[dict[str, np.ndarray]] = [{} for _ in cells]
     groups: dict[Any, list[int]] = {}
-    scalars = [n for n, p in study.declarations.items() if p.is_scalar_number and not p.static]
+    scalars = [
+        name
+        for name, p in study.declarations.items()
+        if p.is_scalar_number and not p.is_static("theory")
+    ]
     for index, cell in enumerate(cells):
         if study.validate is not None:
             study.validate(study.params(**cell), "theory")
@@ -73,12 +77,12 @@ def theory_of_cells(study: Study, cells: Sequence[Values]) -> list[dict[str, np.
 def theory_on(study: Study, values: Values, count: int) -> dict[str, np.ndarray]:
     """Theory at ``count`` points: scalar traced parameters may be arrays that ravel to them."""
     declared = study.declarations
-    static = tuple((name, values[name]) for name, p in declared.items() if p.static)
+    static = tuple((name, values[name]) for name, p in declared.items() if p.is_static("theory"))
     arrays = {n: values[n] for n, p in declared.items() if p.type == "array" and not p.static}
-    scalars = {
-        name: np.broadcast_to(np.asarray(values[name], dtype=np.float64).ravel(), (count,))
+    scalars: dict[str, np.ndarray] = {
+        name: np.broadcast_to(np.asarray(values[name], _dtype(p)).ravel(), (count,))
         for name, p in declared.items()
-        if p.is_scalar_number and not p.static
+        if p.is_scalar_number and not p.is_static("theory")
     }
     pieces: list[dict[str, np.ndarray]] = []
     with float64_on_cpu():
@@ -100,6 +104,11 @@ def _compiled(theory: Any, params_class: Any, static: tuple[tuple[str, Any], ...
         return theory(params_class(**dict(static), **scalars, **arrays))
 
     return jit_on_cpu(jax.vmap(at_point, in_axes=(0, None)))
+
+
+def _dtype(parameter: Parameter) -> type:
+    """Sample sizes and the like are real numbers to a theory; lengths of loops are not."""
+    return np.int64 if parameter.static else np.float64
 
 
 def _group_key(cell: Values, scalars: Sequence[str]) -> Any:

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from simulator.maths.generations import generation_errors
+from simulator.maths.generations import generation_errors, last_errors
 from simulator.maths.resolvent import ridge_fit
 from simulator.maths.spectra import Spectrum, named_spectrum
 
@@ -126,3 +126,25 @@ def test_gradient_in_the_ridge_matches_differences():
         step = 1e-5
         difference = (total(0.3 + step)[0] - total(0.3 - step)[0]) / (2 * step)
         assert total(0.3)[1] == pytest.approx(float(difference), rel=1e-7)
+
+
+@pytest.mark.parametrize("same_design", [False, True])
+def test_the_last_errors_are_the_end_of_all(same_design):
+    """The number of generations traced, and static for the reverse gradient."""
+    ridge = 0.0 if same_design else 0.07
+
+    def last(std0, n):
+        downstream = ridge_fit(SPECTRUM.eigenvalues, 110.0, 0.3)
+        generator = ridge_fit(SPECTRUM.eigenvalues, 45.0, ridge)
+        return last_errors(SPECTRUM, downstream, generator, 0.4, std0, n, same_design=same_design)
+
+    with jax.enable_x64(True):
+        every = errors(SPECTRUM, 110, 45, 0.3, ridge, 0.4, 0.9, 6, same_design=same_design)
+        found = jax.jit(jax.vmap(last, in_axes=(None, 0)))(0.9, np.arange(7))
+        slope = jax.jit(jax.grad(lambda std0: last(std0, 6).generator_variance))(0.9)
+    np.testing.assert_allclose(found.bias, every.bias, rtol=1e-13)
+    np.testing.assert_allclose(found.generator_variance, every.generator_variance, rtol=1e-13)
+    for name in ("variance", "collapse_slope"):
+        np.testing.assert_allclose(getattr(found, name), getattr(every, name), rtol=1e-13)
+    np.testing.assert_allclose(found.clean_bias, every.bias[0], rtol=1e-13)
+    np.testing.assert_allclose(slope, 2 / 0.9 * every.generator_variance[6], rtol=1e-12)

@@ -33,7 +33,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.scipy.linalg import solve_triangular
 
-from simulator.maths.generations import generation_errors
+from simulator.maths.generations import last_errors
 from simulator.maths.least_squares import ridge_solution
 from simulator.maths.precision import float_dtype
 from simulator.maths.resolvent import ridge_fit
@@ -65,7 +65,7 @@ class Params:
         400, "T0", "samples of each generator", at_least=1, static_in=("direct",)
     )
     num_generations: int = static(
-        5, "n", "generators between truth and model", at_least=0, traced_in=("fast",)
+        5, "n", "generators between truth and model", at_least=0, traced_in=("theory", "fast")
     )
     ridge: float = traced(0.1, "λ", "penalty of the downstream fit", at_least=0)
     ridge_generator: float = traced(0.0, "λ0", "penalty of each generator", at_least=0)
@@ -90,7 +90,7 @@ def theory(params):
     generator = ridge_fit(
         spectrum.eigenvalues, params.num_samples_generator, params.ridge_generator
     )
-    errors = generation_errors(
+    errors = last_errors(
         spectrum,
         downstream,
         generator,
@@ -99,15 +99,13 @@ def theory(params):
         params.num_generations,
         same_design=params.design == "same",
     )
-    bias, clean_bias = errors.bias[-1], errors.bias[0]
-    generator_variance = errors.generator_variance[-1]
     return {
-        "test_error": bias + errors.variance + generator_variance,
-        "bias": bias,
+        "test_error": errors.bias + errors.variance + errors.generator_variance,
+        "bias": errors.bias,
         "variance": errors.variance,
-        "generator_variance": generator_variance,
-        "clean_test_error": clean_bias + errors.variance,
-        "excess_error": (bias - clean_bias) + generator_variance,
+        "generator_variance": errors.generator_variance,
+        "clean_test_error": errors.clean_bias + errors.variance,
+        "excess_error": (errors.bias - errors.clean_bias) + errors.generator_variance,
         "collapse_slope": errors.collapse_slope,
         "kappa": downstream.kappa,
         "kappa_generator": generator.kappa,

@@ -56,8 +56,9 @@ class Params:
         1000.0, "T₀", "tokens of every earlier generation", at_least=1
     )
     num_generations: int = static(
-        5, "n", "successive samples, the first of real data", at_least=1, traced_in=("fast",)
-    )
+        5, "n", "successive samples, the first of real data", at_least=1,
+        traced_in=("theory", "fast"),
+    )  # fmt: skip
     cutoff: float = traced(
         float("inf"), "k", "rank beyond which every sample is cut", at_least=1, integer=True,
         infinite=True,
