@@ -49,10 +49,10 @@ test: lint
 test-all: lint
 	$(PYTHON) -m pytest -n 2 --dist loadgroup -m ''
 
-# One script per core: most of their time is compilation and small matrices.
+# One script per core, the long ones first: most of their time is compilation and small matrices.
 figures: $(READY)
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target \
-		plot_scaling plot_real_data plot_tail_collapse plot_associative_memory
+		plot_real_data plot_scaling plot_associative_memory plot_tail_collapse
 
 plot_%: $(READY)
 	$(PYTHON) scripts/$@.py

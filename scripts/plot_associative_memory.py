@@ -82,7 +82,7 @@ def plane(tokens, replicates):
         **grid, **shared,
     ).mean["test_error"]  # fmt: skip
     # Contours on a finer grid than the simulation.
-    x, y = np.geomspace(10, 1000, 9).astype(int), np.geomspace(10, 1e4, 9).astype(int)
+    x, y = np.geomspace(10, 1000, 11).astype(int), np.geomspace(10, 1e4, 11).astype(int)
     fine = {"dim": x[None, :], "num_samples": y[:, None].astype(float)}
     theory = simulator.predict("associative-memory.finite-data", **fine, **shared)["test_error"]
     colours = axes.pcolormesh(dims, samples, found, cmap="cividis", shading="nearest")

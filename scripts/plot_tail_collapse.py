@@ -106,7 +106,7 @@ def generations(replicates):
     figure, (axes,) = plot.panels(
         1, legend_beside=True, title="Generations, each trained on 1000 tokens of the one before"
     )
-    counts = [1, 2, 4, 8, 16]  # each is a compilation
+    counts = [1, 2, 3, 4, 6, 8, 12, 16]
     for cutoff, colour in zip((math.inf, 20.0), plot.OKABE_ITO, strict=False):
         label = "no cut" if math.isinf(cutoff) else f"cut at k = {cutoff:g}"
         tree = simulator.sweep(

@@ -100,7 +100,7 @@ def simulation_points(
 def slope_guide(
     axes: Axes, x: tuple[float, float], y_start: float, slope: float, text: str
 ) -> None:
-    """A dotted power law with its predicted exponent written beside it."""
+    """A dotted power law with its predicted exponent written below it: guides lie under curves."""
     ends = np.array(x, dtype=float)
     y = y_start * (ends / ends[0]) ** slope
     axes.plot(ends, y, color="#444444", linestyle=":", linewidth=1.4, zorder=1)
@@ -109,7 +109,9 @@ def slope_guide(
         text,
         (middle, y_start * (middle / ends[0]) ** slope),
         textcoords="offset points",
-        xytext=(4, 5),
+        xytext=(-2, -3),
+        ha="right" if slope < 0 else "left",
+        va="top",
         fontsize=8.5,
         color="#444444",
     )
