@@ -24,13 +24,13 @@ from tests.toy import STUDY
 TOY = dataclasses.replace(STUDY, name="toy")
 NAMES = tuple(TOY.declarations)
 MANY = settings(
-    max_examples=500,
+    max_examples=300,
     deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-FEW = settings(MANY, max_examples=200)
+FEW = settings(MANY, max_examples=100)
 pytestmark = pytest.mark.timeout(300)
 
 

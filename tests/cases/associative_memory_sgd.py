@@ -20,6 +20,7 @@ CASES = [
         rtol=1e-9,
         atol=5e-9,  # eight decimals are printed
         monte_carlo={"test_error": mean},
+        slow="batch" in label,  # a program of its own
     )
     for label, params, value, mean in (
         ("step 1", LARGE, 0.02440300, (0.02332, 0.00056)),

@@ -128,6 +128,7 @@ UNDER_PARAMETRISED = [
         | SMALL_NOISE,
         "test_error",
         text,
+        slow=True,  # a program of its own
     )
     for shift, texts in (
         (0.0, ".9186 .7453 .5567 .2400 .0025"),

@@ -15,11 +15,23 @@ WITH_SIMULATION = [name for name, study in STUDIES.items() if study.methods()]
 WITH_BOTH = [name for name in WITH_THEORY if STUDIES[name].methods()]
 
 
-def each(names):
+#: Theories that are another study's with a few lines around: what takes a large program of its own
+#: waits for `make test-all`.
+LIKE_ANOTHER = (
+    "adversarial-training.mahalanobis",
+    "associative-memory.finite-data",
+    "associative-memory.sgd",
+    "tail-collapse.bigram",
+)
+
+
+def each(names, slow=()):
     """Parametrise a test over studies; those of one study share a worker and its programs."""
-    return pytest.mark.parametrize(
-        "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
-    )
+
+    def marks(name):
+        return [pytest.mark.xdist_group(name), *[pytest.mark.slow] * (name in slow)]
+
+    return pytest.mark.parametrize("name", [pytest.param(n, marks=marks(n)) for n in names])
 
 
 def each_method(slow_others=False):

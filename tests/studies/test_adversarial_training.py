@@ -188,6 +188,7 @@ def test_few_samples():
     np.testing.assert_allclose(distance[0], 0, atol=0.01)
 
 
+@pytest.mark.slow
 def test_weights_vanish_beyond_the_threshold():
     alpha, rho, tau = 0.8, 1.6, 0.5
     edge = np.sqrt(1 / alpha + 2 / np.pi * rho / (rho + tau**2))

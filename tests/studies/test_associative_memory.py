@@ -139,6 +139,7 @@ def test_asymptotic_constant_is_approached():
     assert np.isinf(predict(scheme_exponent=1.0, threshold=20)["test_error_asymptotic"])
 
 
+@pytest.mark.slow
 def test_bounds_hold_where_the_theorem_applies():
     for d, rho in ((30, 1.0), (500, 1.0), (10_000, 0.5)):
         out = predict(dim=d, scheme_exponent=rho, unembedding="sphere")

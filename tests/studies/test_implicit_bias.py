@@ -59,6 +59,7 @@ def test_no_attack(theory):
     np.testing.assert_allclose(out["norm_ratio"][:, 1], math.sqrt(2 / math.pi), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_hard_margin_svm_does_not_see_the_teachers_law(theory):
     dense = theory(0.5, 0.0, [0.1, 0.4, 1.0], "gaussian")
     signs = theory(0.5, 0.0, [0.1, 0.4, 1.0], "signs")

@@ -10,6 +10,7 @@ from simulator.study import RESIDUAL
 from simulator.sweep.predict import CHUNKS, theory_of_cells, theory_on
 from tests.cases import load
 from tests.studies.battery import (
+    LIKE_ANOTHER,
     STUDIES,
     WITH_THEORY,
     assert_close,
@@ -71,7 +72,7 @@ def equals_the_theory_at(study, point, outputs):
         assert_close(outputs[output], value, 1e-9, 1e-12, output)
 
 
-@each(WITH_THEORY)
+@each(WITH_THEORY, slow=LIKE_ANOTHER)
 def test_vmap_equals_a_loop_and_the_gradient_a_finite_difference(name):
     """At three points of a random line, the gradient of all outputs at once, in one program.
 
@@ -162,7 +163,7 @@ def differentiable(name):
     return outputs_of, sums_of, values, names
 
 
-@each(WITH_THEORY)
+@each(WITH_THEORY, slow=LIKE_ANOTHER)
 def test_float32_is_close_to_float64(name):
     study = STUDIES[name]
     rtol = getattr(cases_module(name), "FLOAT32_RTOL", 1e-5)

@@ -58,6 +58,7 @@ def test_independent_simulations():
             assert np.all(np.abs(out[name] - mean) < 4 * np.asarray(error)), (case.label, name)
 
 
+@pytest.mark.slow
 def test_teacher_labels_leave_a_larger_margin_than_random_ones():
     alphas = np.array([0.2, 0.6, 1.0, 1.7])
     teacher = simulator.predict(STUDY, sample_ratio=alphas)
@@ -111,7 +112,7 @@ def test_bad_data_are_refused(labels, message):
     ("data", "linear", "l2", "linf"),
     [
         ({}, [1.22096, 1.87081, 3.00000], 0.61110, (2.8, 3)),
-        (B, [0.75608, 1.22486, 1.89671], 0.37501, (1.3, 1.9)),
+        pytest.param(B, [0.75608, 1.22486, 1.89671], 0.37501, (1.3, 1.9), marks=pytest.mark.slow),
     ],
 )
 def test_end_of_the_run(data, linear, l2, linf):
@@ -139,7 +140,7 @@ def test_linear_runs_are_as_close_as_guaranteed():
 @pytest.mark.parametrize(("model", "optimizer"), [
     ("linear", "coordinate_descent"),
     ("linear", "sign_descent"),
-    ("diagonal", "gradient_descent"),
+    pytest.param("diagonal", "gradient_descent", marks=pytest.mark.slow),
     pytest.param("linear", "gradient_descent", marks=pytest.mark.slow),
     pytest.param("diagonal", "coordinate_descent", marks=pytest.mark.slow),
     pytest.param("diagonal", "sign_descent", marks=pytest.mark.slow),

@@ -128,6 +128,7 @@ def test_a_cell_that_kills_its_workers_is_recorded_and_the_others_go_on(
     assert mended["status"]["failed"].values.tolist() == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_a_failing_cell_is_recorded_and_the_others_go_on(tmp_path, cluster):
     def diverging(key, params):
         error = STUDY.simulate_fast(key, params)["test_error"]
