@@ -255,7 +255,9 @@ FEATURES = [
 ]
 
 
-@pytest.mark.parametrize("points", [LINEAR, FEATURES])
+@pytest.mark.parametrize(
+    "points", [pytest.param(LINEAR, marks=pytest.mark.slow), FEATURES], ids=["linear", "features"]
+)
 def test_gradients(points):
     """The error's derivatives against central differences (one-sided at ridge 0)."""
     (eigen, signal), shift = power_law(20, 0.9, 0.4), np.full(20, 0.7 / 20)

@@ -21,6 +21,7 @@ LIKE_ANOTHER = (
     "adversarial-training.mahalanobis",
     "associative-memory.finite-data",
     "associative-memory.sgd",
+    "steepest-descent-margin",  # like implicit-bias
     "tail-collapse.bigram",
 )
 

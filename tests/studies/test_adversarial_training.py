@@ -366,6 +366,7 @@ def test_conditional_errors_average_the_drawn_ones():
         assert np.std(expected[name]) < np.std(drawn[name])
 
 
+@pytest.mark.slow
 def test_a_classifier_without_weights_follows_the_convention():
     params = isotropic.Params(attack_norm="l2", attack_radius_train=5.0, dim=20, sample_ratio=0.7)
     simulations = (isotropic.simulate_direct, isotropic.simulate_conditional)

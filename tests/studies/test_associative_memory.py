@@ -255,6 +255,7 @@ def test_a_score_that_is_no_number_is_not_a_right_answer():
     np.testing.assert_array_equal(jax.jit(wrong)(scores, np.zeros(5, int)), expected)
 
 
+@pytest.mark.slow
 def test_a_sign_step_beats_a_plain_step():
     """Adam at b1 = b2 = 0 on one large batch: 0.0895 +- 0.0016 against 0.1050."""
     params = sgd.Params(num_tokens=100, dim=80, num_samples=2000, batch_size=2000)

@@ -335,6 +335,7 @@ def bigram(**params):
     return simulator.predict("tail-collapse.bigram", **params)
 
 
+@pytest.mark.slow
 def test_two_term_law_approaches_the_exact_error():
     for beta, accuracy in ((1.2, 6e-6), (1.5, 4e-5), (1.9, 7e-4), (3.0, 5e-4)):
         out = bigram(zipf_exponent=beta, num_samples=1000.0)
