@@ -276,7 +276,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("figures"), help="folder, or FILE.png")
     options = parser.parse_args(arguments)
     quality = FULL if options.full else QUICK
-    named = options.out.suffix == ".png"
+    out = options.out if options.out.suffix == ".png" else options.out / "real_data.png"
     start = time.perf_counter()
     try:
         if options.data is None:
@@ -300,7 +300,7 @@ def main(arguments: list[str] | None = None) -> int:
             (main_data, mixture_against_samples(mixture_axes, main_data, quality)),
             (scaling_data, generations_against_samples(scaling_axes, scaling_data, quality)),
         ]
-        path = save_small(figure, options.out if named else options.out / "real_data.png")
+        path = save_small(figure, out)
 
     described = set()
     for data, comparisons in sections:

@@ -1,6 +1,6 @@
 """Five pictures of model collapse in regression: theory as lines, simulation as points.
 
-    python scripts/plot_scaling.py            # two minutes on two cores
+    python scripts/plot_scaling.py            # a minute or two on two cores
     python scripts/plot_scaling.py --full     # larger problems, smaller error bars
 
 Every curve is `simulator.predict`, every point `simulator.simulate`, at the same parameters.

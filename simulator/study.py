@@ -52,7 +52,7 @@ class Parameter:
         the shape of drawn data: often ``("direct",)``, where rows are drawn one by one.
     traced_in : tuple of str
         Sides (``"theory"``, simulation methods) that take a static parameter traced all the same:
-        a length over which they loop, of which only reverse differentiation needs to know.
+        a length over which they loop. Reverse differentiation through the loop needs it static.
     at_least, above, at_most, below : number or str, optional
         Closed and open bounds; a string names another parameter, as in ``"dim"`` or ``"dim + 2"``.
     integer : bool

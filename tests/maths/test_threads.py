@@ -20,7 +20,6 @@ from tests.toy import STUDY
 PROGRAM = """
 import os, warnings
 import jax
-import numpy as np
 from simulator.maths import threads
 from simulator.maths.threads import _threads_of_xla, ensure_threads
 threads._cores = lambda: 2
