@@ -19,6 +19,8 @@ from typing import Any, Literal, Protocol
 import jax
 import numpy as np
 
+from simulator.arrays import holds_mask, plain_array
+
 RESERVED_PARAMETERS = frozenset({"seed", "replicates", "method", "dtype", "name", "grid"})
 #: Key under which a theory or a simulation may return the relative residual of its solver. The
 #: public edge refuses results whose residual exceeds the study's ``residual_tolerance``.
@@ -134,7 +136,7 @@ class Parameter:
         if isinstance(value, (bool, np.bool_, str, bytes)) or value is None:
             raise TypeError(self._refusal(value))
         try:
-            array = np.asarray(value)
+            array = plain_array(value)
         except (TypeError, ValueError) as error:
             raise TypeError(self._refusal(value)) from error
         if array.ndim != 0 or array.dtype.kind not in "iuf":
@@ -151,7 +153,7 @@ class Parameter:
 
     def _canonical_array(self, value: Any) -> Any:
         try:
-            array = np.asarray(value)
+            array = plain_array(value)
         except (TypeError, ValueError) as error:
             raise TypeError(self._refusal(value)) from error
         if array.size == 0:
@@ -169,7 +171,7 @@ class Parameter:
         array = array.astype(int) if self.integer else array.astype(float)
         return _nested_tuple(array) if self.static else array
 
-    def canonical_grid(self, values: np.ndarray) -> np.ndarray:
+    def canonical_grid(self, values: Any) -> np.ndarray:
         """Check an array of values of a scalar traced parameter; return it as float64."""
         if self.static or not self.is_scalar_number:
             raise ValueError(
@@ -177,9 +179,9 @@ class Parameter:
                 + (f"it is {self.describe_range()}" if self.type != "array" else "it is an array")
                 + (", static; sweep over it with `sweep`" if self.static else "")
             )
-        if values.dtype.kind not in "iuf":
+        if holds_mask(values) or (array := np.asarray(values)).dtype.kind not in "iuf":
             raise TypeError(self._refusal(values))
-        grid = values.astype(np.float64)
+        grid = array.astype(np.float64)
         legal = np.isfinite(grid) | (self.infinite & (grid == np.inf))
         if self.integer or self.type == "int":
             legal &= np.isinf(grid) | (grid == np.round(np.where(legal, grid, 0.0)))
@@ -215,7 +217,8 @@ class Parameter:
         shown = np.array2string(value, threshold=6) if isinstance(value, np.ndarray) else value
         if isinstance(value, str) and not literal:
             shown = repr(value)
-        return f"{self.name} = {shown} is not allowed: it must be {self.describe_range()}"
+        mask = ", without a mask: fill, or drop, what is masked" if holds_mask(value) else ""
+        return f"{self.name} = {shown} is not allowed: it must be {self.describe_range()}{mask}"
 
 
 def _nested_tuple(array: np.ndarray) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator.arrays import holds_mask
 from simulator.study import Study
 
 Values = dict[str, Any]
@@ -32,9 +33,11 @@ def broadcast_cells(study: Study, given: Mapping[str, Any]) -> tuple[tuple[int, 
     grids: dict[str, np.ndarray] = {}
     for name, value in given.items():
         parameter = study.check_name(name)
-        if parameter.type == "array" or isinstance(value, str) or np.ndim(value) == 0:
+        if parameter.type == "array" or isinstance(value, str):
             continue
-        grids[name] = parameter.canonical_grid(np.asarray(value))
+        if not holds_mask(value) and np.ndim(value) == 0:
+            continue
+        grids[name] = parameter.canonical_grid(value)
         if grids[name].size == 0:
             raise ValueError(f"{name} is an empty grid: give at least one value")
     try:
