@@ -25,7 +25,7 @@ import numpy as np
 from scipy import optimize, special
 
 from simulator.arrays import plain_array
-from simulator.data.checks import number, numbers, whole_number
+from simulator.data.checks import number, numbers, one_row, whole_number
 from simulator.data.files import (
     DataError,
     check_widths,
@@ -51,6 +51,7 @@ _UNSPACED = re.compile(
     "\U00020000-\U000323af]"
 )
 _LONGEST_MEAN_WORD = 5.0  # characters; segmented text of these scripts stays below
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}\.\d{3}", re.ASCII)
 #: A line of at most three cells, the first or last of which is a whole number.
 _ROW_OF_TABLE = re.compile(r"(?:\S+?[\s,;]+){0,2}\d+|\d+(?:[\s,;]+\S+?){1,2}")
 
@@ -98,9 +99,10 @@ def _words(path: Path) -> list[str]:
             "words by blanks, or a table of counts (.csv, .tsv)"
         )
     lines = [line.strip() for line in content.split("\n") if line.strip()]
-    if len(lines) > 1 and all(len(x) < 200 and _ROW_OF_TABLE.fullmatch(x) for x in lines):
+    rows = lines[1:]  # below what may be a header
+    if len(rows) > 1 and all(len(x) < 200 and _ROW_OF_TABLE.fullmatch(x) for x in rows):
         raise DataError(
-            f"{path}: every line looks like a row of a table, such as {shown(lines[0])}; allowed: "
+            f"{path}: every line looks like a row of a table, such as {shown(rows[0])}; allowed: "
             "the ending .csv or .tsv for a table of counts, several tokens a line for a text"
         )
     return words
@@ -108,36 +110,41 @@ def _words(path: Path) -> list[str]:
 
 def _counts_of_table(path: Path) -> np.ndarray:
     rows = read_rows(path)
+    check_widths(rows, path.name)
     width = len(rows[0])
-    check_widths(rows, width, path.name)
     named = [j for j, cell in enumerate(rows[0]) if cell.casefold() in COUNT_NAMES]
-    words = f"a header that calls the column of counts {', '.join(COUNT_NAMES)}"
+    header = f"a header with one column named {', '.join(COUNT_NAMES[:-1])} or {COUNT_NAMES[-1]}"
     if not any(map(is_number, rows[0])):  # a row of data has its count
         if len(named) != 1:
             raise DataError(
-                f"{path}: the first row ({shown(', '.join(rows[0]))}) holds no number and "
-                f"{'several names' if named else 'no name'} of a column of counts; allowed: {words}"
+                f"{path}: the first row ({shown(', '.join(rows[0]))}) holds no plain number and "
+                f"{len(named)} names of a column of counts; allowed: counts such as 500000, or "
+                f"{header}"
             )
-        column, first, body = named[0], 2, rows[1:]
+        column, body = named[0], rows[1:]
     else:
         numeric = [j for j in range(width) if all(is_number(row[j]) for row in rows)]
         if len(numeric) > 1:
             raise DataError(
-                f"{path}: {len(numeric)} columns hold numbers; allowed: {words}, or only one "
-                "column of numbers"
+                f"{path}: {len(numeric)} columns hold numbers; allowed: one, or {header}"
             )
         # The column that fails in the fewest rows is the one to complain about.
         column = max(range(width), key=lambda j: (sum(is_number(row[j]) for row in rows), j))
-        first, body = 1, rows
+        body = rows
     if not body:
         raise DataError(f"{path}: only a header; allowed: one row per token below it")
-    return _exact([_count(row[column], path, number) for number, row in enumerate(body, first)])
+    return _exact([_count(row[column], path, number) for number, row in enumerate(body, 1)])
 
 
 def _count(cell: str, path: Path, row: int) -> int:
     value = Decimal(cell) if is_number(cell) else None
     if value is None or value.adjusted() > 30 or value != value.to_integral_value() or value < 0:
-        raise DataError(f"{path}: row {row}: {shown(cell)}; allowed: a whole count >= 0")
+        raise DataError(f"{path}: data row {row}: {shown(cell)}; allowed: a whole count >= 0")
+    if _THOUSANDS.fullmatch(cell):
+        raise DataError(
+            f"{path}: data row {row}: {shown(cell)} could be {int(value)} or "
+            f"{cell.replace('.', '')}; allowed: counts without a point"
+        )
     return int(value)
 
 
@@ -341,7 +348,7 @@ def _zipf(num_tokens: int, beta: float) -> np.ndarray:
 def _kept(cutoff: float, num_tokens: int) -> int:
     kept = number("cutoff", cutoff, 1, finite=False)
     if kept != np.round(kept):
-        raise ValueError(f"cutoff = {cutoff} is not allowed; allowed: a whole number >= 1, or inf")
+        raise ValueError(f"cutoff = {cutoff}; allowed: a whole number >= 1, or inf")
     return int(min(kept, num_tokens))
 
 
@@ -352,8 +359,5 @@ def _mixture(p: np.ndarray, cutoff: float, real_fraction: float) -> np.ndarray:
 
 
 def _learning_curve(p, samples, cutoff, real_fraction) -> np.ndarray:
-    sizes = np.atleast_1d(numbers("samples", samples, 0))
-    if sizes.ndim != 1:
-        raise ValueError(f"samples has shape {sizes.shape}; allowed: a number, or one row of them")
     q = _mixture(p, cutoff, real_fraction)
-    return np.array([p @ np.exp(special.xlog1py(t, -q)) for t in sizes])
+    return np.array([p @ np.exp(special.xlog1py(t, -q)) for t in one_row("samples", samples, 0)])

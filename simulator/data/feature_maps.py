@@ -20,6 +20,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from simulator.data.loading import DataError, Table
+from simulator.data.units import unit_columns
 
 FeatureMap = Literal["linear", "polynomial", "rbf", "fourier", "relu"]
 FEATURE_MAPS: tuple[FeatureMap, ...] = get_args(FeatureMap)
@@ -95,8 +96,5 @@ def apply_feature_map(
 
 def standardise(features: np.ndarray, columnwise: bool = False) -> np.ndarray:
     """Centred features of unit mean variance (or unit variance each; constant columns stay 0)."""
-    centred = features - features.mean(axis=0)
-    variance = centred.var(axis=0)
-    if not columnwise:
-        return centred / np.sqrt(variance.mean())
-    return centred / np.sqrt(np.where(variance > 0, variance, 1))
+    columns, spreads = unit_columns(features)
+    return columns if columnwise else columns * (spreads * np.sqrt(len(spreads)))

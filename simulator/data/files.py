@@ -84,7 +84,7 @@ def read_npy(path: Path) -> np.ndarray:
     packed = content(path)
     try:
         array = np.load(io.BytesIO(packed), allow_pickle=False)
-    except (OSError, EOFError, ValueError, MemoryError) as error:
+    except Exception as error:  # a broken header raises whatever Python's parser does
         raise DataError(
             f"{path.name}: not an array of numbers ({error}); allowed: a numeric .npy file"
         ) from error
@@ -170,9 +170,10 @@ def _even(content: str, separator: str) -> list[list[str]] | None:
     return rows if len({len(row) for row in rows}) == 1 and len(rows[0]) > 1 else None
 
 
-def check_widths(rows: list[list[str]], width: int, name: str) -> None:
-    """``DataError`` unless every row has this many cells."""
-    for number, row in enumerate(rows, 1):
+def check_widths(rows: list[list[str]], name: str) -> None:
+    """``DataError`` unless every row has as many cells as the first, which may be a header."""
+    width, header = len(rows[0]), not any(map(is_number, rows[0]))
+    for number, row in enumerate(rows, 1 - header):
         if len(row) != width:
             raise DataError(
                 f"{name}: data row {number} has {len(row)} cells; allowed: {width}, as in the "

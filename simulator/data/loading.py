@@ -1,9 +1,9 @@
 """Features and targets from a file or from arrays, checked.
 
-`load` reads ``.npy``, ``.npz``, ``.csv`` (also ``.tsv``/``.txt``, with or without a header) and
-MNIST-like IDX files, each plain or ``.gz`` where the format allows it. `from_arrays` takes arrays.
-Both return a `Table` whose numbers are finite float64 and whose features and targets vary;
-anything else is refused with one line that names the source, what is wrong and what is allowed.
+`load` reads ``.npy``, ``.npz``, ``.csv`` (also ``.tsv``, ``.txt``, or a pipe) and MNIST-like IDX
+files, each plain or ``.gz`` where the format allows it. `from_arrays` takes arrays. Both return a
+`Table` whose numbers are finite float64 and whose features and targets vary; anything else is
+refused with one line that names the source, what is wrong and what is allowed.
 """
 
 import io
@@ -12,7 +12,6 @@ import operator
 import os
 import re
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,8 +35,6 @@ from simulator.data.files import (
 )
 
 MIN_ROWS = 10
-#: What a broken archive raises, besides ``ValueError``.
-_BROKEN = (OSError, EOFError, KeyError, RuntimeError, MemoryError, zlib.error, zipfile.BadZipFile)
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _FEATURE_KEYS = ("x", "X", "x_train", "features", "data", "images")
 _TARGET_KEYS = ("y", "y_train", "targets", "labels")
@@ -146,10 +143,10 @@ def load(path: str | os.PathLike[str], target: str | int | os.PathLike[str] | No
         return _from_matrix(read_npy(path), path.name, target)
     if kind == ".npz":
         return _load_npz(path, target)
-    if kind in (".csv", ".tsv", ".txt"):
-        return _load_text(path, target)
     if "idx" in path.name.lower() or "ubyte" in path.name.lower():
         return _load_idx(path, target)
+    if kind in (".csv", ".tsv", ".txt", ""):  # without an ending: a pipe
+        return _load_text(path, target)
     content(path)  # a file that is not there is the first thing to say
     raise DataError(f"{path}: unknown format; allowed: {FORMATS} (the name's ending says which)")
 
@@ -187,40 +184,52 @@ def _load_npz(path: Path, target: Any) -> Table:
     packed = content(path)
     if not zipfile.is_zipfile(io.BytesIO(packed)):
         raise DataError(f"{path.name}: not an archive of arrays; allowed: an intact .npz file")
-    with np.load(io.BytesIO(packed), allow_pickle=False) as archive:
-        names = list(archive)
-        guesses = [str(target)] if target is not None else list(_TARGET_KEYS)
-        key = next((name for name in guesses if name in names), None)
-        if key is None:
-            raise DataError(
-                f"{path.name}: no array {' or '.join(guesses)} for the targets; "
-                f"allowed: {', '.join(names) or 'nothing, the archive is empty'}"
-            )
-        known = [name for name in _FEATURE_KEYS if name in names]
-        others = known or [name for name in names if name != key]
-        if len(others) != 1:
-            raise DataError(
-                f"{path.name}: the features could be {' or '.join(others) or 'nothing'}; allowed: "
-                f"one array named {', '.join(_FEATURE_KEYS)}, or a single one beside the targets"
-            )
-        try:
-            features, targets = archive[others[0]], archive[key]
-        except (*_BROKEN, ValueError) as error:
-            raise DataError(
-                f"{path.name}: not arrays of numbers ({error}); allowed: numeric arrays"
-            ) from error
+    try:
+        with np.load(io.BytesIO(packed), allow_pickle=False) as archive:
+            features, targets = (archive[key] for key in _keys(list(archive), target, path.name))
+    except DataError:
+        raise
+    except Exception as error:  # a broken archive raises whatever its parsers do
+        raise DataError(
+            f"{path.name}: not arrays of numbers ({error}); allowed: numeric arrays"
+        ) from error
     return from_arrays(features, targets, path.name)
+
+
+def _keys(names: list[str], target: Any, name: str) -> tuple[str, str]:
+    """Which arrays of an archive are the features and the targets."""
+    guesses = [str(target)] if target is not None else list(_TARGET_KEYS)
+    key = next((guess for guess in guesses if guess in names), None)
+    if key is None:
+        raise DataError(
+            f"{name}: no array {' or '.join(guesses)} for the targets; "
+            f"allowed: {', '.join(names) or 'nothing, the archive is empty'}"
+        )
+    known = [guess for guess in _FEATURE_KEYS if guess in names and guess != key]
+    others = known or [other for other in names if other != key]
+    if len(others) != 1:
+        raise DataError(
+            f"{name}: the features could be {' or '.join(others) or 'nothing'}; allowed: "
+            f"one array named {', '.join(_FEATURE_KEYS)}, or a single one beside the targets"
+        )
+    return others[0], key
 
 
 def _load_text(path: Path, target: Any) -> Table:
     name, rows = path.name, read_rows(path, header_mark=True)
-    check_widths(rows, len(rows[0]), name)
+    check_widths(rows, name)
     header = _header(rows, name)
     body = rows if header is None else rows[1:]
     if not body:
         raise DataError(f"{name}: only a header; allowed: one row per sample below it")
+    labels = are_row_labels([row[0] for row in body])
+    if header is None and labels:
+        raise DataError(
+            f"{name}: the first column counts the rows and has no name: labels, or a feature? "
+            "allowed: a header that names it, or a table without it"
+        )
     if header and not _named(header[0]):
-        if not are_row_labels([row[0] for row in body]):
+        if not labels:
             raise DataError(
                 f"{name}: the first column has no name and does not count the rows; allowed: a "
                 "name for every column (or DataFrame.to_csv(index=False))"
