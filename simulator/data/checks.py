@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simulator.arrays import plain_array
-from simulator.data.population import Population
+
+if TYPE_CHECKING:
+    from simulator.data.population import Population
 
 
 def numbers(
@@ -80,14 +82,14 @@ def check_generations(num_generations: int) -> None:
     whole_number("num_generations", num_generations, 0)
 
 
-def noise_level(data: Population, noise_std: float | None) -> float:
+def noise_level(data: "Population", noise_std: float | None) -> float:
     """The standard deviation of label noise: the data's residual if none is given."""
     return (
         data.noise_std if noise_std is None else number("standard deviation of noise", noise_std, 0)
     )
 
 
-def check_shift(data: Population, shift: np.ndarray) -> np.ndarray:
+def check_shift(data: "Population", shift: np.ndarray) -> np.ndarray:
     """The shift as an array, or an error if it is not one number per direction."""
     weights = numbers("shift", shift)
     if weights.shape != (data.dim,):
@@ -104,7 +106,7 @@ def check_fractions(synthetic_fraction: float | Sequence[float]) -> np.ndarray:
 
 
 def check_penalties(
-    data: Population, ridge: float | Sequence[float], num_samples: int, name: str
+    data: "Population", ridge: float | Sequence[float], num_samples: int, name: str
 ) -> np.ndarray:
     """The penalties as one row, or an error if there is no unique fit."""
     if isinstance(num_samples, (int, float)) and num_samples < 1:
@@ -119,14 +121,14 @@ def check_penalties(
     return ridges
 
 
-def check_spectrum(data: Population, dtype: Any) -> None:
+def check_spectrum(data: "Population", dtype: Any) -> None:
     """A ``ValueError`` if the smallest variance is lost in this precision."""
-    smallest = data.eigenvalues[-1]
-    if smallest < np.finfo(dtype).tiny:
+    smallest, least = data.eigenvalues[-1], 1e4 * np.finfo(dtype).tiny  # some room for its rows
+    if smallest < least:
         raise ValueError(
             f"{data.name}: the smallest variance is {smallest:.0e} of the total, which "
-            f"{np.dtype(dtype).name} cannot hold; allowed: at least {np.finfo(dtype).tiny:.0e} "
-            "(dtype = float64, other units, or apply_feature_map with columnwise=True)"
+            f"{np.dtype(dtype).name} cannot hold; allowed: at least {least:.0e} (dtype = float64, "
+            "other units, or apply_feature_map with columnwise=True)"
         )
 
 

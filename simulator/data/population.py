@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg
 
+from simulator.data.checks import numbers
 from simulator.data.loading import DataError, Table
 from simulator.data.units import unit_columns
 
@@ -226,8 +227,12 @@ def power_law(
     DataError
         If the range holds fewer than four ranks.
     """
-    spectrum, share = np.asarray(eigenvalues, float), np.asarray(signal, float)
+    spectrum, share = numbers("eigenvalues", eigenvalues, 0), numbers("signal", signal, 0)
+    if spectrum.ndim != 1 or np.any(spectrum == 0) or np.any(np.diff(spectrum) > 0):
+        raise DataError("power law: eigenvalues; allowed: one decreasing row of numbers above 0")
     dim = len(spectrum)
+    if share.shape != (dim,) or not np.any(share[-1:]):
+        raise DataError(f"power law: signal; allowed: one row of {dim} numbers, the last above 0")
     first = max(2, dim // 50) if first is None else first
     last = dim // 2 if last is None else last
     if not (first >= 1 and first + 3 <= last < dim):
