@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.arrays import plain_array
+from simulator.data.files import DataError
 
 if TYPE_CHECKING:
     from simulator.data.population import Population
@@ -21,7 +22,7 @@ def numbers(
     ------
     TypeError
         If it holds something else than real numbers, or a mask.
-    ValueError
+    DataError
         If one of them is out of range.
     """
     kind = "finite" if finite else "numbers"
@@ -38,7 +39,7 @@ def numbers(
     array = array.astype(np.float64)
     legal = (array >= low) & (array <= high) & (np.isfinite(array) | (not finite))
     if not np.all(legal):
-        raise ValueError(_refusal(name, array[~legal].flat[0], kind))
+        raise DataError(_refusal(name, array[~legal].flat[0], kind))
     return array
 
 
@@ -46,7 +47,7 @@ def one_row(name: str, value: Any, low: float = -math.inf, high: float = math.in
     """One finite number or a row of at least one, as a row; errors as those of `numbers`."""
     array = np.atleast_1d(numbers(name, value, low, high))
     if array.ndim != 1 or not len(array):
-        raise ValueError(
+        raise DataError(
             f"{name} has shape {array.shape}; allowed: a number, or one row of at least one number"
         )
     return array
@@ -65,12 +66,12 @@ def number(
 def whole_number(name: str, value: Any, low: int, high: int = 2**63 - 1) -> int:
     """One whole number from ``low`` to ``high`` (64 bits); errors as those of `numbers`."""
     allowed = f"a whole number, at least {low}" + (f", below {high + 1}" * (high < 2**63 - 1))
-    if isinstance(value, int) and not isinstance(value, bool):
-        exact: float | int = value
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        exact: float | int = int(value)
     else:
         exact = number(name, value)
     if exact != int(exact) or not low <= exact <= high:
-        raise ValueError(_refusal(name, value, allowed))
+        raise DataError(_refusal(name, value, allowed))
     return int(exact)
 
 
@@ -93,7 +94,7 @@ def check_shift(data: "Population", shift: np.ndarray) -> np.ndarray:
     """The shift as an array, or an error if it is not one number per direction."""
     weights = numbers("shift", shift)
     if weights.shape != (data.dim,):
-        raise ValueError(
+        raise DataError(
             f"shift has shape {weights.shape}; allowed: {data.dim} finite numbers, one per "
             "direction of the data"
         )
@@ -110,11 +111,11 @@ def check_penalties(
 ) -> np.ndarray:
     """The penalties as one row, or an error if there is no unique fit."""
     if isinstance(num_samples, (int, float)) and num_samples < 1:
-        raise ValueError(f"number of samples {num_samples}; allowed: a whole number, at least 1")
+        raise DataError(f"number of samples {num_samples}; allowed: a whole number, at least 1")
     num_samples = whole_number("num_samples", num_samples, 1, 2**31 - 1)
     ridges = one_row(name, ridge, 0)
     if np.any(ridges == 0) and num_samples < data.dim + 2:
-        raise ValueError(
+        raise DataError(
             f"{name} = 0 with {num_samples} samples of {data.dim} features; allowed: a positive "
             f"penalty, or at least {data.dim + 2} samples"
         )
@@ -122,10 +123,10 @@ def check_penalties(
 
 
 def check_spectrum(data: "Population", dtype: Any) -> None:
-    """A ``ValueError`` if the smallest variance is lost in this precision."""
+    """A `DataError` if the smallest variance is lost in this precision."""
     smallest, least = data.eigenvalues[-1], 1e4 * np.finfo(dtype).tiny  # some room for its rows
     if smallest < least:
-        raise ValueError(
+        raise DataError(
             f"{data.name}: the smallest variance is {smallest:.0e} of the total, which "
             f"{np.dtype(dtype).name} cannot hold; allowed: at least {least:.0e} (dtype = float64, "
             "other units, or apply_feature_map with columnwise=True)"
