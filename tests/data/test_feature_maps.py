@@ -85,4 +85,4 @@ def test_defects():
 )
 def test_odd_options_are_refused_by_name(options, message):
     with pytest.raises((TypeError, ValueError), match=message):
-        apply_feature_map(TABLE, "rbf", **options)
+        apply_feature_map(TABLE, "rbf", **({"num_features": 20} | options))
