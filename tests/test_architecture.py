@@ -17,7 +17,7 @@ ALLOWED = {
     "arrays": set(),
     "data": {"arrays", "maths", "sampling"},
     "study": {"arrays"},
-    "studies": {"study", "maths", "sampling", "data"},
+    "studies": {"arrays", "study", "maths", "sampling", "data"},
     "sweep": {"arrays", "study", "maths"},
     "verdict": {"study", "sweep"},
     "plot": set(),

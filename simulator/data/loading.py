@@ -278,7 +278,7 @@ def _named(cell: str) -> bool:
 
 def _numbers(row: list[str], number: int, header: list[str] | None, name: str) -> np.ndarray:
     """The numbers of a row."""
-    if not _ODD.search("".join(row)) and all(row):
+    if not _ODD.search("".join(row)):
         try:
             values = np.array(list(map(float, row)))
             if np.all(np.isfinite(values)):

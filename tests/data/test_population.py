@@ -153,6 +153,9 @@ def test_unit_columns():
     np.testing.assert_allclose(columns.mean(axis=0), 0, atol=1e-15)
     np.testing.assert_allclose(np.mean(columns**2, axis=0), [1, 1, 0])
     np.testing.assert_array_equal(spreads, [1, 0, 0])
+    # Far from zero the first mean is only right to the rounding of the offset.
+    far = 1e11 / 3 + np.random.default_rng(2).normal(size=(999, 30))
+    np.testing.assert_allclose(unit_columns(far)[0].mean(axis=0), 0, atol=1e-14)
 
 
 def test_dependent_features_are_dropped():

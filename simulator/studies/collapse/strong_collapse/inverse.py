@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy
 
+from simulator.arrays import plain_array
 from simulator.maths.compilation import float64_on_cpu, jit_on_cpu
 
 _GRID = 129
@@ -59,7 +60,7 @@ def optimum(theory, params, name: str, grid) -> Optimum:
     grid : array
         Values to start from, fine enough to single out the valley looked for.
     """
-    grid = np.asarray(grid, dtype=float)
+    grid = plain_array(grid).astype(float)
     with float64_on_cpu():
         # Point by point: one program, compiled once, serves the grid and the search.
         best = int(np.argmin([_error_and_slope(theory, params, name, x)[0] for x in grid.tolist()]))
