@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from simulator.study import Study
 from simulator.sweep.cells import broadcast_cells, product_cells, single_cells
 from simulator.sweep.dask_cells import compute_with_dask
+from simulator.sweep.files import StoreError
+from simulator.sweep.manifest import read_manifest
 from simulator.sweep.predict import NotConverged, predict_study, theory_of_cells
 from simulator.sweep.progress import replicates_bar
 from simulator.sweep.results import (
@@ -17,7 +19,6 @@ from simulator.sweep.results import (
     simulation_result,
 )
 from simulator.sweep.run import Replicates, checked_replicates, checked_seed
-from simulator.sweep.store import StoreError, read_manifest
 from simulator.sweep.stored import compute_here, open_store, store_status, sweep_to_store
 
 if TYPE_CHECKING:
