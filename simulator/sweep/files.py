@@ -58,11 +58,11 @@ def open_plain(file: Path, flags: int) -> int:
 
 def write_file(file: Path, content: bytes, *, durable: bool = True) -> None:
     """Write a file that appears whole or not at all, and its folder if need be."""
-    partial = file.with_name(f".{file.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.partial")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CAREFULLY
+    partial = None
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with open(os.open(partial, flags, 0o666), "wb") as stream:
+        descriptor, partial = make_partial(file)
+        with open(descriptor, "wb") as stream:
             stream.write(content)
             if durable:
                 stream.flush()
@@ -76,8 +76,15 @@ def write_file(file: Path, content: bytes, *, durable: bool = True) -> None:
             "make room or mend the folder, then run the same command again"
         ) from error
     finally:
-        with contextlib.suppress(OSError):  # gone, or there is no folder
-            partial.unlink()
+        if partial is not None:
+            with contextlib.suppress(OSError):  # it has become the file
+                partial.unlink()
+
+
+def make_partial(file: Path) -> tuple[int, Path]:
+    """A new file beside ``file`` that is to replace it: open for writing, and its name."""
+    partial = file.with_name(f".{file.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.partial")
+    return os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CAREFULLY, 0o666), partial
 
 
 def make_folder(folder: Path) -> None:

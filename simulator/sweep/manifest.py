@@ -86,12 +86,14 @@ INFINITY = "Infinity"  # as zarr writes it: JSON has no number for it
 
 
 def strict(value: Any) -> Any:
-    """The same with text in place of infinities, the only numbers of ours that JSON lacks."""
+    """The same with text in place of numbers that JSON lacks."""
     if isinstance(value, Mapping):
         return {name: strict(entry) for name, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [strict(entry) for entry in value]
-    return INFINITY if value == math.inf else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else INFINITY if value > 0 else f"-{INFINITY}"
+    return value
 
 
 def _with_infinities(value: Any) -> Any:
