@@ -32,8 +32,8 @@ def mend(path: Path, plan: Plan, manifest: Mapping[str, Any]) -> None:
     """Lay out what is missing or damaged. Results are written anew at the end in any case."""
     remove_partial_files(path)
     store.merge_records(path, plan.study)
-    files, damaged = zarr_arrays.read_layout(path)
-    if not damaged and not _misfits(files, plan):
+    _, damaged = _read(path, plan)
+    if not damaged:
         return
     if (path / PRIVATE / "layout.json").exists():
         print(f"{path}: {len(damaged)} files were damaged and are mended", file=sys.stderr)
@@ -116,11 +116,11 @@ class Results:
 
     def __init__(self, path: Path, plan: Plan) -> None:
         self.path, self.plan = path, plan
-        self._files, damaged = zarr_arrays.read_layout(path)
-        for file in damaged or _misfits(self._files, plan):
+        self._files, damaged = _read(path, plan)
+        for why in damaged.values():
             raise StoreError(
-                f"{path / file} is damaged or missing, or another sweep is laying it out just now: "
-                "run the same sweep again and it is written anew"
+                f"{why} (or another sweep is laying it out just now): run the same sweep again and "
+                "it is written anew"
             )
         self._names = plan.identities
         self._next = time.monotonic() + SHORTEST_REFRESH
@@ -182,15 +182,16 @@ def _results_of(study: Study) -> dict[str, list[str]]:
     return groups
 
 
-def _misfits(files: Mapping[str, bytes], plan: Plan) -> list[str]:
-    """Arrays that the layout lacks, or has on another grid."""
+def _read(path: Path, plan: Plan) -> tuple[dict[str, bytes], dict[Path, str]]:
+    """The files of the layout, and what is wrong with others: arrays on another grid, too."""
+    files, damaged = zarr_arrays.read_layout(path)
     grid = tuple(len(values) for values in plan.axes.values())
-    return [
-        metadata
-        for group, names in _results_of(plan.study).items()
-        for metadata, name in [(f"{group}/{name}/zarr.json", name) for name in names]
-        if metadata not in files or ArrayFile(files, group, name).shape[: len(grid)] != grid
-    ]
+    for group, names in _results_of(plan.study).items() if not damaged else ():
+        for name in names:
+            file = f"{group}/{name}/zarr.json"
+            if file not in files or ArrayFile(files, group, name).shape[: len(grid)] != grid:
+                damaged[path / file] = f"{path / file} is damaged: it is not of the store's grid"
+    return files, damaged
 
 
 def _put(block: np.ndarray, position: tuple[int, ...], values: Any) -> None:

@@ -6,6 +6,7 @@ Strict JSON with a checksum. It has no number for infinity: there, text stands f
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
         whole = isinstance(manifest, dict) and manifest.pop("checksum", None) == _checksum(manifest)
     except FileNotFoundError as error:
         raise StoreError(f"{path} holds no sweep: {file} is missing") from error
+    except StoreError:
+        if not os.path.isdir(path):
+            raise StoreError(f"{path} holds no sweep: it is no folder") from None
+        raise
     except (ValueError, RecursionError) as error:
         raise damaged_manifest(file, f"unreadable: {error}") from error
     if not whole:

@@ -1,6 +1,7 @@
 """Sweeps into a store: killed at any moment and started again, they go on where they were."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -254,9 +255,9 @@ def _all_processes(where: str) -> None:
 def _prepared(path: Path) -> Iterator[None]:
     """The folder of the store, there and locked."""
     private = path / PRIVATE
-    if path.exists() and not path.is_dir():
+    if os.path.exists(path) and not os.path.isdir(path):
         raise StoreError(f"{path} is a file: a store is a folder, give another name")
-    if not private.is_dir() and entries_of(path):
+    if not os.path.isdir(private) and entries_of(path):
         raise StoreError(f"{path} is not empty and holds no sweep: give another folder")
     own_files(path)  # no link is followed
     make_folder(private / "records")

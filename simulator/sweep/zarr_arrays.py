@@ -118,37 +118,40 @@ def remove_layout(path: Path) -> None:
     remove(path / PRIVATE / "layout.json")
 
 
-def read_layout(path: Path) -> tuple[dict[str, bytes], list[Path]]:
+def read_layout(path: Path) -> tuple[dict[str, bytes], dict[Path, str]]:
     """What `write_layout` wrote, and which files are not as it wrote them: the checksums, or some.
 
     Returns
     -------
     files : the content of each undamaged one, by name
-    damaged : the others
+    damaged : what is wrong with each of the others
     """
     file = path / PRIVATE / "layout.json"
     files: dict[str, bytes] = {}
-    damaged: list[Path] = []
-    digest, _, body = (_content(file) or b"").partition(b"\n")
-    whole = hashlib.sha256(body).hexdigest().encode() == digest
-    sums = json.loads(body) if whole else None
-    if not isinstance(sums, dict):
-        return files, [file]
+    damaged: dict[Path, str] = {}
+    try:
+        digest, _, body = read_file(file).partition(b"\n")
+        whole = hashlib.sha256(body).hexdigest().encode() == digest
+        sums = json.loads(body) if whole else None
+        if not isinstance(sums, dict):
+            return files, {file: f"{file} is damaged"}
+    except (FileNotFoundError, StoreError) as error:
+        return files, {file: _why(file, error)}
     for name, expected in sums.items():
-        content = _content(path / name)
-        if content is None or hashlib.sha256(content).hexdigest() != expected:
-            damaged.append(path / name)
+        try:
+            content = read_file(path / name)
+        except (FileNotFoundError, StoreError) as error:
+            damaged[path / name] = _why(path / name, error)
         else:
-            files[name] = content
+            if hashlib.sha256(content).hexdigest() == expected:
+                files[name] = content
+            else:
+                damaged[path / name] = f"{path / name} is damaged"
     return files, damaged
 
 
-def _content(file: Path) -> bytes | None:
-    """What is in a file; None if it cannot be read, which is damage like any other."""
-    try:
-        return read_file(file)
-    except (FileNotFoundError, StoreError):
-        return None
+def _why(file: Path, error: Exception) -> str:
+    return str(error) if isinstance(error, StoreError) else f"{file} is damaged: it is missing"
 
 
 class ArrayFile:
