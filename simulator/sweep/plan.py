@@ -144,13 +144,15 @@ def whole_plan(path: Path, study: Study, manifest: Mapping[str, Any]) -> Plan:
         If the store is of another version of the study.
     """
     axes = manifest["axes"]
-    now = (study.schema_version, sorted(study.declarations))
-    then = (manifest["schema"], sorted([*manifest["parameters"], *axes]))
-    if (manifest["study"], then) != (study.name, now):
+    there, here = {**manifest["parameters"], **axes}.keys(), study.declarations.keys()
+    differ = [f"schema {manifest['schema']} there and {study.schema_version} here"]
+    differ += [f"no {name} there" for name in here - there]
+    differ += [f"no {name} here" for name in there - here]
+    same = (manifest["study"], manifest["schema"]) == (study.name, study.schema_version)
+    if not same or len(differ) > 1:
         raise StoreError(
-            f"{path} holds a sweep of another version of {manifest['study']}: schema {then[0]} "
-            f"with {', '.join(then[1])} there, schema {now[0]} with {', '.join(now[1])} of "
-            f"{study.name} here; use the version that wrote it, or give another folder"
+            f"{path} holds a sweep of another version of {manifest['study']} "
+            f"({'; '.join(differ)}): use the version that wrote it, or give another folder"
         )
     cells, positions = [], []
     try:

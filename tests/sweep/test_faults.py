@@ -1,12 +1,16 @@
 """What goes wrong around a store: full disks, clocks, merges under readers, links, old records."""
 
 import errno
+import hashlib
+import json
+import math
 import os
 import re
 import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +20,7 @@ import xarray as xr
 from simulator.sweep import StoreError, files, layout, store_status, sweep_study
 from simulator.sweep import store as store_module
 from simulator.sweep.files import write_file
+from simulator.sweep.manifest import read_manifest
 from simulator.sweep.store import (
     CellState,
     Speed,
@@ -82,7 +87,6 @@ def test_a_record_comes_after_what_its_writer_knew(tmp_path):
 
 def test_a_cell_resumed_by_a_worker_counts_from_its_last_record(copy):
     from simulator.sweep.cells import product_cells
-    from simulator.sweep.manifest import read_manifest
     from simulator.sweep.plan import whole_plan
     from simulator.sweep.stored import compute_cells
 
@@ -390,5 +394,28 @@ def test_one_number_in_a_row_without_its_shape_is_noticed_too(tmp_path):
 @pytest.mark.parametrize("use", [open_store, store_status, lambda path, study: sweep(path, study)])
 def test_another_schema_of_the_study_is_refused_by_everyone(copy, use):
     path, _ = copy
-    with pytest.raises(StoreError, match=r"schema.* 1 .*7"):
+    with pytest.raises(StoreError, match=r"schema (= )?1 there and 7 here"):
         use(path, replace(STUDY, schema_version=7))
+
+
+@pytest.mark.parametrize("use", [open_store, store_status])
+def test_a_parameter_more_or_less_is_another_version_of_the_study(copy, use):
+    path, _ = copy
+    without = {name: p for name, p in STUDY.declarations.items() if name != "dim"}
+    study = replace(STUDY, params=SimpleNamespace(declarations=without))
+    with pytest.raises(StoreError, match=r"another version of toy \(.*no dim here\)"):
+        use(path, study)
+
+
+def test_a_manifest_with_a_number_that_json_lacks_is_read_as_before(copy):
+    """Earlier versions wrote infinity so."""
+    path, _ = copy
+    file = path / ".simulator/manifest.json"
+    manifest = json.loads(file.read_text())
+    del manifest["checksum"]
+    manifest["parameters"]["cutoff"] = math.inf
+    text = json.dumps(manifest, sort_keys=True)
+    checksum = hashlib.sha256(text.encode()).hexdigest()
+    file.write_text(json.dumps(manifest | {"checksum": checksum}))
+    assert "Infinity," in file.read_text() or "Infinity}" in file.read_text()
+    assert read_manifest(path)["parameters"]["cutoff"] == math.inf
