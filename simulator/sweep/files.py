@@ -47,7 +47,7 @@ def open_plain(file: Path, flags: int) -> int:
     try:
         descriptor = os.open(file, flags | _CAREFULLY, 0o666)
     except OSError as error:
-        if file.is_symlink() or file.is_dir():
+        if os.path.islink(file) or os.path.isdir(file):
             raise StoreError(f"{file} is no plain file: {WAY_OUT}") from error
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -69,7 +69,7 @@ def write_file(file: Path, content: bytes, *, durable: bool = True) -> None:
                 os.fsync(stream.fileno())
         os.replace(partial, file)
     except OSError as error:
-        if file.is_dir():
+        if os.path.isdir(file):
             raise StoreError(f"{file} is a folder where a file belongs: {WAY_OUT}") from error
         raise StoreError(
             f"{file} could not be written ({reason(error)}): what was stored before is safe; "

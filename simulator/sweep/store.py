@@ -295,8 +295,7 @@ def read_records(path: Path, study: Study, writer: str = "") -> Records:
         except FileNotFoundError:
             continue
         # While a folder changes, a listing may lack both what was merged and what holds it now.
-        now = _record_files(path, _MERGED)
-        if set(now) <= set(files) or writer:
+        if writer or set(_record_files(path, _MERGED)) <= set(files):
             break
     else:
         raise StoreError(f"the records of {path} change while they are read: try again")
