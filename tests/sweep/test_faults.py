@@ -259,8 +259,17 @@ def check_fault(monkeypatch, path, position, number):
     return touches[0] > position
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES])
-@pytest.mark.parametrize("stride", [11, pytest.param(1, marks=pytest.mark.slow)])
+SLOWLY = pytest.mark.timeout(1200)
+ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
+
+
+@pytest.mark.parametrize(
+    ("number", "stride"),
+    [
+        (errno.ENOSPC, 7),
+        *[pytest.param(number, 1, marks=[pytest.mark.slow, SLOWLY]) for number in ERRORS],
+    ],
+)
 def test_a_fault_anywhere_names_the_file_and_loses_nothing(
     tmp_path, monkeypatch, finished, number, stride
 ):
