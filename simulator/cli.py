@@ -371,11 +371,12 @@ def _simulate(options: argparse.Namespace) -> None:
 
 def _sweep(options: argparse.Namespace) -> None:
     from simulator import sweep
+    from simulator.sweep import check_netcdf, write_netcdf
 
     to_file = options.out is not None and options.out.suffix == ".nc"
     to_store = options.out is not None and not to_file
     if to_file:
-        _check_netcdf_target(options.out)
+        check_netcdf(options.out)
     elif to_store and options.out.suffix != ".zarr" and options.out.suffix[1:].isalpha():
         raise ValueError(
             f"--out {options.out} is not allowed: give a file that ends in .nc, or the folder of a "
@@ -408,7 +409,7 @@ def _sweep(options: argparse.Namespace) -> None:
         for group, dataset in merged.items():
             print(f"{group}\n{dataset.to_dataframe().to_string()}\n")
     else:
-        tree.to_netcdf(options.out, engine="h5netcdf")
+        write_netcdf(tree, options.out)
         print(f"wrote {options.out}", file=sys.stderr)
 
 
@@ -426,18 +427,6 @@ def _join_other_processes(options: argparse.Namespace, to_store: bool) -> None:
     import jax
 
     jax.distributed.initialize(*explicit)
-
-
-def _check_netcdf_target(path: Path) -> None:
-    """Refuse before the computation what could not be written after it."""
-    import importlib.util
-
-    if path.suffix != ".nc":
-        raise ValueError(f"{path} is not allowed: the file name must end in .nc")
-    if not path.absolute().parent.is_dir():
-        raise ValueError(f"{path} is not allowed: the folder does not exist")
-    if not all(importlib.util.find_spec(name) for name in ("h5netcdf", "h5py")):
-        raise ValueError("NetCDF needs h5netcdf and h5py: pip install 'theory-simulator[netcdf]'")
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -460,17 +449,11 @@ def _status(options: argparse.Namespace) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     from simulator import open_sweep
+    from simulator.sweep import check_netcdf, write_netcdf
 
-    _check_netcdf_target(options.file)
-    tree = open_sweep(options.store)
-    tree.attrs = {name: _flat(value) for name, value in tree.attrs.items()}
-    tree.to_netcdf(options.file, engine="h5netcdf")
+    check_netcdf(options.file)
+    write_netcdf(open_sweep(options.store), options.file)
     print(f"wrote {options.file}", file=sys.stderr)
-
-
-def _flat(attribute: Any) -> Any:
-    """The attribute as NetCDF can hold it: nested ones as JSON text."""
-    return json.dumps(attribute) if isinstance(attribute, (dict, list)) else attribute
 
 
 def _check(options: argparse.Namespace) -> int:

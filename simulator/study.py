@@ -149,7 +149,7 @@ class Parameter:
                 raise ValueError(self._refusal(value))
             if self.type == "int":
                 return int(number)
-        return float(number) if self.type == "float" else number
+        return float(number) + 0.0 if self.type == "float" else number  # -0.0 is 0.0
 
     def _canonical_array(self, value: Any) -> Any:
         try:
@@ -168,7 +168,7 @@ class Parameter:
             raise ValueError(self._refusal(value))
         if self.integer and np.any(array != np.round(array)):
             raise ValueError(self._refusal(value))
-        array = array.astype(int) if self.integer else array.astype(float)
+        array = array.astype(int) if self.integer else array.astype(float) + 0.0  # -0.0 is 0.0
         return _nested_tuple(array) if self.static else array
 
     def canonical_grid(self, values: Any) -> np.ndarray:
@@ -181,7 +181,7 @@ class Parameter:
             )
         if holds_mask(values) or (array := np.asarray(values)).dtype.kind not in "iuf":
             raise TypeError(self._refusal(values))
-        grid = array.astype(np.float64)
+        grid = array.astype(np.float64) + 0.0  # -0.0 is 0.0
         legal = np.isfinite(grid) | (self.infinite & (grid == np.inf))
         if self.integer or self.type == "int":
             legal &= np.isinf(grid) | (grid == np.round(np.where(legal, grid, 0.0)))

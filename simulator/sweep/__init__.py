@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 from simulator.study import Study
 from simulator.sweep.cells import broadcast_cells, product_cells, single_cells
 from simulator.sweep.dask_cells import compute_with_dask
+from simulator.sweep.files import StoreError
+from simulator.sweep.manifest import read_manifest
+from simulator.sweep.netcdf import attribute, check_netcdf, write_netcdf
 from simulator.sweep.predict import NotConverged, predict_study, theory_of_cells
 from simulator.sweep.progress import replicates_bar
 from simulator.sweep.results import (
@@ -17,7 +20,6 @@ from simulator.sweep.results import (
     simulation_result,
 )
 from simulator.sweep.run import Replicates, checked_replicates, checked_seed
-from simulator.sweep.store import StoreError, read_manifest
 from simulator.sweep.stored import compute_here, open_store, store_status, sweep_to_store
 
 if TYPE_CHECKING:
@@ -29,12 +31,14 @@ __all__ = [
     "Replicates",
     "SimulationResult",
     "StoreError",
+    "check_netcdf",
     "open_store",
     "predict_study",
     "read_manifest",
     "simulate_study",
     "store_status",
     "sweep_study",
+    "write_netcdf",
 ]
 
 
@@ -171,7 +175,7 @@ def sweep_study(
         groups["mean"] = [{name: e[0] for name, e in cell.items()} for cell in found]
         groups["standard_error"] = [{name: e[1] for name, e in cell.items()} for cell in found]
     attributes |= {name: value for name, value in cells[0].items() if name not in axes}
-    tree = labelled(study, axes, cells, groups, _plain(attributes))
+    tree = labelled(study, axes, cells, groups, _attributes(attributes))
     if keep_values and "mean" in groups:
         tree["values"] = _replicate_values(study, run, axes, tree)
     return tree
@@ -189,10 +193,10 @@ def _replicate_values(study: Study, run: Replicates, axes: Mapping, tree: "xr.Da
     return xr.DataTree(xr.Dataset(variables, coords=tree["mean"].coords))
 
 
-def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes that NetCDF can hold."""
+def _attributes(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What is given, as attributes that NetCDF can hold."""
     return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in attributes.items()
+        name: attribute(list(value) if isinstance(value, tuple) else value)
+        for name, value in values.items()
         if not (hasattr(value, "__len__") and len(value) == 0)
     }

@@ -23,10 +23,12 @@ from typing import Any
 from simulator.maths.compilation import default_platform
 from simulator.sweep import store
 from simulator.sweep.cells import Values
+from simulator.sweep.files import StoreError
+from simulator.sweep.manifest import read_manifest
 from simulator.sweep.plan import Plan, missing, versions
 from simulator.sweep.progress import replicates_bar
 from simulator.sweep.run import Replicates
-from simulator.sweep.store import CellState, Speed, StoreError
+from simulator.sweep.store import CellState, Speed
 from simulator.sweep.stored import Compute, compute_cells
 
 BATCHES_PER_TASK = 16  # some tenths of a second: far more than it takes to send and record a task
@@ -145,7 +147,7 @@ def _finished(
 def _single_cells(path: Path, tasks: Sequence[_Task]) -> Iterator[_Task]:
     """The cells of tasks whose workers died, for running one by one: that tells who is guilty."""
     if tasks:
-        states = store.read_records(path)[0]
+        states = store.read_records(path, tasks[0].plan.study).states
     for task in tasks:
         for index, name in enumerate(task.plan.identities):
             known = {name: states[name]} if name in states else {}
@@ -155,10 +157,11 @@ def _single_cells(path: Path, tasks: Sequence[_Task]) -> Iterator[_Task]:
 def _record_failure(path: Path, task: _Task) -> None:
     """Record that the cell of ``task`` kills its workers."""
     name = task.plan.identities[0]
-    known = store.read_records(path, task.name)[0].get(name) or task.states.get(name, CellState())
+    found = store.read_records(path, task.plan.study, task.name).states
+    known = found.get(name) or task.states.get(name, CellState())
     reason = "every Dask worker that computed it died (out of memory?): see the workers' logs"
     failed = CellState(known.replicates, known.moments, reason)
-    store.write_record(path, {name: failed}, Speed())
+    store.write_record(path, {name: failed}, Speed(), after=known.sequence)
 
 
 # --------------------------------------------------------------------------------------------
@@ -266,14 +269,14 @@ def _run_task(
     _check_this_worker(path)
     plan = replace(_unpacked(packed), cells=cells, positions=positions)
     with _ONE_AT_A_TIME:
-        earlier, _, _ = store.read_records(path, name)  # of a worker that died
+        earlier = store.read_records(path, plan.study, name).states  # of a worker that died
         compute_cells(path, plan, {**states, **earlier}, target, writer=name)
 
 
 def _check_this_worker(path: Path) -> None:
     """Refuse a worker whose numbers would differ, or that would write somewhere else."""
     try:
-        manifest = store.read_manifest(path)
+        manifest = read_manifest(path)
     except StoreError as error:
         raise StoreError(
             f"a Dask worker does not see the store ({error}): the folder must be in a file system "

@@ -157,7 +157,7 @@ def grid_coordinates(
 ) -> dict[str, Any]:
     """Coordinates of the grid's axes and of the outputs' own dims (of the given lengths)."""
     coordinates: dict[str, Any] = {
-        name: (name, values, {"symbol": study.declarations[name].symbol})
+        name: (name, _as_array(values), {"symbol": study.declarations[name].symbol})
         for name, values in axes.items()
     }
     for dim, rule in study.coordinates.items():
@@ -165,3 +165,13 @@ def grid_coordinates(
             candidates = [np.asarray(rule(study.params(**cell))) for cell in cells]
             coordinates[dim] = max(candidates, key=len)
     return coordinates
+
+
+def _as_array(values: list[Any]) -> np.ndarray:
+    """The values along an axis; whole numbers beyond 64 bits become real ones."""
+    if all(isinstance(value, int) for value in values):
+        for dtype in (np.int64, np.uint64):
+            if all(np.iinfo(dtype).min <= value <= np.iinfo(dtype).max for value in values):
+                return np.array(values, dtype)
+        return np.array(values, np.float64)
+    return np.array(values)
