@@ -12,17 +12,19 @@ import simulator
 PACKAGE = Path(__file__).parents[1] / "simulator"
 #: What each layer may import, besides itself.
 ALLOWED = {
+    "checks": set(),
     "maths": set(),
     "sampling": {"maths"},
     "data": {"maths", "sampling"},
-    "study": set(),
-    "studies": {"study", "maths", "sampling", "data"},
-    "sweep": {"study", "maths"},
-    "verdict": {"study", "sweep"},
+    "study": {"checks"},
+    "studies": {"checks", "study", "maths", "sampling", "data"},
+    "sweep": {"checks", "study", "maths"},
+    "verdict": {"checks", "study", "sweep"},
     "plot": set(),
-    "figures": {"study", "sweep", "plot"},
-    "api": {"study", "studies", "sweep", "verdict"},
+    "figures": {"checks", "study", "sweep", "plot"},
+    "api": {"checks", "study", "studies", "sweep", "verdict"},
     "cli": {"study", "studies", "sweep", "verdict", "figures", "data"},
+    "__main__": {"cli"},
 }
 
 
