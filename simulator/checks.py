@@ -21,6 +21,7 @@ def refusal(name: str, value: Any, allowed: str) -> str:
 
 def shown(value: Any) -> str:
     """A value in one line of moderate length."""
+    value = value.item() if isinstance(value, np.generic) else value
     text = np.array2string(value, threshold=6) if isinstance(value, np.ndarray) else repr(value)
     text = " ".join(text.split())
     return text if len(text) <= 120 else f"{text[:117]}..."

@@ -9,8 +9,10 @@ read the same declarations.
 
 import dataclasses
 import difflib
+import importlib
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -544,6 +546,14 @@ class Study:
     residual_tolerance: float = 1e-6
     schema_version: int = 1
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """A study that a module defines is pickled by the module's name, as functions are."""
+        for part in (self.params, self.theory, *self.methods().values()):
+            module = getattr(part, "__module__", "__main__")
+            if module != "__main__" and getattr(sys.modules.get(module), "STUDY", None) is self:
+                return _study_of, (module,)
+        return super().__reduce_ex__(protocol)
+
     @property
     def declarations(self) -> Mapping[str, Parameter]:
         return self.params.declarations
@@ -616,3 +626,8 @@ class Study:
         if self.validate is not None:
             self.validate(params, side)
         return params
+
+
+def _study_of(module: str) -> Study:
+    """The study that a module defines."""
+    return importlib.import_module(module).STUDY

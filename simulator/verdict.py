@@ -18,6 +18,7 @@ import numpy as np
 import scipy
 
 from simulator import checks
+from simulator.equality import ByValue
 from simulator.study import Output, Relation, Study
 from simulator.sweep import sizes
 from simulator.sweep.cells import Values, product_cells
@@ -39,8 +40,8 @@ ROUNDING = 1e3  # units in the last place, of the cell's largest output, that ar
 SMALL_ENTRY = 0.1  # entries of an array below this share of its largest need no resolution
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, eq=False)
+class Comparison(ByValue):
     """One output in one cell (for an array output: its worst entry).
 
     Attributes
@@ -73,8 +74,8 @@ class Comparison:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Verdict:
+@dataclass(frozen=True, eq=False)
+class Verdict(ByValue):
     """All comparisons of a run and what they amount to.
 
     Attributes

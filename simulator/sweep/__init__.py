@@ -128,7 +128,7 @@ def sweep_study(
         ``"local"`` or ``"local:N"`` for N processes on this machine.
     allow_large : bool
         Compute also what is estimated to take days (on this machine; with ``dask`` nothing is
-        assumed of the workers), ten minutes for the theory, or more memory than is free.
+        assumed of the workers), five minutes for the theory, or more memory than is free.
     **params
         Fixed values of the other parameters.
 

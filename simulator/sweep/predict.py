@@ -33,7 +33,7 @@ def predict_study(
     Parameters
     ----------
     allow_large : bool
-        Compute also what is estimated to take more than ten minutes, or more memory than is free.
+        Compute also what is estimated to take more than five minutes, or more memory than is free.
     **params
         Parameters by name; defaults for the rest. An array for a scalar traced parameter is a
         grid; several arrays broadcast together.

@@ -20,13 +20,12 @@ from simulator.sweep.batch import Cost, free_memory, memory_of
 
 #: Seconds beyond which a theory is refused: nothing shows its progress, and nothing keeps its
 #: beginning. Seconds beyond which a simulation is: three days.
-LONGEST_THEORY = 600.0
+LONGEST_THEORY = 300.0
 LONGEST_SIMULATION = 3 * 86_400.0
 #: Bytes per second that a device computes at most, seconds that one step of a loop takes at least,
 #: and seconds that a replicate does.
 CPU_SPEED, CPU_STEP, CPU_REPLICATE = 1e10, 1e-6, 1e-6
 ACCELERATOR_SPEED, ACCELERATOR_STEP, ACCELERATOR_REPLICATE = 1e13, 1e-6, 1e-7
-THEORY_SPEED = 4e9  # one point after another, double precision
 #: What a point of a grid takes as Python objects.
 BYTES_OF_A_VALUE, SECONDS_OF_A_VALUE = 100, 2e-6
 #: Ends of XLA's indices, and of whole numbers in a program.
@@ -88,7 +87,7 @@ def check_theory(
         return
     what = f"{study.name}: the theory at {_sizes(study, values)}"
     steps = calls * max(cost.steps, longest_loop(study, values, "theory"))
-    seconds = max(calls * cost.least / THEORY_SPEED, steps * CPU_STEP)
+    seconds = max(calls * cost.least / CPU_SPEED, steps * CPU_STEP)
     _refuse(what, seconds=seconds, longest=LONGEST_THEORY)
     bound = cost.memory + 2 * calls * cost.results
     if bound > free_memory():
