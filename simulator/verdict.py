@@ -218,7 +218,7 @@ def check_study(
             dtype=dtype,
             tolerance=tolerance,
         )
-    return judge(study, evidence, tolerance=tolerance, family_wise_error=family_wise_error)
+        return judge(study, evidence, tolerance=tolerance, family_wise_error=family_wise_error)
 
 
 def gather(
@@ -246,9 +246,9 @@ def gather(
         Replicates(study, flat, seed=seed, method=method, dtype=dtype), tuple(ladders)
     )
     run = evidence.run
-    first = PILOT if replicates is None else replicates
+    first = min(PILOT, max_replicates) if replicates is None else replicates
     with replicates_bar(first * len(flat), f"{study.name}: pilot") as progress:
-        run.extend(min(first, max_replicates), progress)
+        run.extend(first, progress)
     theories = _theories(study, evidence) if replicates is None else {}
     for _ in range(ROUNDS if replicates is None else 0):
         needs = _needs(study, evidence, theories, tolerance, max_replicates)

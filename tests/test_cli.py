@@ -128,7 +128,7 @@ def test_check_exits_with_one_on_disagreement(capsys, monkeypatch):
         (("simulate", "ridge-collapse", "--replicates", "2.5e-1"), "whole number"),
         (("simulate", "ridge-collapse", "--replicates", "1e400"), "whole number"),
         (("simulate", "toy", "--replicates", "1e12"), "--allow-large"),
-        (("predict", "toy", "--dim", "1e10"), "dim = 10000000000"),
+        (("predict", "toy", "--dim", "1e10", "--num-samples", "1e11"), "dim = 10000000000"),
         (("simulate", "ridge-collapse", "--method", "slow"), "method = 'slow'"),
         (("simulate", "ridge-collapse", "--platform", "quantum"), "invalid choice: 'quantum'"),
         (("simulate", "ridge-collapse", "--platform", "tpu"), "--platform tpu is not available"),
@@ -223,7 +223,7 @@ def test_negative_numbers_belong_to_their_flags(words, joined):
 
 
 def test_negative_exponents_reach_the_parameter(capsys):
-    words = ("predict", "strong-collapse.two-covariances", "--shift-correlation", "-5e-1")
+    words = ("predict", "strong-collapse.multi-step", "--shift-correlation", "-5e-1")
     code, out, err = run(capsys, *words, "--dim", "6", "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["params"]["shift_correlation"] == -0.5

@@ -1,8 +1,8 @@
 """What cannot be computed is refused before it is tried, with an estimate of what it would take.
 
-Estimates of time are lower bounds for machines of today: an iteration that runs until it has
-converged counts as one step. What they refuse would take longer, and ``allow_large=True`` (on the
-command line ``--allow-large``) has it computed all the same.
+Estimates of time are rough, and on the short side: an iteration that runs until it has converged
+counts as one step. ``allow_large=True`` (on the command line ``--allow-large``) has it computed all
+the same.
 """
 
 import contextlib
@@ -22,8 +22,8 @@ from simulator.sweep.batch import Cost, free_memory, memory_of
 #: beginning. Seconds beyond which a simulation is: three days.
 LONGEST_THEORY = 300.0
 LONGEST_SIMULATION = 3 * 86_400.0
-#: Bytes per second that a device computes at most, seconds that one step of a loop takes at least,
-#: and seconds that a replicate does.
+#: Bytes per second that a device computes, seconds that one step of a loop takes at least, and
+#: seconds that a replicate does.
 CPU_SPEED, CPU_STEP, CPU_REPLICATE = 1e10, 1e-6, 1e-6
 ACCELERATOR_SPEED, ACCELERATOR_STEP, ACCELERATOR_REPLICATE = 1e13, 1e-6, 1e-7
 #: What a point of a grid takes as Python objects.
@@ -134,7 +134,7 @@ def _refuse(
     if memory > 2**30 and memory > (free := free_memory()):
         needs.append(f"about {_bytes(memory)} of memory, of which {_bytes(free)} are free")
     if seconds > longest:
-        needs.append(f"at least {_duration(seconds)}")
+        needs.append(f"about {_duration(seconds)}")
     if needs:
         raise ValueError(
             f"{what} would take {' and '.join(needs)}: choose smaller sizes, or compute it all the "
