@@ -2,6 +2,7 @@
 its value and what is allowed. Parameters of studies are checked by their declarations.
 """
 
+import errno
 import math
 import numbers
 import os
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+LONGEST_NAME = 500
 DTYPES = ("float32", "float64")
 
 
@@ -22,19 +24,30 @@ def refusal(name: str, value: Any, allowed: str) -> str:
 def shown(value: Any) -> str:
     """A value in one line of moderate length."""
     value = value.item() if isinstance(value, np.generic) else value
-    text = np.array2string(value, threshold=6) if isinstance(value, np.ndarray) else repr(value)
+    try:
+        array = isinstance(value, np.ndarray)
+        text = np.array2string(value, threshold=6) if array else repr(value)
+    except ValueError:  # Python writes no whole number of more than some thousand digits
+        text = f"a {type(value).__name__} of very many digits"
     text = " ".join(text.split())
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
-def whole(name: str, value: Any, least: int) -> int:
+def whole(name: str, value: Any, least: int, most: int = 2**63 - 1) -> int:
     """A whole number, at least ``least``."""
     allowed = f"a whole number >= {least}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         raise TypeError(refusal(name, value, allowed))
     if value < least:
-        raise ValueError(refusal(name, int(value), allowed))
+        raise ValueError(refusal(name, value, allowed))
+    if value > most:
+        raise ValueError(refusal(name, value, f"{allowed} and <= {most}"))
     return int(value)
+
+
+def seed(value: Any) -> int:
+    """A seed: it may have a few hundred digits, as hashes do."""
+    return whole("seed", value, 0, most=10**300)
 
 
 def number(name: str, value: Any, *, above: float, below: float = math.inf) -> float:
@@ -63,6 +76,8 @@ def text(name: str, value: Any, meaning: str) -> str:
     """A string."""
     if not isinstance(value, str):
         raise TypeError(refusal(name, value, f"{meaning}, a string"))
+    if len(value) > LONGEST_NAME:
+        raise ValueError(refusal(name, value, f"{meaning}, of at most {LONGEST_NAME} characters"))
     return value
 
 
@@ -74,6 +89,11 @@ def path(name: str, value: Any, meaning: str) -> Path:
         raise TypeError(refusal(name, value, allowed))
     if not found or "\0" in found:
         raise ValueError(refusal(name, value, allowed))
+    try:
+        os.lstat(found)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ValueError(refusal(name, value, allowed) + ", of a shorter name") from error
     return Path(found)
 
 
@@ -98,7 +118,7 @@ def dims(value: Any) -> int | None:
         return 0
     try:
         return np.ndim(value)
-    except (TypeError, ValueError, OverflowError):  # ragged lists, objects without a length, ...
+    except (TypeError, ValueError, OverflowError, Warning):  # ragged or masked lists, ...
         return None
 
 

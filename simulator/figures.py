@@ -33,6 +33,9 @@ def save_figures(
     if only is not None:
         checks.text("only", only, "the name of a figure")
     folder = checks.path("folder", folder, "a folder")
+    if replicates is not None:
+        checks.whole("replicates", replicates, 1)
+    checks.seed(seed)
     if only is not None and only not in study.figures:
         raise ValueError(
             f"{study.name} has no figure {only!r}{suggestion(only, list(study.figures))} "

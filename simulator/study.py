@@ -185,7 +185,7 @@ class Parameter:
             raise TypeError(self._refusal(value))
         try:
             array = np.asarray(value)
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError, OverflowError, Warning) as error:
             raise TypeError(self._refusal(value)) from error
         if array.dtype.kind == "O" and all(type(v) is int for v in array.flat):
             if any(abs(v) > LARGEST for v in array.flat):
@@ -582,7 +582,7 @@ class Study:
             if isinstance(name, str) and known == name:
                 return known, function
         raise ValueError(
-            f"method = {method!r} is not allowed: {self.name} has {', '.join(methods)}"
+            f"method = {checks.shown(method)} is not allowed: {self.name} has {', '.join(methods)}"
         )
 
     def sampler(self, method: Method, params: Any) -> Simulation:

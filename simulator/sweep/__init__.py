@@ -150,9 +150,11 @@ def sweep_study(
     """
     checks.grid(grid)
     count = checks.whole("replicates", replicates, 0 if out is None else 1)
-    seed = checks.whole("seed", seed, 0)
+    seed = checks.seed(seed)
     keep_values = checks.flag("keep_values", keep_values)
     retry_failed = checks.flag("retry_failed", retry_failed)
+    if dask is not None:
+        checks.text("dask", dask, "local, local:N, or the address of a scheduler")
     if out is None and dask is not None:
         raise ValueError(f"dask = {dask!r} needs out: the workers meet in a store")
     if out is not None and keep_values:

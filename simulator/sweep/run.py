@@ -89,7 +89,7 @@ class Replicates:
         self.cells = list(cells)
         self.method, _ = study.simulation(method)
         self.dtype = checked_dtype(dtype)
-        self.seed = checks.whole("seed", seed, 0)
+        self.seed = checks.seed(seed)
         self.counts = [0] * len(self.cells)
         self.values: list[dict[str, list[np.ndarray]]] | None = (
             [{} for _ in self.cells] if keep_values else None
