@@ -23,7 +23,8 @@ MALFORMED = [
     *(datetime.datetime(2020, 1, 1), datetime.timedelta(1), np.datetime64("2020"), np.bool_(True)),
     *(np.ma.masked, np.ma.array([1.0, 2.0], mask=[False, True]), np.zeros((2, 2)), np.zeros(0)),
     *(np.array(None), np.array("a"), np.array([1, None], dtype=object), np.array([1j]), np.nan),
-    *(np.array([10**30, 10**400], dtype=object), np.float16(math.nan), np.str_("a"), [np.ma.masked]),
+    *(np.array([10**30, 10**400], dtype=object), np.float16(math.nan), np.str_("a")),
+    [np.ma.masked],
 ]  # fmt: skip
 SMALL = {"replicates": 2}
 STORE = {"grid": {"dim": [4]}, "replicates": 2, "out": "store"}
