@@ -153,10 +153,8 @@ def sweep_study(
     seed = checks.seed(seed)
     keep_values = checks.flag("keep_values", keep_values)
     retry_failed = checks.flag("retry_failed", retry_failed)
-    if dask is not None:
-        checks.text("dask", dask, "local, local:N, or the address of a scheduler")
     if out is None and dask is not None:
-        raise ValueError(f"dask = {dask!r} needs out: the workers meet in a store")
+        raise ValueError(f"dask = {checks.shown(dask)} needs out: the workers meet in a store")
     if out is not None and keep_values:
         raise ValueError("keep_values = True is not allowed with out: a store keeps moments")
     with sizes.allowing(allow_large):
