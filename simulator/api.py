@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-# The verbs share their names with subpackages (`simulator.sweep` is the function), so everything
-# inside the package imports from those with `from simulator.sweep import ...`.
-from simulator.studies import get_study, registry
+# `simulator.sweep` is the verb, so everything inside the package imports from the subpackage of
+# that name with `from simulator.sweep import ...`.
+from simulator import checks
+from simulator.studies import get_study
 from simulator.study import Study
 from simulator.sweep import (
     SimulationResult,
@@ -25,19 +26,14 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def studies() -> list[str]:
-    """Names of all studies, in alphabetical order."""
-    return list(registry())
-
-
 def get(name: str) -> Study:
     """The study called ``name``; its ``theory`` is the pure function for jax transformations."""
     return get_study(name)
 
 
-def predict(name: str, **params: Any) -> dict[str, np.ndarray]:
+def predict(name: str, *, allow_large: bool = False, **params: Any) -> dict[str, np.ndarray]:
     """Theory of a study: see :func:`simulator.sweep.predict_study`."""
-    return predict_study(get(name), **params)
+    return predict_study(get(name), allow_large=allow_large, **params)
 
 
 def simulate(
@@ -48,6 +44,7 @@ def simulate(
     method: str | None = None,
     dtype: str | None = None,
     keep_values: bool = False,
+    allow_large: bool = False,
     **params: Any,
 ) -> SimulationResult:
     """Monte-Carlo of a study: see :func:`simulator.sweep.simulate_study`."""
@@ -58,6 +55,7 @@ def simulate(
         method=method,
         dtype=dtype,
         keep_values=keep_values,
+        allow_large=allow_large,
         **params,
     )
 
@@ -74,6 +72,7 @@ def sweep(
     out: str | Path | None = None,
     retry_failed: bool = False,
     dask: str | None = None,
+    allow_large: bool = False,
     **params: Any,
 ) -> "xr.DataTree":
     """Theory and simulation on a grid: see :func:`simulator.sweep.sweep_study`."""
@@ -88,18 +87,25 @@ def sweep(
         out=out,
         retry_failed=retry_failed,
         dask=dask,
+        allow_large=allow_large,
         **params,
     )
 
 
 def open_sweep(path: str | Path) -> "xr.DataTree":
     """The results in the store of a sweep: see :func:`simulator.sweep.open_store`."""
-    return open_store(Path(path), get(read_manifest(Path(path))["study"]))
+    return open_store(*_store(path))
 
 
 def sweep_status(path: str | Path) -> dict[str, Any]:
     """What the store of a sweep holds and misses: see :func:`simulator.sweep.store_status`."""
-    return store_status(Path(path), get(read_manifest(Path(path))["study"]))
+    return store_status(*_store(path))
+
+
+def _store(path: Any) -> tuple[Path, Study]:
+    """Where the store lies, and the study that it is of."""
+    folder = checks.path("path", path, "the folder of a store")
+    return folder, get(read_manifest(folder)["study"])
 
 
 def check(name: str, grid: Mapping[str, Sequence[Any]] | None = None, **options: Any) -> Verdict:

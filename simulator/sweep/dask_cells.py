@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from simulator import checks
 from simulator.maths.compilation import default_platform
 from simulator.sweep import store
 from simulator.sweep.cells import Values
@@ -176,8 +177,8 @@ def _checked_cluster(cluster: Any) -> int:
     local = re.fullmatch(r"local(?::([1-9]\d{0,3}))?", text)
     if local is None and (text.startswith("local:") or not re.fullmatch(ADDRESS, text)):
         raise ValueError(
-            f"dask = {cluster!r} is not allowed: it must be local, local:N (N processes), or the "
-            "address of a scheduler, as in tcp://host:8786"
+            f"dask = {checks.shown(cluster)} is not allowed: it must be local, local:N (N "
+            "processes), or the address of a scheduler, as in tcp://host:8786"
         )
     if importlib.util.find_spec("distributed") is None:
         raise ValueError(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simulator.equality import ByValue
 from simulator.study import Study
 from simulator.sweep.cells import Values
 from simulator.sweep.moments import Summary
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-@dataclass(frozen=True)
-class Estimate:
+@dataclass(frozen=True, eq=False)
+class Estimate(ByValue):
     """Monte-Carlo estimate of one output: mean, its standard error, number of replicates."""
 
     mean: np.ndarray
@@ -29,8 +30,8 @@ class Estimate:
         return f"array of shape {np.shape(self.mean)}"
 
 
-@dataclass(frozen=True)
-class SimulationResult:
+@dataclass(frozen=True, eq=False)
+class SimulationResult(ByValue):
     """Estimates of all outputs, by name; arrays have shape (grid shape + output dims).
 
     Attributes

@@ -54,6 +54,8 @@ def sweep_to_store(
     """Sweep into the store at ``path``; see :func:`simulator.sweep.sweep_study`."""
     store.check_installed()
     run = Replicates(study, cells, seed=seed, method=method, dtype=dtype)
+    if compute is compute_here:  # of the workers of a cluster nothing is known
+        run.check_size([replicates] * len(cells))
     options = {"method": run.method, "dtype": run.dtype, "seed": run.seed}
     manifest = manifest_of(study, axes, cells[0], options, replicates)
     leader = jax.process_index() == 0
