@@ -172,7 +172,21 @@ def judge(
         threshold=threshold,
         family_wise_error=min(1.0, count * 2 * float(scipy.special.ndtr(-threshold))),
         tolerance=tolerance,
+        remarks=evidence.run.remarks + _rounded(study, evidence),
     )
+
+
+def _rounded(study: Study, evidence: Evidence) -> tuple[str, ...]:
+    """Parameters at which theory was taken, where the simulation rounds the given ones."""
+    found: dict[str, None] = {}
+    for ladder in evidence.ladders:
+        given = ladder[-1].values
+        taken = _realised(study, given)
+        for name, parameter in study.declarations.items():
+            value = taken[name]
+            if parameter.type == "float" and not math.isclose(value, given[name], rel_tol=1e-9):
+                found[f"{name} = {given[name]:g} is simulated, and predicted, as {value:g}"] = None
+    return tuple(found)
 
 
 def _needs_ladder(study: Study, cell: Values) -> bool:

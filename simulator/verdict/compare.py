@@ -17,6 +17,7 @@ from simulator.verdict.scores import POWER_QUANTILE, critical_ratio, normal_scor
 Theories = Mapping[int, Mapping[str, np.ndarray]]  # by the position of a simulated cell
 SMALL_ENTRY = 0.1  # entries of an array below this share of its largest need no resolution
 NO_ERROR = "no standard error"
+MOST_GROWTH = 1e9  # of the number of replicates: beyond, the answer is "far too many"
 FEW = 512  # replicates to begin with, where not even a standard error is known
 
 
@@ -155,14 +156,20 @@ def _missing(
     """Replicates still missing to the tolerance: errors and skewness fall as their square root."""
     rounding = float(np.max((deviation.rounding / deviation.reference)[needed]))
     room = max(tolerance, rounding + tolerance / 10)
-    growth = max(1.0, HEAVY / carriers)
-    while growth < 1e9:
+
+    def too_coarse(growth: float) -> bool:
         shrunk = replace(
             deviation,
             error=deviation.error / math.sqrt(growth),
             skewness=deviation.skewness / math.sqrt(growth),
         )
-        if np.max(_resolution(shrunk, threshold, replicates * growth)[needed]) <= room:
-            break
-        growth *= 1.02
+        return bool(np.max(_resolution(shrunk, threshold, replicates * growth)[needed]) > room)
+
+    low, high = 1.0, 2.0
+    while too_coarse(high) and high < MOST_GROWTH:
+        low, high = high, 2 * high
+    while high > 1.02 * low:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if too_coarse(middle) else (low, middle)
+    growth = max(high, HEAVY / carriers)
     return max(1, math.ceil(replicates * (growth - 1)))

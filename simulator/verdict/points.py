@@ -59,7 +59,11 @@ def point(
     floor = ROUNDING * float(np.finfo(dtype).eps) * scale
     dispersion = simulated.dispersion
     source = summary[simulated.name if dispersion is None else dispersion.of]
-    estimate = _of_mean(source) if dispersion is None else _of_spread(source, dispersion.statistic)
+    estimate = (
+        estimate_of_mean(source)
+        if dispersion is None
+        else estimate_of_spread(source, dispersion.statistic)
+    )
     with np.errstate(divide="ignore"):
         carriers = source.count / np.maximum(source.kurtosis - 1, 0.0)
     mean, error, skewness, carriers = (
@@ -92,12 +96,14 @@ def _scale(study: Study, theory: Mapping[str, np.ndarray], values: np.ndarray) -
     return float(np.max(sizes, initial=0.0, where=np.isfinite(sizes))) or 1.0
 
 
-def _of_mean(source: Summary) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def estimate_of_mean(source: Summary) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, standard error, skewness of the mean."""
     return source.mean, source.standard_error, source.skewness / math.sqrt(source.count)
 
 
-def _of_spread(source: Summary, statistic: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def estimate_of_spread(
+    source: Summary, statistic: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sample spread, its standard error and its skewness.
 
     The variance has the relative error ``r = sqrt((kurtosis - 1) / N)``, at least that of a

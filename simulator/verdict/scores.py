@@ -40,7 +40,7 @@ def normal_score(ratio: np.ndarray, skewness: np.ndarray, replicates: int) -> np
     return np.sign(ratio) * np.where(np.isnan(t), np.nan, quantile)
 
 
-def critical_ratio(threshold: float, skewness: np.ndarray, replicates: int) -> np.ndarray:
+def critical_ratio(threshold: float, skewness: np.ndarray, replicates: float) -> np.ndarray:
     """The smallest ratio that scores ``threshold`` on both sides; ``inf`` where none does."""
     if replicates < 2:
         return np.full(np.shape(skewness), np.inf)
@@ -51,5 +51,5 @@ def critical_ratio(threshold: float, skewness: np.ndarray, replicates: int) -> n
     return np.where(left > 0, ratio, np.inf)
 
 
-def _degrees(replicates: int) -> float:
+def _degrees(replicates: float) -> float:
     return (replicates - 1) / 3
