@@ -14,6 +14,8 @@ HEAVY = 25  # fewer replicates than this carry the variance: the standard error 
 SKEWED = 0.05  # skewness of a mean beyond which a known bound serves better than its correction
 UNSEEN = 3.0  # at five standard errors an event seen in no replicate has probability 15/N
 
+Estimate = tuple[np.ndarray, np.ndarray, np.ndarray]  # value, standard error, skewness
+
 
 @dataclass(frozen=True)
 class Point:
@@ -59,11 +61,10 @@ def point(
     floor = ROUNDING * float(np.finfo(dtype).eps) * scale
     dispersion = simulated.dispersion
     source = summary[simulated.name if dispersion is None else dispersion.of]
-    estimate = (
-        estimate_of_mean(source)
-        if dispersion is None
-        else estimate_of_spread(source, dispersion.statistic)
-    )
+    if dispersion is None:
+        estimate = _of_mean(source)
+    else:
+        estimate = estimate_of_spread(source, dispersion.statistic)
     with np.errstate(divide="ignore"):
         carriers = source.count / np.maximum(source.kurtosis - 1, 0.0)
     mean, error, skewness, carriers = (
@@ -82,7 +83,7 @@ def point(
         carriers = np.where(rare, np.inf, carriers)
         note = "heavy tails: model-based error" if rare.any() else ""
     # Replicates that are all alike may have missed a rare event as large as the largest output.
-    constant = error <= np.finfo(float).eps * np.abs(mean)
+    constant = np.isfinite(mean) & (error <= np.finfo(float).eps * np.abs(mean))
     unseen = constant & (np.abs(mean - values) > floor)
     error = np.where(unseen, UNSEEN * scale / source.count, error)
     return Point(values, mean, error, skewness, carriers, scale, floor, source.count, note)
@@ -96,14 +97,12 @@ def _scale(study: Study, theory: Mapping[str, np.ndarray], values: np.ndarray) -
     return float(np.max(sizes, initial=0.0, where=np.isfinite(sizes))) or 1.0
 
 
-def estimate_of_mean(source: Summary) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _of_mean(source: Summary) -> Estimate:
     """Mean, standard error, skewness of the mean."""
     return source.mean, source.standard_error, source.skewness / math.sqrt(source.count)
 
 
-def estimate_of_spread(
-    source: Summary, statistic: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def estimate_of_spread(source: Summary, statistic: str) -> Estimate:
     """Sample spread, its standard error and its skewness.
 
     The variance has the relative error ``r = sqrt((kurtosis - 1) / N)``, at least that of a
