@@ -18,6 +18,7 @@ Theories = Mapping[int, Mapping[str, np.ndarray]]  # by the position of a simula
 SMALL_ENTRY = 0.1  # entries of an array below this share of its largest need no resolution
 NO_ERROR = "no standard error"
 MOST_GROWTH = 1e9  # of the number of replicates: beyond, the answer is "far too many"
+ANY_ERROR = 1e6  # a relative error: whatever is finite
 FEW = 512  # replicates to begin with, where not even a standard error is known
 
 
@@ -111,7 +112,9 @@ def _compared(
         return comparison(worst, float(z[worst]), coarsest, "disagrees", 0, *notes)
     carriers = float(np.min([p.carriers for p in points], where=needed, initial=math.inf))
     bound = relation.kind in ("lower_bound", "upper_bound")
-    if bound or (coarsest <= tolerance and carriers >= HEAVY):
+    if bound:  # how far it may be off is not asked, but that the sample could reject it is
+        tolerance, carriers = ANY_ERROR, math.inf
+    if coarsest <= tolerance and carriers >= HEAVY:
         return comparison(worst, float(z[worst]), coarsest, "agrees", 0, *notes)
     if carriers < HEAVY:
         notes.append(f"heavy tails: the standard error rests on {carriers:.1f} replicates")

@@ -12,6 +12,7 @@ from simulator.sweep.moments import Summary
 ROUNDING = 1e3  # units in the last place, of the cell's largest output, that are no discrepancy
 HEAVY = 25  # fewer replicates than this carry the variance: the standard error is not believed
 SKEWED = 0.05  # skewness of a mean beyond which a known bound serves better than its correction
+FEW_ALIKE = 64
 UNSEEN = 3.0  # at five standard errors an event seen in no replicate has probability 15/N
 
 Estimate = tuple[np.ndarray, np.ndarray, np.ndarray]  # value, standard error, skewness
@@ -82,9 +83,11 @@ def point(
         error, skewness = np.where(rare, bounded, error), np.where(rare, 0.0, skewness)
         carriers = np.where(rare, np.inf, carriers)
         note = "heavy tails: model-based error" if rare.any() else ""
-    # Replicates that are all alike may have missed a rare event as large as the largest output.
+    # Where nothing ever came, or few replicates are all alike, a rare event as large as the largest
+    # output may have been missed. Many that are alike in another value are deterministic.
     constant = np.isfinite(mean) & (error <= np.finfo(float).eps * np.abs(mean))
-    unseen = constant & (np.abs(mean - values) > floor)
+    few = (mean == 0) | (source.count < FEW_ALIKE)
+    unseen = constant & few & (np.abs(mean - values) > floor)
     error = np.where(unseen, UNSEEN * scale / source.count, error)
     return Point(values, mean, error, skewness, carriers, scale, floor, source.count, note)
 
