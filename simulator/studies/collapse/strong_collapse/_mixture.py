@@ -6,6 +6,7 @@ teacher and ``g_k = lambda_k E delta_k^2`` for the shift ``delta = w2 - w1`` of 
 labels, so that nothing overflows for steep power laws.
 """
 
+import math
 from dataclasses import replace
 
 import jax.numpy as jnp
@@ -113,6 +114,13 @@ def sample_weights(fractions, weighting="uniform", mixing_weight=0.0) -> Array:
 
 def _pair(real, synthetic):
     return jnp.stack([jnp.asarray(real, float_dtype()), jnp.asarray(synthetic, float_dtype())])
+
+
+def realised(params):
+    """The fraction that a simulation makes of ``p2``: a whole number of samples, concrete."""
+    n = params.num_samples
+    n2 = min(math.floor(params.synthetic_fraction * n + 0.5), n)
+    return replace(params, synthetic_fraction=n2 / n)
 
 
 # --------------------------------------------------------------------------------------------

@@ -24,13 +24,17 @@ Relative error O(1/d), O(1/df2) for power laws (theorem 1). Uniform least square
     variance = (p1 σ1² + p2 σ2²) d/(n-d-1),
     synthetic_error = c² [n2(n2-1) + n1 n2 D]/[n(n-1)],  D = (d+2)(n-2)/[(n+2)(n-d-1)].
 
+Simulations use ``n2 = p2 n`` rounded to the nearest whole number (halves up), for which these
+means are exact; theory interpolates between whole numbers.
+
 ``inf`` at ``λ = 0`` where active samples and ``d`` differ by at most one: variance if they are
-noisy, synthetic_error if both sources are active and ``c² > 0``, and the sum with them. Simulations
-use ``n2 = p2 n`` rounded to the nearest whole number (halves up).
+noisy, synthetic_error if both sources are active and ``c² > 0``, and the sum with them.
 
 Reference: E. Dohmatob, Y. Feng, A. Subramonian, J. Kempe, "Strong Model Collapse", ICLR 2025,
 arXiv 2410.04840.
 """
+
+import math
 
 import jax.numpy as jnp
 
@@ -40,6 +44,7 @@ from simulator.studies.collapse.strong_collapse._mixture import (
     MixtureParams,
     fractions_of,
     noise_of,
+    realised,
     resize,
 )
 from simulator.studies.collapse.strong_collapse._simulation import (
@@ -126,11 +131,11 @@ def experiment_of(params):
 
 
 def _relation(params):
-    least_squares_is_exact = (
-        params.ridge == 0 and params.weighting == "uniform" and params.num_samples >= params.dim + 2
-    )
-    if least_squares_is_exact:
-        return exact("finite-size least squares")
+    n, p2 = params.num_samples, params.synthetic_fraction
+    if params.ridge == 0 and params.weighting == "uniform" and n >= params.dim + 2:
+        if math.isclose(realised(params).synthetic_fraction, p2, rel_tol=1e-9):
+            return exact("finite-size least squares")
+        return asymptotic("finite-size least squares at the nearest whole p2 n: O(1/n)")
     return asymptotic("O(1/dim), O(1/df2) for power laws")
 
 
@@ -221,6 +226,7 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     resize=resize,
+    realised=realised,
     figures=figures,
     tolerance=0.05,  # second-order corrections on the ladder are of the order of a percent
     check_cells=(

@@ -35,6 +35,7 @@ from simulator.studies.collapse.strong_collapse._mixture import (
     fractions_of,
     geometric_mean,
     noise_of,
+    realised,
     resize,
     shift_of,
     spectrum_of,
@@ -160,6 +161,7 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
     resize=resize,
+    realised=realised,
     coordinates={"step": lambda params: range(params.num_steps + 1)},
     figures=figures,
     tolerance=0.05,  # second-order corrections on the ladder are of the order of a percent

@@ -221,6 +221,10 @@ def resize(params: Any, factor: float) -> Any:
     return dataclasses.replace(params, dim=round(params.dim * factor))
 
 
+def realised(params: Any) -> Any:
+    return dataclasses.replace(params, sample_ratio=_num_samples(params) / params.dim)
+
+
 def validate(params: Params, side: str) -> None:
     """The solver of the simulation covers the penalties with closed proximal maps."""
     if side != "simulation":
@@ -283,6 +287,7 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     resize=resize,
+    realised=realised,
     validate=validate,
     check_cells=(
         {"sample_ratio": 2.5, "attack_norm": "linf", "attack_radius_train": 0.35,

@@ -231,6 +231,16 @@ def resize(params: Any, factor: float) -> Any:
     return dataclasses.replace(params, dim=round(params.dim * factor))
 
 
+def realised(params: Any) -> Any:
+    ratio = _num_samples(params) / params.dim
+    spectrum = np.array(params.spectrum, dtype=float)
+    ends = np.round(np.cumsum(spectrum[:, 0]) * params.dim)
+    share = np.diff(ends, prepend=0) / params.dim
+    if np.all(share > 0) and share.sum() == 1:
+        spectrum[:, 0] = share
+    return dataclasses.replace(params, sample_ratio=ratio, spectrum=spectrum)
+
+
 def validate(params: Params, side: str) -> None:
     spectrum = np.asarray(params.spectrum)
     if spectrum.ndim != 2 or spectrum.shape[1] != len(COLUMNS):
@@ -277,6 +287,7 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     resize=resize,
+    realised=realised,
     validate=validate,
     check_cells=(
         {"sample_ratio": 2.5, "attack_radius_train": 0.4, "attack_radius_test": 0.6,

@@ -52,6 +52,7 @@ from simulator.studies.robustness.implicit_bias._problem import (
     gaussian_errors,
     margin_directions,
     norm_ratio,
+    num_samples,
     signed_gaussian_inputs,
     validate,
 )
@@ -156,6 +157,14 @@ def resize(params, factor):
     return replace(params, dim=max(10, round(params.dim * factor)))
 
 
+def realised(params):
+    return replace(
+        params,
+        sample_ratio=num_samples(params) / params.dim,
+        teacher_density=max(round(params.teacher_density * params.dim), 1) / params.dim,
+    )
+
+
 figures = {
     "price": Figure(
         title="Price of gradient descent's implicit bias against the attack radius",
@@ -214,6 +223,7 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     resize=resize,
+    realised=realised,
     validate=validate,
     coordinates={"geometry": lambda params: ["l1", "l2"]},
     figures=figures,

@@ -205,6 +205,13 @@ def resize(params, factor):
     return replace(params, dim=max(10, round(params.dim * factor)))
 
 
+def realised(params):
+    ratio = _num_samples(params) / params.dim
+    if params.label_rule == "random" and ratio >= 2:  # where theory has no value
+        return params
+    return replace(params, sample_ratio=ratio)
+
+
 def _error_relation(params):
     if params.label_rule == "random":
         return exact("no teacher: 1/2")
@@ -255,6 +262,7 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     resize=resize,
+    realised=realised,
     validate=validate,
     coordinates={"geometry": lambda params: list(GEOMETRIES)},
     figures=figures,
