@@ -17,10 +17,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.fixed_point import smallest_slope
+from simulator.maths.fixed_point import MAX_ITERATIONS, nonzero_slope
 from simulator.maths.precision import float_dtype
-
-_MAX_ITERATIONS = 200  # a safeguard; ten are typical, halving towards a double root needs the most
+from simulator.maths.slopes import only_slope, ratio
 
 
 # ------------------------------------------------------------------------------------------------
@@ -36,17 +35,14 @@ def survival(eigenvalues, kappa) -> Array:
 
     A direction without variance is never learned: ``S_k = 0``, also at ``kappa = 0``.
     """
-    total = eigenvalues + kappa
-    return jnp.where(total > 0, eigenvalues / jnp.where(total > 0, total, 1), 0)
+    return ratio(eigenvalues, eigenvalues + kappa)
 
 
 def shrinkage(eigenvalues, kappa) -> Array:
     """``1 - S_k = kappa / (lambda_k + kappa)``, without cancellation; 1 at ``kappa = inf``."""
     finite = jnp.isfinite(kappa)
     safe = jnp.where(finite, kappa, 1)
-    total = eigenvalues + safe
-    ratio = jnp.where(total > 0, safe / jnp.where(total > 0, total, 1), 1)
-    return jnp.where(finite, ratio, 1)
+    return jnp.where(finite, ratio(safe, eigenvalues + safe, otherwise=1), 1)
 
 
 def effective_penalty(eigenvalues, num_samples, ridge, weights=None) -> Array:
@@ -81,7 +77,7 @@ def effective_penalty(eigenvalues, num_samples, ridge, weights=None) -> Array:
 
     def unfinished(carry):
         iteration, kappa, previous = carry
-        return (iteration < _MAX_ITERATIONS) & (kappa < previous * (1 - tolerance))
+        return (iteration < MAX_ITERATIONS) & (kappa < previous * (1 - tolerance))
 
     def step(carry):
         iteration, kappa, _ = carry
@@ -92,8 +88,12 @@ def effective_penalty(eigenvalues, num_samples, ridge, weights=None) -> Array:
     start = jnp.where(vanishes, 0, bound)
     carry = (jnp.int32(0), start, jnp.full_like(start, jnp.inf))
     kappa = lax.while_loop(unfinished, step, carry)[1]
-    kappa = _newton_step(kappa, eigenvalues, weights, num_samples, ridge)
-    return _newton_step(kappa, eigenvalues, weights, num_samples, ridge)
+    return _with_slopes(kappa, eigenvalues, weights, num_samples, ridge)
+
+
+def _with_slopes(kappa, *problem):
+    """Give a known effective penalty its derivatives in what ``problem`` holds."""
+    return _newton_step(_newton_step(lax.stop_gradient(kappa), *problem), *problem)
 
 
 def _newton_step(kappa, eigenvalues, weights, num_samples, ridge):
@@ -101,11 +101,19 @@ def _newton_step(kappa, eigenvalues, weights, num_samples, ridge):
     lose = shrinkage(eigenvalues, kappa)
     numerator = ridge + kappa * jnp.sum(weights * keep * lose) / num_samples
     slope = residual_fraction(eigenvalues, kappa, num_samples, 2, weights)
-    return numerator / jnp.maximum(slope, smallest_slope(slope.dtype))
+    return numerator / nonzero_slope(slope)
 
 
 def residual_fraction(eigenvalues, kappa, num_samples, order: int = 1, weights=None) -> Array:
-    """``1 - df_order(kappa) / num_samples`` (order 1 or 2), accurate also where it nearly vanishes.
+    """``1 - df_order(kappa) / num_samples`` (order 1 or 2), accurate also where it nearly vanishes."""
+    finite = jnp.isfinite(num_samples)
+    count = jnp.where(finite, num_samples, 1)
+    left = samples_left(eigenvalues, kappa, count, order, weights)
+    return jnp.where(finite, left / count, 1)
+
+
+def samples_left(eigenvalues, kappa, num_samples, order: int = 1, weights=None) -> Array:
+    """``T - df_order(kappa)`` (order 1 or 2) for finite ``T``.
 
     With at least as many samples as directions it is summed from positive terms,
     ``T - df1 = (T - d) + sum_k (1 - S_k)`` and ``1 - S_k^2 = (1 - S_k)(1 + S_k)``.
@@ -115,11 +123,9 @@ def residual_fraction(eigenvalues, kappa, num_samples, order: int = 1, weights=N
     keep = survival(eigenvalues, kappa)
     lose = jnp.where(eigenvalues > 0, shrinkage(eigenvalues, kappa), 0)
     lost = jnp.sum(weights * (lose if order == 1 else lose * (1 + keep)))
-    finite = jnp.isfinite(num_samples)
-    count = jnp.where(finite, num_samples, 1)
-    surplus = (count - rank) + lost
-    deficit = count - jnp.sum(weights * keep**order)
-    return jnp.where(finite, jnp.where(count >= rank, surplus, deficit) / count, 1)
+    surplus = (num_samples - rank) + lost
+    deficit = num_samples - jnp.sum(weights * keep**order)
+    return jnp.where(num_samples >= rank, surplus, deficit)
 
 
 def _multiplicity(eigenvalues, weights):
@@ -164,7 +170,7 @@ class RidgeFit(NamedTuple):
     shrinkage: Array  # (dim,) 1 - S_k
     weights: Array  # (dim,) multiplicities
     spread_factor: Array  # 1 / (T - df2)
-    noise_factor: Array  # the same, or its exact replacement without ridge
+    exact: "ExactNoise"  # where there is no ridge
 
     def propagate(self, form: ErrorForm) -> ErrorForm:
         """The form before this fit, given the form after it: ``b <- quad(b)``, ``l <- S l``."""
@@ -176,13 +182,32 @@ class RidgeFit(NamedTuple):
 
     def noise(self, form: ErrorForm) -> Array:
         """Contribution of label noise of variance 1 in this fit: ``noise(b)``; may be ``inf``."""
-        finite = jnp.isfinite(self.noise_factor)
-        value = jnp.where(finite, self.noise_factor, 1) * self._trace(form)
-        return jnp.where(finite, value, jnp.inf)
+        exact = self.exact
+        finite = jnp.isfinite(exact.factor)
+        value = jnp.where(finite, exact.factor, 1) * self._trace(form, exact.survival)
+        # The exact value is that of no ridge; with a ridge the equivalent goes on from there.
+        onwards = exact.spread_factor * self._trace(lax.stop_gradient(form), exact.ridged_survival)
+        value = jnp.where(finite, value + only_slope(onwards), jnp.inf)
+        return jnp.where(exact.holds, value, self.spread_factor * self._trace(form))
 
-    def _trace(self, form):
+    def _trace(self, form, survival=None):
         """``sum_k b_k lambda_k / (lambda_k + kappa)^2``."""
-        return jnp.sum(self.weights * self.survival**2 * form.second_moment())
+        survival = self.survival if survival is None else survival
+        return jnp.sum(self.weights * survival**2 * form.second_moment())
+
+
+class ExactNoise(NamedTuple):
+    """What replaces the noise of a `RidgeFit` without ridge.
+
+    The value is exact at finite size, with its derivatives in everything but the ridge; the
+    derivative in the ridge is that of the equivalent, which takes over beside 0.
+    """
+
+    holds: Array  # there is no ridge
+    factor: Array  # in place of 1 / (T - df2)
+    survival: Array  # S_k, with all derivatives but those in the ridge
+    ridged_survival: Array  # S_k, with its derivative in the ridge only
+    spread_factor: Array  # 1 / (T - df2), with its derivative in the ridge only
 
 
 def no_fit(eigenvalues) -> ErrorForm:
@@ -204,10 +229,18 @@ def ridge_fit(eigenvalues, num_samples, ridge, weights=None) -> RidgeFit:
     """
     eigenvalues = jnp.asarray(eigenvalues, float_dtype())
     weights = _multiplicity(eigenvalues, weights)
-    num_samples = jnp.asarray(num_samples, float_dtype())
+    num_samples, ridge = (jnp.asarray(x, float_dtype()) for x in (num_samples, ridge))
+    data = (eigenvalues, weights, num_samples)
     kappa = effective_penalty(eigenvalues, num_samples, ridge, weights)
-    fraction = residual_fraction(eigenvalues, kappa, num_samples, 2, weights)
-    spread_factor = 1 / num_samples / jnp.maximum(fraction, smallest_slope(fraction.dtype))
+    kappa_of_data = _with_slopes(kappa, *data, lax.stop_gradient(ridge))
+    kappa_of_ridge = _with_slopes(kappa, *lax.stop_gradient(data), ridge)
+    exact = ExactNoise(
+        holds=ridge == 0,
+        factor=_exact_factor(*data, _spread_factor(kappa_of_data, *data)),
+        survival=survival(eigenvalues, kappa_of_data),
+        ridged_survival=survival(lax.stop_gradient(eigenvalues), kappa_of_ridge),
+        spread_factor=_spread_factor(kappa_of_ridge, *lax.stop_gradient(data)),
+    )
     return RidgeFit(
         kappa=kappa,
         df1=degrees_of_freedom(eigenvalues, kappa, 1, weights),
@@ -215,9 +248,15 @@ def ridge_fit(eigenvalues, num_samples, ridge, weights=None) -> RidgeFit:
         survival=survival(eigenvalues, kappa),
         shrinkage=shrinkage(eigenvalues, kappa),
         weights=weights,
-        spread_factor=spread_factor,
-        noise_factor=_noise_factor(eigenvalues, num_samples, ridge, weights, spread_factor),
+        spread_factor=_spread_factor(kappa, *data),
+        exact=exact,
     )
+
+
+def _spread_factor(kappa, eigenvalues, weights, num_samples):
+    """``1 / (T - df2)``."""
+    fraction = residual_fraction(eigenvalues, kappa, num_samples, 2, weights)
+    return 1 / num_samples / nonzero_slope(fraction)
 
 
 def noise_variance(variance, noise) -> Array:
@@ -225,7 +264,7 @@ def noise_variance(variance, noise) -> Array:
     return variance * jnp.where((variance > 0) | jnp.isfinite(noise), noise, 0)
 
 
-def _noise_factor(eigenvalues, num_samples, ridge, weights, spread_factor):
+def _exact_factor(eigenvalues, weights, num_samples, spread_factor):
     rank = _rank(eigenvalues, weights)
     excess = num_samples - rank
     diverges = jnp.abs(excess) <= 1
@@ -239,5 +278,4 @@ def _noise_factor(eigenvalues, num_samples, ridge, weights, spread_factor):
     exact = jnp.where(
         excess >= 0, overdetermined, jnp.where(isotropic, underdetermined, spread_factor)
     )
-    exact = jnp.where(ordinary, exact, jnp.where(diverges, jnp.inf, 0))
-    return jnp.where(ridge == 0, exact, spread_factor)
+    return jnp.where(ordinary, exact, jnp.where(diverges, jnp.inf, 0))
