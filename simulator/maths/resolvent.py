@@ -19,7 +19,7 @@ from jax import Array, lax
 
 from simulator.maths.fixed_point import MAX_ITERATIONS, nonzero_slope
 from simulator.maths.precision import float_dtype
-from simulator.maths.slopes import only_slope, ratio
+from simulator.maths.slopes import ratio
 
 
 # ------------------------------------------------------------------------------------------------
@@ -88,12 +88,8 @@ def effective_penalty(eigenvalues, num_samples, ridge, weights=None) -> Array:
     start = jnp.where(vanishes, 0, bound)
     carry = (jnp.int32(0), start, jnp.full_like(start, jnp.inf))
     kappa = lax.while_loop(unfinished, step, carry)[1]
-    return _with_slopes(kappa, eigenvalues, weights, num_samples, ridge)
-
-
-def _with_slopes(kappa, *problem):
-    """Give a known effective penalty its derivatives in what ``problem`` holds."""
-    return _newton_step(_newton_step(lax.stop_gradient(kappa), *problem), *problem)
+    kappa = _newton_step(kappa, eigenvalues, weights, num_samples, ridge)
+    return _newton_step(kappa, eigenvalues, weights, num_samples, ridge)
 
 
 def _newton_step(kappa, eigenvalues, weights, num_samples, ridge):
@@ -170,7 +166,7 @@ class RidgeFit(NamedTuple):
     shrinkage: Array  # (dim,) 1 - S_k
     weights: Array  # (dim,) multiplicities
     spread_factor: Array  # 1 / (T - df2)
-    exact: "ExactNoise"  # where there is no ridge
+    noise_factor: Array  # the same, or its exact replacement without ridge
 
     def propagate(self, form: ErrorForm) -> ErrorForm:
         """The form before this fit, given the form after it: ``b <- quad(b)``, ``l <- S l``."""
@@ -182,32 +178,13 @@ class RidgeFit(NamedTuple):
 
     def noise(self, form: ErrorForm) -> Array:
         """Contribution of label noise of variance 1 in this fit: ``noise(b)``; may be ``inf``."""
-        exact = self.exact
-        finite = jnp.isfinite(exact.factor)
-        value = jnp.where(finite, exact.factor, 1) * self._trace(form, exact.survival)
-        # The exact value is that of no ridge; with a ridge the equivalent goes on from there.
-        onwards = exact.spread_factor * self._trace(lax.stop_gradient(form), exact.ridged_survival)
-        value = jnp.where(finite, value + only_slope(onwards), jnp.inf)
-        return jnp.where(exact.holds, value, self.spread_factor * self._trace(form))
+        finite = jnp.isfinite(self.noise_factor)
+        value = jnp.where(finite, self.noise_factor, 1) * self._trace(form)
+        return jnp.where(finite, value, jnp.inf)
 
-    def _trace(self, form, survival=None):
+    def _trace(self, form):
         """``sum_k b_k lambda_k / (lambda_k + kappa)^2``."""
-        survival = self.survival if survival is None else survival
-        return jnp.sum(self.weights * survival**2 * form.second_moment())
-
-
-class ExactNoise(NamedTuple):
-    """What replaces the noise of a `RidgeFit` without ridge.
-
-    The value is exact at finite size, with its derivatives in everything but the ridge; the
-    derivative in the ridge is that of the equivalent, which takes over beside 0.
-    """
-
-    holds: Array  # there is no ridge
-    factor: Array  # in place of 1 / (T - df2)
-    survival: Array  # S_k, with all derivatives but those in the ridge
-    ridged_survival: Array  # S_k, with its derivative in the ridge only
-    spread_factor: Array  # 1 / (T - df2), with its derivative in the ridge only
+        return jnp.sum(self.weights * self.survival**2 * form.second_moment())
 
 
 def no_fit(eigenvalues) -> ErrorForm:
@@ -216,7 +193,7 @@ def no_fit(eigenvalues) -> ErrorForm:
     return ErrorForm(zero, zero)
 
 
-def ridge_fit(eigenvalues, num_samples, ridge, weights=None) -> RidgeFit:
+def ridge_fit(eigenvalues, num_samples, ridge, weights=None, exact=True) -> RidgeFit:
     """Equivalent of ``A = (X^T X/T + ridge)^-1 X^T X/T`` and of its response to label noise.
 
     Mean ``E A = diag(S)``; second moment ``E A^T B A = diag(quad(b))``,
@@ -225,22 +202,16 @@ def ridge_fit(eigenvalues, num_samples, ridge, weights=None) -> RidgeFit:
 
     Without ridge the noise is exact at finite size: ``sum_j (b_j/lambda_j) / (T - d - 1)`` for
     ``T >= d``; for ``T < d`` and equal eigenvalues ``mean(b/lambda) T / (d - T - 1)``; and infinite
-    for ``|T - d| <= 1``. Parameters as in `effective_penalty`.
+    for ``|T - d| <= 1``. Parameters as in `effective_penalty`; with ``exact = False`` (it may be
+    traced) the noise is the equivalent's without ridge too.
     """
     eigenvalues = jnp.asarray(eigenvalues, float_dtype())
     weights = _multiplicity(eigenvalues, weights)
     num_samples, ridge = (jnp.asarray(x, float_dtype()) for x in (num_samples, ridge))
-    data = (eigenvalues, weights, num_samples)
     kappa = effective_penalty(eigenvalues, num_samples, ridge, weights)
-    kappa_of_data = _with_slopes(kappa, *data, lax.stop_gradient(ridge))
-    kappa_of_ridge = _with_slopes(kappa, *lax.stop_gradient(data), ridge)
-    exact = ExactNoise(
-        holds=ridge == 0,
-        factor=_exact_factor(*data, _spread_factor(kappa_of_data, *data)),
-        survival=survival(eigenvalues, kappa_of_data),
-        ridged_survival=survival(lax.stop_gradient(eigenvalues), kappa_of_ridge),
-        spread_factor=_spread_factor(kappa_of_ridge, *lax.stop_gradient(data)),
-    )
+    fraction = residual_fraction(eigenvalues, kappa, num_samples, 2, weights)
+    spread_factor = 1 / num_samples / nonzero_slope(fraction)
+    replaced = _exact_factor(eigenvalues, num_samples, weights, spread_factor)
     return RidgeFit(
         kappa=kappa,
         df1=degrees_of_freedom(eigenvalues, kappa, 1, weights),
@@ -248,15 +219,9 @@ def ridge_fit(eigenvalues, num_samples, ridge, weights=None) -> RidgeFit:
         survival=survival(eigenvalues, kappa),
         shrinkage=shrinkage(eigenvalues, kappa),
         weights=weights,
-        spread_factor=_spread_factor(kappa, *data),
-        exact=exact,
+        spread_factor=spread_factor,
+        noise_factor=jnp.where(exact & (ridge == 0), replaced, spread_factor),
     )
-
-
-def _spread_factor(kappa, eigenvalues, weights, num_samples):
-    """``1 / (T - df2)``."""
-    fraction = residual_fraction(eigenvalues, kappa, num_samples, 2, weights)
-    return 1 / num_samples / nonzero_slope(fraction)
 
 
 def noise_variance(variance, noise) -> Array:
@@ -264,7 +229,7 @@ def noise_variance(variance, noise) -> Array:
     return variance * jnp.where((variance > 0) | jnp.isfinite(noise), noise, 0)
 
 
-def _exact_factor(eigenvalues, weights, num_samples, spread_factor):
+def _exact_factor(eigenvalues, num_samples, weights, spread_factor):
     rank = _rank(eigenvalues, weights)
     excess = num_samples - rank
     diverges = jnp.abs(excess) <= 1

@@ -10,8 +10,19 @@ from jax import Array, lax
 
 
 def only_slope(value) -> Array:
-    """Zero, with the derivatives of ``value``."""
+    """Zero, with the derivatives of ``value`` where that is finite."""
+    value = jnp.where(jnp.isfinite(value), value, 0)
     return value - lax.stop_gradient(value)
+
+
+def at_least(value, floor) -> Array:
+    """``max(value, floor)``, with the slope of ``value`` also at and below the floor."""
+    return value + lax.stop_gradient(jnp.maximum(floor - value, 0))
+
+
+def at_most(value, ceiling) -> Array:
+    """``min(value, ceiling)``, with the slope of ``value`` also at and above the ceiling."""
+    return value - lax.stop_gradient(jnp.maximum(value - ceiling, 0))
 
 
 def root(x) -> Array:

@@ -40,7 +40,11 @@ def closed_ends(study, values):
             if isinstance(end, (int, float)):
                 width = abs(values[name] - end) if math.isfinite(values[name]) else 0.0
                 found.append((name, float(end), sign * min(width or 0.1, 1.0) * FIRST_STEP))
-    return [end for end in found if legal(study, values | {end[0]: end[1]})]
+    return [
+        (name, end, step)
+        for name, end, step in found
+        if all(legal(study, values | {name: x}) for x in (end, end + step))
+    ]
 
 
 def legal(study, values):
