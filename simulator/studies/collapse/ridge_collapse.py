@@ -38,7 +38,7 @@ from simulator.maths.least_squares import ridge_solution
 from simulator.maths.precision import float_dtype
 from simulator.maths.resolvent import ridge_fit
 from simulator.maths.slopes import only_slope
-from simulator.maths.spectra import eigenvalues, named_spectrum
+from simulator.maths.spectra import check_spectrum, eigenvalues, named_spectrum
 from simulator.sampling.increments import least_squares_increment
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
 from simulator.study import (
@@ -300,6 +300,7 @@ def _generator_increment(key, params):
 # Declarations
 # --------------------------------------------------------------------------------------------
 def validate(params, side):
+    check_spectrum(params.spectrum, params.dim, params.spectrum_exponent)
     if side == "theory" and params.design == "same" and params.ridge_generator > 0:
         raise ValueError(
             f"ridge_generator = {params.ridge_generator} is not allowed: with design = 'same' the "

@@ -13,7 +13,7 @@ from jax import Array
 
 from simulator.maths.precision import float_dtype
 from simulator.maths.slopes import ratio, root
-from simulator.maths.spectra import Spectrum, named_spectrum
+from simulator.maths.spectra import Spectrum, check_spectrum, named_spectrum
 from simulator.study import choice, parameters, static, traced
 
 SPECTRA = ("isotropic", "power_law")
@@ -43,6 +43,11 @@ class MixtureParams:
     shift_profile: str = choice(
         "whitened", PROFILES, "Δ", "shift: g_k equal, g_k ~ λ_k, or g_k ~ s_k"
     )
+
+
+def validate(params, side):
+    """Refuse spectra that underflow, on either side."""
+    check_spectrum(params.spectrum, params.dim, params.spectrum_exponent)
 
 
 # --------------------------------------------------------------------------------------------

@@ -17,10 +17,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.fixed_point import increasing_root
+from simulator.maths.fixed_point import MAX_ITERATIONS, increasing_root
 from simulator.maths.precision import float_dtype
 
-_MAX_ITERATIONS = 200  # a safeguard; about ten are typical
 
 
 class TwoCovariancesFit(NamedTuple):
@@ -31,6 +30,7 @@ class TwoCovariancesFit(NamedTuple):
     resolvent: Array  # (d,) G
     traces: Array  # (2,) T
     second: Array  # (d,) E2
+    rounding: Array  # what rounding may have done to all of it, relative
 
 
 class _Problem(NamedTuple):
@@ -90,7 +90,10 @@ def two_covariances_fit(covariances, num_samples, fractions, weights, ridge) -> 
     traces = covariances @ (covariances[0] * resolvent**2) / num_samples
     traces = _solve_two(jacobian, traces)
     second = resolvent**2 * (covariances[0] + (problem.fractions * h**2 * traces) @ covariances)
-    return TwoCovariancesFit(problem.ridge, h, resolvent, traces, second)
+    # Near interpolation the determinant of 1 - Mat vanishes with the ridge, a difference of ones.
+    determinant = lax.stop_gradient(_determinant(jacobian))
+    rounding = 16 * jnp.finfo(dtype).eps / jnp.where(determinant > 0, determinant, 0)
+    return TwoCovariancesFit(problem.ridge, h, resolvent, traces, second, rounding)
 
 
 def _at(e, problem):
@@ -113,10 +116,14 @@ def _newton_step(e, problem):
 def _solve_two(jacobian, right):
     """``(1 - jacobian)^-1 right`` for a 2 x 2 matrix."""
     (a, b), (c, d) = jacobian
-    determinant = (1 - a) * (1 - d) - b * c
-    return jnp.stack([(1 - d) * right[0] + b * right[1], (1 - a) * right[1] + c * right[0]]) / (
-        determinant
-    )
+    adjugate = [(1 - d) * right[0] + b * right[1], (1 - a) * right[1] + c * right[0]]
+    return jnp.stack(adjugate) / _determinant(jacobian)
+
+
+def _determinant(jacobian):
+    """``det(1 - jacobian)`` of a 2 x 2 matrix."""
+    (a, b), (c, d) = jacobian
+    return (1 - a) * (1 - d) - b * c
 
 
 def _newton_from_above(problem):
@@ -125,7 +132,7 @@ def _newton_from_above(problem):
 
     def unfinished(carry):
         iteration, e, previous = carry
-        return (iteration < _MAX_ITERATIONS) & jnp.any(e < previous * (1 - tolerance))
+        return (iteration < MAX_ITERATIONS) & jnp.any(e < previous * (1 - tolerance))
 
     def step(carry):
         iteration, e, _ = carry

@@ -45,6 +45,7 @@ from simulator.studies.collapse.strong_collapse._mixture import (
     fractions_of,
     noise_of,
     resize,
+    validate,
 )
 from simulator.studies.collapse.strong_collapse._simulation import (
     averaged_errors,
@@ -228,6 +229,7 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     resize=resize,
+    validate=validate,
     figures=figures,
     tolerance=0.05,  # second-order corrections on the ladder are of the order of a percent
     check_cells=(

@@ -28,7 +28,7 @@ from dataclasses import replace
 
 import jax.numpy as jnp
 
-from simulator.maths.spectra import eigenvalues
+from simulator.maths.spectra import check_spectrum, eigenvalues
 from simulator.studies.collapse.strong_collapse import _mixture
 from simulator.studies.collapse.strong_collapse._mixture import (
     SPECTRA,
@@ -49,7 +49,16 @@ from simulator.studies.collapse.strong_collapse._simulation import (
 )
 from simulator.studies.collapse.strong_collapse._test_error import interpolation_threshold
 from simulator.studies.collapse.strong_collapse._two_covariances_fit import two_covariances_fit
-from simulator.study import Figure, Output, Study, asymptotic, choice, parameters, traced
+from simulator.study import (
+    RESIDUAL,
+    Figure,
+    Output,
+    Study,
+    asymptotic,
+    choice,
+    parameters,
+    traced,
+)
 
 
 @parameters
@@ -92,6 +101,7 @@ def theory(params):
         "bias": bias,
         "variance": variance,
         "synthetic_error": synthetic_error,
+        RESIDUAL: jnp.where(diverges, 0, fit.rounding),
     }
 
 
@@ -128,6 +138,17 @@ def _without_cross(parts):
     """The cross term of independent teacher and shift has mean zero and is left out."""
     cross = parts.pop("cross_error")
     return parts | {"test_error": parts["test_error"] - cross}
+
+
+def validate(params, side):
+    """Refuse spectra that underflow, on either side."""
+    _mixture.validate(params, side)
+    check_spectrum(
+        params.spectrum_synthetic,
+        params.dim,
+        params.spectrum_exponent_synthetic,
+        "spectrum_exponent_synthetic",
+    )
 
 
 def resize(params, factor):
@@ -182,6 +203,7 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     resize=resize,
+    validate=validate,
     figures=figures,
     tolerance=0.05,  # second-order corrections on the ladder are of the order of a percent
     check_cells=(
