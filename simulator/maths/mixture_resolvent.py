@@ -96,9 +96,7 @@ def mixture_fit(
     anything = jnp.any(sources.active)
     # With no active source solve a harmless problem and overwrite its result.
     harmless = _sources(jnp.asarray([1, 0], dtype), 1.0, 1.0, num_samples)
-    sources = _Sources(
-        *(jnp.where(anything, x, y) for x, y in zip(sources, harmless, strict=True))
-    )
+    sources = _Sources(*(jnp.where(anything, x, y) for x, y in zip(sources, harmless, strict=True)))
 
     problem = _Problem(eigenvalues, num_samples, sources, ridge, width)
     kappa = _solve(problem)
