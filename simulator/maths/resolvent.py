@@ -101,7 +101,7 @@ def _newton_step(kappa, eigenvalues, weights, num_samples, ridge):
 
 
 def residual_fraction(eigenvalues, kappa, num_samples, order: int = 1, weights=None) -> Array:
-    """``1 - df_order(kappa) / num_samples`` (order 1 or 2), accurate also where it nearly vanishes."""
+    """``1 - df_order(kappa) / num_samples`` (order 1 or 2), accurate also near 0."""
     finite = jnp.isfinite(num_samples)
     count = jnp.where(finite, num_samples, 1)
     left = samples_left(eigenvalues, kappa, count, order, weights)

@@ -25,7 +25,7 @@ def at_most(value, ceiling) -> Array:
     return value - lax.stop_gradient(jnp.maximum(value - ceiling, 0))
 
 
-def root(x) -> Array:
+def square_root(x) -> Array:
     """``sqrt(x)`` with derivative 0, not infinite, where ``x <= 0`` (where the root is 0)."""
     positive = x > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)

@@ -102,7 +102,7 @@ def theory(params):
 
 
 def _outputs(params, ridges, exact):
-    """The recursion for two ridges, downstream and generator; ``exact`` where they are 0, or not."""
+    """The recursion for the ridges (downstream, generator); ``exact`` or not where they are 0."""
     spectrum = _spectrum(params)
     downstream, generator = (
         ridge_fit(spectrum.eigenvalues, count, ridges[i], exact=exact[i])

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from simulator.maths.precision import float_dtype
-from simulator.maths.slopes import ratio, root
+from simulator.maths.slopes import ratio, square_root
 from simulator.maths.spectra import Spectrum, check_spectrum, named_spectrum
 from simulator.study import choice, parameters, static, traced
 
@@ -78,7 +78,7 @@ def shift_of(params) -> Array:
 
 def geometric_mean(signal, shift) -> Array:
     """``sqrt(s_k g_k)``, with derivative 0 (not NaN) where one of them vanishes."""
-    return root(signal * shift)
+    return square_root(signal * shift)
 
 
 def noise_of(params) -> Array:
