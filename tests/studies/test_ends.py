@@ -1,12 +1,16 @@
 """Every theory at the closed ends of its parameters' ranges: continuous, with one-sided slopes.
 
-The reference are differences of values beside the end, extrapolated to it. A study whose theory
-jumps at an end, or whose slope there is infinite, says so in its test data:
+The reference are values beside the end and their differences, extrapolated to it. A study whose
+theory jumps at an end, or has no slope there, says so in its test data, with the reason:
 
-    ENDS = {"ridge": "exact at 0, a deterministic equivalent beside it"}   # the value jumps
-    STEEP_ENDS = {"synthetic_shift": "a square root"}                      # no finite slope
+    JUMPS_AT_ENDS = {"ridge": "exact without one"}       # the slope is that beside the end
+    NO_SLOPE_AT_ENDS = {"shift": "a square root of it"}  # neither value nor slope is compared
+
+for a parameter, or for ``"parameter: output"``. ``END_CELLS`` in the test data are more points for
+the slow test, besides the cells of the study's own check.
 """
 
+import itertools
 import math
 
 import jax
@@ -26,6 +30,7 @@ from tests.studies.battery import (
     each,
 )
 
+SLOW = (*LIKE_ANOTHER, "adversarial-training", "associative-memory")
 LEVELS = 9
 FIRST_STEP = 2.0**-4  # of the parameter's scale; halved at every level
 
@@ -58,9 +63,9 @@ def legal(study, values):
 
 
 def around_ends(study, values, ends):
-    """Outputs at each end and at `LEVELS` + 1 steps from it, and their derivatives at the end.
+    """Outputs at each end and at `LEVELS` + 1 steps from it, and their slopes at the end.
 
-    Returns ``{output: (values (ends, points, ...), forward slopes, backward slopes)}``.
+    Returns ``{output: (values (ends, points, ...), slopes (ends, ...))}``.
     """
     steps = 2.0 ** -np.arange(LEVELS + 1)
     numbers = {n: values[n] for n, p in study.declarations.items() if not p.static}
@@ -99,9 +104,77 @@ def extrapolated(sequence):
     best, error = row[-1], np.full(np.shape(row[-1]), np.inf)
     for order in range(1, len(row)):
         last = row
-        row = [b + (b - a) / (2.0**order - 1) for a, b in zip(last, last[1:], strict=False)]
+        row = [b + (b - a) / (2.0**order - 1) for a, b in itertools.pairwise(last)]
         for new, old in zip(row, last[1:], strict=True):
             change = np.abs(new - old)
             best = np.where(change < error, new, best)
             error = np.minimum(error, change)
     return best, error
+
+
+def is_right_at_the_ends(study, values):
+    """Values and slopes at all closed ends agree with those beside them, unless declared not to."""
+    ends = closed_ends(study, values)
+    module = cases_module(study.name)
+    jumps, no_slopes = (getattr(module, name, {}) for name in ("JUMPS_AT_ENDS", "NO_SLOPE_AT_ENDS"))
+    excused = getattr(module, "NOT_DIFFERENTIABLE", {})
+    for output, (value, slope) in around_ends(study, values, ends).items() if ends else ():
+        for i, (name, end, step) in enumerate(ends):
+            declared = {name, f"{name}: {output}"}
+            if output in excused or declared & no_slopes.keys():
+                continue
+            message = f"{output} at {name} = {end}"
+            steps = step * 2.0 ** -np.arange(LEVELS + 1)
+            finite = np.isfinite(value[i]).all(axis=0)
+            beside = np.where(finite, value[i][1:], 0)
+            lengths = np.diff(steps).reshape(-1, *[1] * (beside.ndim - 1))
+            right, error = extrapolated(np.diff(beside, axis=0) / lengths)
+            scale = np.max(np.abs(right) + np.abs(beside[-1]) / abs(step * 16), initial=1e-9)
+            assert np.max(error, initial=0) <= 1e-4 * scale, message
+            wrong = np.abs(np.where(finite, slope[i] - right, 0)) > 1e-6 * scale + 10 * error
+            assert not wrong.any(), f"{message}: slope {slope[i]}, right {right}"
+            if not declared & jumps.keys():
+                limit, error = extrapolated(beside)
+                wrong = np.abs(np.where(finite, value[i][0] - limit, 0)) > 1e-8 * scale + 10 * error
+                assert not wrong.any(), f"{message}: {value[i][0]}, beside it {limit}"
+
+
+@each(WITH_THEORY, slow=SLOW)
+def test_ends_of_ranges(name):
+    is_right_at_the_ends(STUDIES[name], cell(STUDIES[name]))
+
+
+@pytest.mark.slow
+@each(WITH_THEORY)
+def test_ends_of_ranges_in_all_cells(name):
+    study = STUDIES[name]
+    more = getattr(cases_module(name), "END_CELLS", ())
+    for values in (*check_cells(study), *(study.canonical(given) for given in more)):
+        is_right_at_the_ends(study, values)
+
+
+@pytest.mark.slow
+@each(WITH_THEORY)
+def test_reverse_mode_has_the_same_slopes_at_the_ends(name):
+    """`jax.grad` of the sum of all outputs against their forward slopes."""
+    study = STUDIES[name]
+    values = cell(study)
+    ends = closed_ends(study, values)
+    numbers = {n: values[n] for n, p in study.declarations.items() if not p.static}
+    static = {n: values[n] for n, p in study.declarations.items() if p.static}
+    with float64_on_cpu():
+
+        def total(floats):
+            outputs = dict(study.theory(study.params(**{**numbers, **static, **floats})))
+            outputs.pop(RESIDUAL, None)
+            return sum(jnp.sum(jnp.where(jnp.isfinite(x), x, 0)) for x in outputs.values())
+
+        def both(floats, along):
+            return jax.grad(total)(floats), jax.jvp(total, (floats,), (along,))[1]
+
+        program = jax.jit(both)
+        for parameter, end, _ in ends:
+            at = {n: jnp.asarray(float(values[n])) for n, _, _ in ends}
+            along = {n: jnp.asarray(1.0 * (n == parameter)) for n in at}
+            gradient, slope = program(at | {parameter: jnp.asarray(end)}, along)
+            np.testing.assert_allclose(gradient[parameter], slope, rtol=1e-9, atol=1e-9)
