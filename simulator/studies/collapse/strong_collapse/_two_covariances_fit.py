@@ -30,7 +30,7 @@ class TwoCovariancesFit(NamedTuple):
     resolvent: Array  # (d,) G
     traces: Array  # (2,) T
     second: Array  # (d,) E2
-    rounding: Array  # what rounding may have done to all of it, relative
+    residual: Array  # of the equations, or what rounding may have done to all of it; relative
 
 
 class _Problem(NamedTuple):
@@ -103,8 +103,10 @@ def two_covariances_fit(
     second = resolvent**2 * (covariances[0] + (problem.fractions * h**2 * traces) @ covariances)
     # Near interpolation the determinant of 1 - Mat vanishes with the ridge, a difference of ones.
     determinant = lax.stop_gradient(_determinant(jacobian))
-    rounding = 16 * jnp.finfo(dtype).eps / jnp.where(determinant > 0, determinant, 0)
-    return TwoCovariancesFit(problem.ridge, h, resolvent, traces, second, rounding)
+    lost = 16 * jnp.finfo(dtype).eps / jnp.where(determinant > 0, determinant, 0)
+    missed = jnp.max(jnp.abs(covariances @ resolvent / (num_samples * e) - 1))
+    residual = lax.stop_gradient(jnp.where(jnp.all(e > 0), jnp.maximum(lost, missed), jnp.inf))
+    return TwoCovariancesFit(problem.ridge, h, resolvent, traces, second, residual)
 
 
 def _at(e, problem):

@@ -103,7 +103,7 @@ def theory(params):
         "bias": bias,
         "variance": variance,
         "synthetic_error": synthetic_error,
-        RESIDUAL: jnp.where(diverges, 0, fit.rounding),
+        RESIDUAL: jnp.where(diverges, 0, fit.residual),
     }
 
 
