@@ -295,11 +295,11 @@ def training_law(beta, cutoff=jnp.inf, beta_synthetic=0.0, real_fraction=0.0) ->
 class Rare(NamedTuple):
     """Sums over the ranks that are hardly ever drawn, ``t q < 1e-10``."""
 
-    p: Array
-    q: Array
-    pq: Array
-    ppq: Array
-    pp: Array
+    p: Scalar
+    q: Scalar
+    pq: Scalar
+    ppq: Scalar
+    pp: Scalar
 
 
 class RankNodes(NamedTuple):
@@ -309,7 +309,7 @@ class RankNodes(NamedTuple):
     q: Array
     weight: Array
     rare: Rare
-    frequent: Array  # number of ranks beyond `HEAD` where t q > 60
+    frequent: Scalar  # number of ranks beyond `HEAD` where t q > 60
 
     def sum(self, term, beyond=lambda p_mass, q_mass: 0.0, certain=0.0, correction=lambda r: 0.0):
         """``sum_i term(p_i, q_i)``.
@@ -334,7 +334,7 @@ class RankNodes(NamedTuple):
         return self._replace(p=self.p[HEAD:], q=self.q[HEAD:], weight=self.weight[HEAD:])
 
 
-_NOTHING = (Rare(0.0, 0.0, 0.0, 0.0, 0.0), 0.0)
+_NOTHING = Rare(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def rank_nodes(law: TrainingLaw, t) -> RankNodes:
@@ -355,7 +355,7 @@ def rank_nodes(law: TrainingLaw, t) -> RankNodes:
     top = jnp.where(cut, jnp.log(edge + 0.5), jnp.inf)
     head = jnp.asarray(HEAD, float_dtype())
     parts = [
-        RankNodes(law.p(ranks), law.q(ranks), jnp.ones(HEAD, float_dtype()), *_NOTHING),
+        RankNodes(law.p(ranks), law.q(ranks), jnp.ones(HEAD, float_dtype()), _NOTHING, 0.0),
         _segment(law, t, below, jnp.log(head + 0.5), top, scales),
         _end_nodes(law, below, head),
         _scaled(_segment(law, t, law.real_part, jnp.log(edge + 0.5), jnp.inf, scales[:1]), cut),
@@ -364,9 +364,11 @@ def rank_nodes(law: TrainingLaw, t) -> RankNodes:
     ]
     p, q, weight, rare, frequent = zip(*parts, strict=True)
     return RankNodes(
-        *(jnp.concatenate(field) for field in (p, q, weight)),
-        Rare(*(sum(field) for field in zip(*rare, strict=True))),
-        sum(frequent),
+        p=jnp.concatenate(p),
+        q=jnp.concatenate(q),
+        weight=jnp.concatenate(weight),
+        rare=Rare(*(sum(field) for field in zip(*rare, strict=True))),
+        frequent=sum(frequent),
     )
 
 
@@ -380,7 +382,7 @@ def _end_nodes(law: TrainingLaw, q_of, k) -> RankNodes:
     rank = k + jnp.arange(-1, 3, dtype=float_dtype())
     first = jnp.array([0, -1, 1, 0], float_dtype()) / 24
     third = jnp.array([-1, 3, -3, 1], float_dtype()) * (17 / 5760)
-    return RankNodes(law.p(rank), q_of(rank), first - third, *_NOTHING)
+    return RankNodes(law.p(rank), q_of(rank), first - third, _NOTHING, 0.0)
 
 
 _PANELS = 24
@@ -416,11 +418,11 @@ def _segment(law: TrainingLaw, t, q_of, start, stop, scales) -> RankNodes:
             for log_scale, beta in scales
         )
 
-    rare = Rare(
+    sums = Rare(
         p=power_integral(law.log_a, law.beta),
         q=of_q(0),
         pq=of_q(1),
         ppq=of_q(2),
         pp=power_integral(2 * law.log_a, 2 * law.beta),
     )
-    return RankNodes(law.p(x), q_of(x), weight, rare, jnp.exp(low) - jnp.exp(start))
+    return RankNodes(law.p(x), q_of(x), weight, sums, jnp.exp(low) - jnp.exp(start))
