@@ -156,6 +156,7 @@ STUDY = Study(
     simulate_conditional=simulate_conditional,
     resize=resize,
     realised=_mixture.realised,
+    validate=_mixture.validate,
     figures=figures,
     tolerance=0.05,  # second-order corrections on the ladder are of the order of a percent
     check_cells=(
