@@ -34,6 +34,7 @@ from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
 from simulator.maths.precision import float_dtype
+from simulator.maths.quadrature import log_panel_rule
 
 HEAD = 128
 """Ranks summed term by term; the end-point corrections at this rank are good to 1e-12."""
@@ -344,11 +345,7 @@ def _segment(law: TrainingLaw, t, q_of, start, stop, scales) -> RankNodes:
     low = jnp.minimum(jnp.maximum(start, frequent), stop)
     high = jnp.minimum(jnp.maximum(low, rare), stop)
 
-    nodes, weights = np.polynomial.legendre.leggauss(_PANEL_NODES)
-    unit = ((np.arange(_PANELS)[:, None] + (nodes + 1) / 2) / _PANELS).ravel()
-    unit_weights = np.tile(weights / 2, _PANELS) / _PANELS
-    x = jnp.exp(low + (high - low) * jnp.asarray(unit, float_dtype()))
-    weight = (high - low) * jnp.asarray(unit_weights, float_dtype()) * x
+    x, weight = log_panel_rule(jnp.linspace(low, high, _PANELS + 1), _PANEL_NODES)
 
     finite = jnp.isfinite(stop)
     last = jnp.where(finite, stop, 0.0)

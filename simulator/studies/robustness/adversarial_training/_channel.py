@@ -15,7 +15,6 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from simulator.maths.gaussian import (
-    gauss_legendre,
     normal_cdf,
     normal_pdf,
     skew_normal_cdf,
@@ -23,6 +22,7 @@ from simulator.maths.gaussian import (
 )
 from simulator.maths.precision import float_dtype
 from simulator.maths.proximal import loss_value, proximal
+from simulator.maths.quadrature import panel_rule
 
 HALF_SLOPE = {"logistic": 0.5, "hinge": 1.0}
 """``-l'`` at margin 0: how strongly a sample pulls while the weights are zero."""
@@ -76,7 +76,7 @@ def _logistic(overlaps, shift, v0, shape) -> Channel:
     ``domega = (1 + V s (1 - s)) dz``, ``g = s`` and ``-dg = s (1 - s) dz``: no inner solve."""
     _, q, v, _ = overlaps
     root = jnp.sqrt(q)
-    z, weight = gauss_legendre(lax.stop_gradient(_logistic_edges(root, v, shift, shape)), _NODES)
+    z, weight = panel_rule(lax.stop_gradient(_logistic_edges(root, v, shift, shape)), _NODES)
     s = jax.nn.sigmoid(shift - z)
     curvature = s * (1 - s)
     xi = (z - v * s) / root

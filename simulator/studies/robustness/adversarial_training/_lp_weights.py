@@ -8,9 +8,10 @@ threshold ``u = T / s`` on, in ``x = |zeta| - u >= 0``.
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.gaussian import gauss_legendre, normal_pdf
+from simulator.maths.gaussian import normal_pdf
 from simulator.maths.precision import float_dtype
 from simulator.maths.proximal import power_proximal
+from simulator.maths.quadrature import panel_rule
 from simulator.studies.robustness.adversarial_training._channel import Overlaps
 from simulator.studies.robustness.adversarial_training._order_parameters import Fields
 
@@ -44,5 +45,5 @@ def folded_normal(threshold) -> tuple[Array, Array]:
     u = lax.stop_gradient(threshold)
     length = jnp.sqrt(u**2 + 2 * _TAIL) - u
     levels = jnp.asarray([0.0, *(4.0**-k for k in reversed(range(_LEVELS)))], float_dtype())
-    x, weight = gauss_legendre(length * levels, _NODES)
+    x, weight = panel_rule(length * levels, _NODES)
     return x, 2 * weight * normal_pdf(threshold + x)
