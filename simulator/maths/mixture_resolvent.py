@@ -20,7 +20,6 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.fixed_point import increasing_root, newton_steps
 from simulator.maths.precision import float_dtype
 from simulator.maths.resolvent import (
     degrees_of_freedom,
@@ -29,6 +28,7 @@ from simulator.maths.resolvent import (
     shrinkage,
     survival,
 )
+from simulator.maths.roots import increasing_root, newton_steps
 
 
 class MixtureFit(NamedTuple):

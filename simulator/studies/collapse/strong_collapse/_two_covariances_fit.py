@@ -17,8 +17,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.fixed_point import increasing_root
 from simulator.maths.precision import float_dtype
+from simulator.maths.roots import increasing_root
 
 _MAX_ITERATIONS = 200  # a safeguard; about ten are typical
 

@@ -49,6 +49,7 @@ from simulator.maths.hard_margin import (
 from simulator.maths.margins import max_margin
 from simulator.maths.norms import GEOMETRIES, ORDERS
 from simulator.maths.precision import float_dtype
+from simulator.maths.roots import increasing_root, relative_error
 from simulator.study import (
     RESIDUAL,
     Figure,
@@ -127,57 +128,45 @@ def _teacher_labels(sample_ratio):
 
 
 def _random_labels(sample_ratio):
-    def second_moment(h):
+    def second_moment(h, alpha):
         """``alpha G2(h)``."""
-        return sample_ratio * ((1 + h**2) * normal_cdf(h) + h * normal_pdf(h))
+        return alpha * ((1 + h**2) * normal_cdf(h) + h * normal_pdf(h))
 
     def tail(u):
         return math.sqrt(2 / math.pi) * jnp.exp(-(u**2) / 2)
 
-    def excess_l1(h):
-        X = sample_ratio * normal_cdf(h)
+    def excess_l1(h, alpha):
+        X = alpha * normal_cdf(h)
         u = -ndtri(X / 2)
-        return second_moment(h) * ((1 + u**2) * X - u * tail(u)) / X**2 - 1
+        return second_moment(h, alpha) * ((1 + u**2) * X - u * tail(u)) / X**2 - 1
 
-    def margin_l1(h):
-        X = sample_ratio * normal_cdf(h)
+    def margin_l1(h, alpha):
+        X = alpha * normal_cdf(h)
         u = -ndtri(X / 2)
-        return h * X / (jnp.sqrt(second_moment(h)) * (tail(u) - u * X))
+        return h * X / (jnp.sqrt(second_moment(h, alpha)) * (tail(u) - u * X))
 
-    def excess_linf(h):
-        X = sample_ratio * normal_cdf(h)
+    def excess_l2(h, alpha):
+        return second_moment(h, alpha) - 1
+
+    def excess_linf(h, alpha):
+        X = alpha * normal_cdf(h)
         c = ndtri((1 + X) / 2)
-        return second_moment(h) * (X - c * tail(c) + c**2 * (1 - X)) / X**2 - 1
+        return second_moment(h, alpha) * (X - c * tail(c) + c**2 * (1 - X)) / X**2 - 1
 
-    def margin_linf(h):
-        X = sample_ratio * normal_cdf(h)
-        return h * X / (jnp.sqrt(second_moment(h)) * ndtri((1 + X) / 2))
+    def margin_linf(h, alpha):
+        X = alpha * normal_cdf(h)
+        return h * X / (jnp.sqrt(second_moment(h, alpha)) * ndtri((1 + X) / 2))
 
     # X < 1 bounds h for alpha > 1; for alpha <= 1 all roots lie below 10 / sqrt(alpha).
     inverse = jnp.where(sample_ratio > 1, 1 / jnp.maximum(sample_ratio, 1), 0.5)
     limit = jnp.where(sample_ratio > 1, ndtri(inverse), 10 / jnp.sqrt(sample_ratio))
-    excesses = (excess_l1, lambda h: second_moment(h) - 1, excess_linf)
-    roots, residuals = zip(*(_root(excess, limit) for excess in excesses), strict=True)
-    margin = jnp.stack([margin_l1(roots[0]), roots[1], margin_linf(roots[2])])
+    roots, residuals = [], []
+    for excess in (excess_l1, excess_l2, excess_linf):
+        roots.append(increasing_root(excess, 1e-20 * limit, limit, sample_ratio))
+        residuals.append(relative_error(excess, roots[-1], sample_ratio))
+    l1, l2, linf = roots
+    margin = jnp.stack([margin_l1(l1, sample_ratio), l2, margin_linf(linf, sample_ratio)])
     return margin, jnp.full_like(margin, 0.5), jnp.stack(residuals).max()
-
-
-def _root(function, limit):
-    """The root in (0, limit) by bisection and a Newton step, whose relative size is the residual.
-
-    The step carries the derivative of the implicit function.
-    """
-
-    def halve(_, bracket):
-        low, high = bracket
-        middle = (low + high) / 2
-        below = function(middle) < 0
-        return jnp.where(below, middle, low), jnp.where(below, high, middle)
-
-    low, high = lax.fori_loop(0, 60, halve, (0 * limit, limit))
-    h = lax.stop_gradient((low + high) / 2)
-    step = function(h) / lax.stop_gradient(jax.grad(function)(h))
-    return h - step, lax.stop_gradient(jnp.abs(step) / h)
 
 
 def _angle(a, b):
