@@ -59,6 +59,7 @@ def test_no_value_above_the_root_is_above():
     with jax.enable_x64(True):
         for a in (0.3, 1.7, 40.0):  # the root is positive for a > 1 / 3e
             x, slope = jax.jit(jax.value_and_grad(root))(a)
+            assert np.isfinite(x)
             np.testing.assert_allclose(x / a - 1, np.log(3 * a - x), rtol=1e-12, atol=1e-14)
             by_x, by_a = 1 / a + 1 / (3 * a - x), -x / a**2 - 3 / (3 * a - x)
             np.testing.assert_allclose(slope, -by_a / by_x, rtol=1e-10)
