@@ -10,7 +10,7 @@ Model. ``n = alpha d`` inputs ``x ~ N(0, I_d)``; labels ``y = sign(w*.x)`` ("tea
     M_1 = max_w min_i y_i w.x_i / sqrt(d) / (||w||_1 / d),
     M_2: over ||w||_2 / sqrt(d),      M_inf: over ||w||_inf.
 
-Theory. With a teacher: the fixed points of `simulator.maths.hard_margin`,
+Theory. With a teacher: the fixed points of `simulator.maths.replica`,
 
     M_1 = 1 / P,   M_2 = 1 / sqrt(q),   M_inf = 1 / bound,   error = arccos(m / sqrt(q)) / pi.
 
@@ -38,17 +38,18 @@ from jax import lax
 from jax.scipy.special import ndtri
 
 from simulator.maths.gaussian import normal_cdf, normal_pdf
-from simulator.maths.hard_margin import (
-    Order,
-    bounded_weights,
-    channel,
-    hard_margin_path,
-    sample_ratio_path,
-    soft_weights,
-)
 from simulator.maths.margins import max_margin
 from simulator.maths.norms import GEOMETRIES, ORDERS
 from simulator.maths.precision import float_dtype
+from simulator.maths.replica.channels import hard_margin
+from simulator.maths.replica.order_parameters import (
+    Fit,
+    Order,
+    conjugates,
+    sample_ratio_path,
+    solve_path,
+)
+from simulator.maths.replica.weights import bounded_weights, soft_weights
 from simulator.maths.roots import increasing_root, relative_error
 from simulator.study import (
     RESIDUAL,
@@ -106,23 +107,22 @@ def simulate_direct(key, params):
 
 
 def _teacher_labels(sample_ratio):
-    path = sample_ratio_path(sample_ratio)
+    path = Fit(hard_margin, sample_ratio_path(sample_ratio))
     weights_of = (
-        lambda hats, V: soft_weights(hats, 1, "gaussian", 1.0),
-        lambda hats, V: soft_weights(hats, 2, "gaussian", 1.0),
-        lambda hats, V: bounded_weights(hats, V)[0],
+        lambda hats, order: soft_weights(hats, 1, "gaussian", 1.0),
+        lambda hats, order: soft_weights(hats, 2, "gaussian", 1.0),
+        lambda hats, order: bounded_weights(hats, order.V)[0],
     )
 
     def solve(geometry):
         """One program for the three; its derivatives want a floating-point ``geometry``."""
-        found = hard_margin_path(
-            lambda hats, V: lax.switch(geometry.astype(int), weights_of, hats, V), path
-        )
-        return found.end(), found.residual
+        return solve_path(
+            path, lambda hats, order: lax.switch(geometry.astype(int), weights_of, hats, order)
+        ).end()
 
     order, residual = lax.map(solve, jnp.arange(len(weights_of), dtype=float_dtype()))
     l1, l2, linf = (Order(*(x[i] for x in order)) for i in range(len(weights_of)))
-    bound = bounded_weights(channel(linf, sample_ratio)[0], linf.V)[1]
+    bound = bounded_weights(conjugates(Fit(hard_margin, sample_ratio), linf), linf.V)[1]
     margin = 1 / jnp.stack([l1.P, jnp.sqrt(l2.q), bound])
     return margin, jnp.arccos(order.m / jnp.sqrt(order.q)) / math.pi, residual.max()
 
