@@ -136,14 +136,6 @@ def mixture_fit(
     )
 
 
-def effective_penalty_mixture(
-    eigenvalues, num_samples, fractions, sample_weights, ridge, width=None
-) -> tuple[Array, Array]:
-    """``(kappa, omega)`` of `mixture_fit`."""
-    fit = mixture_fit(eigenvalues, num_samples, fractions, sample_weights, ridge, width)
-    return fit.kappa, fit.omega
-
-
 def _active(fractions, sample_weights):
     """Fractions and weights with inactive sources set to 0 in both."""
     fractions = jnp.asarray(fractions, float_dtype())

@@ -16,7 +16,6 @@ For the occupancy sums of Poisson sampling the integrals are incomplete gamma fu
 ``c = 1 - 1/beta`` and ``z = t p_x``,
 
     int_x^inf p e^{-t p}       = (A x^{1-beta} / beta) g(c, z)
-    int_x^inf p^2 e^{-t p}     = (A^2 x^{1-2beta} / beta) g(1 + c, z)
     int_x^inf (1 - e^{-t p})   = x (z g(c, z) - 1 + e^{-z}),
     g(a, z) = int_0^1 u^{a-1} e^{-zu} du,
 
@@ -121,7 +120,7 @@ def clean_exponent(beta):
 
 
 # --------------------------------------------------------------------------------------------
-# Occupancy sums of Poisson sampling: sum_{i>k} p_i^a e^{-t p_i} and sum_{i>k} (1 - e^{-t p_i})
+# Occupancy sums of Poisson sampling: sum_{i>k} p_i e^{-t p_i} and sum_{i>k} (1 - e^{-t p_i})
 # --------------------------------------------------------------------------------------------
 def unseen_mass(beta, t, k=0.0):
     """``sum_{i>k} p_i e^{-t p_i}``: expected mass beyond rank k unseen in ``Poisson(t)`` draws.
@@ -138,11 +137,6 @@ def unseen_mass(beta, t, k=0.0):
     return _occupancy_sum(_UNSEEN_MASS, beta, t, k)
 
 
-def unseen_mass_squared(beta, t, k=0.0):
-    """``sum_{i>k} p_i^2 e^{-t p_i}``, the ingredient of the variance of the unseen mass."""
-    return _occupancy_sum(_UNSEEN_SQUARED, beta, t, k)
-
-
 def distinct_ranks(beta, t, k=0.0):
     """``sum_{i>k} (1 - e^{-t p_i})``: expected number of ranks beyond k that are seen."""
     return _occupancy_sum(_DISTINCT, beta, t, k)
@@ -156,10 +150,6 @@ class _Occupancy(NamedTuple):
 _UNSEEN_MASS = _Occupancy(
     lambda log_p, z: jnp.exp(log_p - z),
     lambda beta, x, log_p, z: x * jnp.exp(log_p) / beta * scaled_lower_gamma(1 - 1 / beta, z),
-)
-_UNSEEN_SQUARED = _Occupancy(
-    lambda log_p, z: jnp.exp(2 * log_p - z),
-    lambda beta, x, log_p, z: x * jnp.exp(2 * log_p) / beta * scaled_lower_gamma(2 - 1 / beta, z),
 )
 _DISTINCT = _Occupancy(
     lambda log_p, z: -jnp.expm1(-z),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from simulator.maths.proximal import score
+from simulator.maths.proximal import logistic_proximal
 from simulator.maths.replica.channels import hard_margin, hinge, logistic
 from simulator.maths.replica.order_parameters import (
     Averages,
@@ -33,7 +33,7 @@ def _float64():
 
 
 # -- channels ----------------------------------------------------------------------------------
-SCORE = jax.jit(score, static_argnums=0)
+PROXIMAL = jax.jit(logistic_proximal)
 
 
 def of_hard_margin(omega, v, shift):
@@ -42,13 +42,13 @@ def of_hard_margin(omega, v, shift):
 
 
 def of_hinge(omega, v, shift):
-    g = np.asarray(SCORE("hinge", omega, v, shift))
+    g = np.clip((1 + shift - omega) / v, 0, 1)
     value = np.maximum(1 + shift - omega - v * g, 0)
     return g, np.where((g > 0) & (g < 1), -1 / v, 0), value
 
 
 def of_logistic(omega, v, shift):
-    g = np.asarray(SCORE("logistic", omega, v, shift))
+    g = special.expit(shift - np.asarray(PROXIMAL(omega, v, shift)))
     return g, -g * (1 - g) / (1 + v * g * (1 - g)), np.logaddexp(0, shift - omega - v * g)
 
 

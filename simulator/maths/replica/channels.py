@@ -21,7 +21,7 @@ from simulator.maths.gaussian import (
     skew_normal_moments,
 )
 from simulator.maths.precision import float_dtype
-from simulator.maths.proximal import loss_value, proximal
+from simulator.maths.proximal import logistic_proximal, loss_value
 from simulator.maths.quadrature import panel_rule
 from simulator.maths.replica.order_parameters import Averages, Order
 
@@ -82,7 +82,7 @@ def logistic(order: Order, shift, label_variance) -> Averages:
     turn = (turn + shift - V * jax.nn.sigmoid(-turn)) / root
     edges = jnp.concatenate([-half[:0:-1], half, -corner, corner, turn])
     edges = jnp.sort(jnp.clip(edges, -half[-1], half[-1]))
-    edges = proximal("logistic", root * edges, V, shift)
+    edges = logistic_proximal(root * edges, V, shift)
 
     z, weight = panel_rule(lax.stop_gradient(edges), _NODES)
     g = jax.nn.sigmoid(shift - z)
@@ -92,7 +92,7 @@ def logistic(order: Order, shift, label_variance) -> Averages:
 
 
 CHANNELS = {"logistic": logistic, "hinge": hinge}
-"""Of the losses in `simulator.maths.proximal` that are trained with."""
+"""Of the losses in `simulator.maths.proximal`."""
 
 
 def smooth_averages(order: Order, label_variance, rule, g, curvature, loss) -> Averages:
