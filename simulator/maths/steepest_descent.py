@@ -60,21 +60,6 @@ def steepest_descent(learning_rate, order: float) -> optax.GradientTransformatio
     )
 
 
-def coordinate_descent(learning_rate) -> optax.GradientTransformation:
-    """Greedy coordinate descent: steepest descent in l1."""
-    return steepest_descent(learning_rate, 1)
-
-
-def gradient_descent(learning_rate) -> optax.GradientTransformation:
-    """Normalised gradient descent: steepest descent in l2."""
-    return steepest_descent(learning_rate, 2)
-
-
-def sign_descent(learning_rate) -> optax.GradientTransformation:
-    """Sign descent: steepest descent in linf."""
-    return steepest_descent(learning_rate, math.inf)
-
-
 OPTIMIZERS = ("coordinate_descent", "gradient_descent", "sign_descent")
 """Names of the three, in the order of `GEOMETRIES`."""
 
