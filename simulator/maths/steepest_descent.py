@@ -9,7 +9,6 @@ point of its maximisation (arXiv 2410.22069). The norm is that of all parameters
     optimiser = optax.chain(scale_by_steepest_descent(math.inf), optax.scale_by_learning_rate(0.1))
 """
 
-import math
 from typing import NamedTuple
 
 import jax.numpy as jnp

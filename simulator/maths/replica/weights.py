@@ -11,7 +11,7 @@ import math
 
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.scipy.special import erfc, erfinv
+from jax.scipy.special import erfinv
 
 from simulator.maths.gaussian import normal_cdf, normal_pdf
 from simulator.maths.precision import float_dtype
@@ -78,8 +78,7 @@ def soft_weights(hats: Hats, norm: Array | int, teacher: str, density: Array | f
         variance = jnp.stack([0 * shares[1], 1 / shares[1]])
         s = jnp.sqrt(hats.q + hats.m**2 * variance)
         u = threshold / s
-        active = erfc(u / math.sqrt(2))
-        mean = math.sqrt(2 / math.pi) * jnp.exp(-(u**2) / 2)
+        active, mean = 2 * normal_cdf(-u), 2 * normal_pdf(u)
         first = s * (mean - u * active)
         second = s**2 * ((1 + u**2) * active - u * mean)
         overlap = variance * hats.m * active
@@ -114,7 +113,7 @@ def bounded_weights(hats: Hats, V: Array) -> tuple[Order, Array]:
     c = math.sqrt(2) * erfinv(free)
     sV = V * jnp.sqrt(hats.q + hats.m**2)
     bound = c * sV / free
-    mean = math.sqrt(2 / math.pi) * jnp.exp(-(c**2) / 2)
+    mean = 2 * normal_pdf(c)
     q = (sV / free) ** 2 * (free - c * mean) + bound**2 * (1 - free)
     P = (sV / free) * (math.sqrt(2 / math.pi) - mean) + bound * (1 - free)
-    return Order(m=hats.m * V, q=q, V=sV * (mean - c * erfc(c / math.sqrt(2))), P=P), bound
+    return Order(m=hats.m * V, q=q, V=sV * (mean - 2 * c * normal_cdf(-c)), P=P), bound

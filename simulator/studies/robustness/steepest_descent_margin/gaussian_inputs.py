@@ -132,18 +132,15 @@ def _random_labels(sample_ratio):
         """``alpha G2(h)``."""
         return alpha * ((1 + h**2) * normal_cdf(h) + h * normal_pdf(h))
 
-    def tail(u):
-        return math.sqrt(2 / math.pi) * jnp.exp(-(u**2) / 2)
-
     def excess_l1(h, alpha):
         X = alpha * normal_cdf(h)
         u = -ndtri(X / 2)
-        return second_moment(h, alpha) * ((1 + u**2) * X - u * tail(u)) / X**2 - 1
+        return second_moment(h, alpha) * ((1 + u**2) * X - 2 * u * normal_pdf(u)) / X**2 - 1
 
     def margin_l1(h, alpha):
         X = alpha * normal_cdf(h)
         u = -ndtri(X / 2)
-        return h * X / (jnp.sqrt(second_moment(h, alpha)) * (tail(u) - u * X))
+        return h * X / (jnp.sqrt(second_moment(h, alpha)) * (2 * normal_pdf(u) - u * X))
 
     def excess_l2(h, alpha):
         return second_moment(h, alpha) - 1
@@ -151,7 +148,7 @@ def _random_labels(sample_ratio):
     def excess_linf(h, alpha):
         X = alpha * normal_cdf(h)
         c = ndtri((1 + X) / 2)
-        return second_moment(h, alpha) * (X - c * tail(c) + c**2 * (1 - X)) / X**2 - 1
+        return second_moment(h, alpha) * (X - 2 * c * normal_pdf(c) + c**2 * (1 - X)) / X**2 - 1
 
     def margin_linf(h, alpha):
         X = alpha * normal_cdf(h)
