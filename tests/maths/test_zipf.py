@@ -46,6 +46,28 @@ def test_hurwitz_zeta(s, q):
     assert _relative(value, mpmath.zeta(mpmath.mpf(s), mpmath.mpf(q))) < 1e-13
 
 
+@pytest.mark.parametrize("s", [0.6, 1 - 1e-10, 1.0, 1 + 1e-15, 1.3, 2.5])
+def test_zeta_without_its_pole(s):
+    """zeta(s) = 1 / (s - 1) + gamma - gamma_1 (s - 1) + ...; its slope at 1 is -gamma_1."""
+    with jax.enable_x64(True):
+        value, slope = jax.jit(jax.value_and_grad(zipf.zeta_without_pole))(s)
+    with mpmath.workdps(40):
+        at = mpmath.mpf(s) + (mpmath.mpf("1e-18") if s == 1 else 0)
+        assert _relative(value, mpmath.zeta(at) - 1 / (at - 1)) < 1e-13
+        right = mpmath.diff(lambda x: mpmath.zeta(x) - 1 / (x - 1), at + mpmath.mpf("1e-9"))
+        assert _relative(slope, right) < 1e-7
+
+
+@pytest.mark.parametrize("y", [-3.0, -0.5, -1e-9, 0.0, 1e-5, 0.4999, 0.5, 2.0])
+def test_relative_expm1(y):
+    with jax.enable_x64(True):
+        value, slope = jax.jit(jax.value_and_grad(zipf.relative_expm1))(y)
+    with mpmath.workdps(60):
+        at = mpmath.mpf(y) or mpmath.mpf("1e-25")
+        assert _relative(value, mpmath.expm1(at) / at) < 1e-15
+        assert _relative(slope, (at * mpmath.exp(at) - mpmath.expm1(at)) / at**2) < 1e-13
+
+
 def test_derivative_of_zeta_in_its_exponent():
     with jax.enable_x64(True):
         slope = jax.jit(jax.grad(zipf.hurwitz_zeta))(1.3, 4.0)

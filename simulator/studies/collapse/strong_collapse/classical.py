@@ -32,15 +32,20 @@ Reference: E. Dohmatob, Y. Feng, A. Subramonian, J. Kempe, "Strong Model Collaps
 arXiv 2410.04840.
 """
 
+from dataclasses import replace
+
 import jax.numpy as jnp
+from jax import lax
 
 from simulator.maths.precision import float_dtype
+from simulator.maths.slopes import only_slope
 from simulator.studies.collapse.strong_collapse._mixture import (
     WEIGHTINGS,
     MixtureParams,
     fractions_of,
     noise_of,
     resize,
+    validate,
 )
 from simulator.studies.collapse.strong_collapse._simulation import (
     averaged_errors,
@@ -83,8 +88,11 @@ def theory(params):
     ridge, num_samples = (jnp.asarray(x, float_dtype()) for x in (params.ridge, params.num_samples))
     exact_here = (ridge == 0) & (num_samples >= params.dim + 2)
     replaced = least_squares(params, jnp.where(exact_here, num_samples, params.dim + 2))
+    # The exact values are those of no ridge; with a ridge theorem 1 goes on from there.
+    onwards = mixture_theory(replace(lax.stop_gradient(params), ridge=params.ridge))
     return outputs | {
-        name: jnp.where(exact_here, value, outputs[name]) for name, value in replaced.items()
+        name: jnp.where(exact_here, value + only_slope(onwards[name]), outputs[name])
+        for name, value in replaced.items()
     }
 
 
@@ -221,6 +229,7 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     resize=resize,
+    validate=validate,
     figures=figures,
     tolerance=0.05,  # second-order corrections on the ladder are of the order of a percent
     check_cells=(

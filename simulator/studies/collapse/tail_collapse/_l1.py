@@ -142,14 +142,19 @@ def _beyond(law: Law, n, num_heads: int) -> tuple[_Nodes, Array]:
 
 
 def two_term(beta, n) -> Array:
-    """``C A^{1/beta} n^-c + sqrt(2 / (pi n)) [sqrt(A) zeta(beta/2) + corrections]``; inf at 2."""
-    singular = beta == 2
-    beta = jnp.where(singular, 3.0, jnp.asarray(beta, float_dtype()))
-    tail = poisson_constant(beta) * jnp.exp(
-        zipf.log_amplitude(beta) / beta - zipf.clean_exponent(beta) * jnp.log(n)
-    )
-    value = tail + jnp.sqrt(2 / (np.pi * n)) * head_bracket(beta)
-    return jnp.where(singular, jnp.inf, value)
+    """``C A^{1/beta} n^-c + sqrt(2 / (pi n)) [sqrt(A) zeta(beta/2) + corrections]``.
+
+    Both terms have a pole at ``beta = 2``, and their sum has none: with ``e = 1 - beta/2`` the
+    poles are ``sqrt(2A / (pi n)) [(A n / 64)^{e/beta} / e - 1 / e]``.
+    """
+    beta = jnp.asarray(beta, float_dtype())
+    log_a, log_n = zipf.log_amplitude(beta), jnp.log(n)
+    tail = _regular_constant(beta) * jnp.exp(log_a / beta - zipf.clean_exponent(beta) * log_n)
+    log_ratio = (log_a + log_n - np.log(_LAST_KINK)) / beta
+    poles = log_ratio * zipf.relative_expm1((1 - beta / 2) * log_ratio)
+    root = jnp.sqrt(2 / (np.pi * n))
+    heads = jnp.exp(log_a / 2) * (poles + zipf.zeta_without_pole(beta / 2))
+    return tail + root * (heads + _head_corrections(beta))
 
 
 def poisson_constant(beta) -> Array:
@@ -158,19 +163,29 @@ def poisson_constant(beta) -> Array:
     ``h`` is the mean absolute deviation of Poisson(x); for ``beta > 2`` the integral is that of
     ``h - sqrt(2x / pi)``.
     """
+    # sqrt(2x/pi) on average over a period, up to x^-2
+    power = 1 / beta - 0.5
+    rest = jnp.sqrt(2 / np.pi) * _LAST_KINK**-power / power
+    return _regular_constant(beta) + rest / beta
+
+
+def _regular_constant(beta) -> Array:
+    """The part of `poisson_constant` from ``x`` below 64."""
     first = 2 * zipf.scaled_lower_gamma(1 - 1 / beta, 1.0)  # h = 2 x e^-x below 1
     x, w = unit_rule(8)
     m = jnp.arange(1, _LAST_KINK, dtype=float_dtype())[:, None]
     h = binomial.poisson_mean_absolute_deviation(m + x, m)
-    pieces = jnp.sum(h * (m + x) ** (-1 - 1 / beta) * w)
-    # sqrt(2x/pi) on average over a period, up to x^-2
-    power = 1 / beta - 0.5
-    rest = jnp.sqrt(2 / np.pi) * _LAST_KINK**-power / power
-    return (first + pieces + rest) / beta
+    return (first + jnp.sum(h * (m + x) ** (-1 - 1 / beta) * w)) / beta
 
 
 def head_bracket(beta) -> Array:
     """``sqrt(A) zeta(beta/2) + sum_j (sqrt(p_j (1 - p_j)) - sqrt(p_j))``."""
+    leading = jnp.exp(zipf.log_amplitude(beta) / 2) * zipf.hurwitz_zeta(beta / 2)
+    return leading + _head_corrections(beta)
+
+
+def _head_corrections(beta) -> Array:
+    """``sum_j (sqrt(p_j (1 - p_j)) - sqrt(p_j))``."""
     log_a = zipf.log_amplitude(beta)
     ranks = jnp.arange(1, zipf.HEAD + 1, dtype=float_dtype())
     p = jnp.exp(log_a - beta * jnp.log(ranks))
@@ -178,4 +193,4 @@ def head_bracket(beta) -> Array:
     start = zipf.HEAD + 1.0  # sqrt(1 - p) - 1 = -p/2 - p^2/8 - p^3/16 - ...
     for power, share in ((1.5, 1 / 2), (2.5, 1 / 8), (3.5, 1 / 16)):
         total = total - share * jnp.exp(power * log_a) * zipf.hurwitz_zeta(power * beta, start)
-    return jnp.exp(log_a / 2) * zipf.hurwitz_zeta(beta / 2) + total
+    return total

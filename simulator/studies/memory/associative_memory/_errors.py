@@ -22,6 +22,7 @@ from jax import Array
 from simulator.maths.gaussian import normal_cdf, normal_pdf
 from simulator.maths.precision import float_dtype
 from simulator.maths.quadrature import panel_rule
+from simulator.maths.slopes import square_root
 
 _GAUSSIAN_EDGES = (-9.0, -6.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 6.0, 9.0)
 _STEP_EDGES = (-8.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0)
@@ -154,7 +155,7 @@ def with_random_unembeddings(noise: Noise, d) -> Noise:
 
 def _error_at(drive, noise: Noise, panel_nodes: int):
     """``1 - int phi(h) prod_c Phi((drive + sqrt(Q_f) h) / sqrt(Q_c)) dh``."""
-    own = safe_sqrt(noise.own)
+    own = square_root(noise.own)
     silent = noise.others <= 0
     power = jnp.where(silent, 1.0, noise.others)
     scale = jnp.sqrt(power)
@@ -188,11 +189,6 @@ def _tie_error(noise: Noise):
     silent = jnp.sum(jnp.where(noise.others <= 0, noise.multiplicity, 0.0))
     loud = jnp.sum(noise.multiplicity) - silent
     return 1 - 2.0**-loud / (silent + 1)
-
-
-def safe_sqrt(x):
-    """Square root with a finite derivative at 0."""
-    return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1.0)), 0.0)
 
 
 # --------------------------------------------------------------------------------------------

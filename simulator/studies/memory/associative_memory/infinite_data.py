@@ -35,6 +35,7 @@ import numpy as np
 
 from simulator.maths.precision import float_dtype
 from simulator.maths.quadrature import log_panel_rule
+from simulator.maths.slopes import square_root
 from simulator.maths.zipf import hurwitz_zeta
 from simulator.studies.memory.associative_memory import _errors, _sampling
 from simulator.studies.memory.associative_memory._errors import Noise
@@ -84,8 +85,8 @@ def theory(params: Params):
         "test_error_upper_bound": upper,
         "optimal_threshold": best,
         "optimal_test_error": best_error,
-        "test_error_std": _errors.safe_sqrt(p**2 @ (per_token * (1 - per_token))),
-        "per_token_error_std": _errors.safe_sqrt(per_token * (1 - per_token)),
+        "test_error_std": square_root(p**2 @ (per_token * (1 - per_token))),
+        "per_token_error_std": square_root(per_token * (1 - per_token)),
     }
 
 
