@@ -48,7 +48,6 @@ class MixtureFit(NamedTuple):
 
     kappa: Array
     omega: Array
-    h: Array  # (2,) h_j = a_j / (1 + a_j df1/(n omega)) = omega gain_j
     gain: Array  # (2,) h_j / omega, 0 without weight; of a source without samples, its limit
     gain_square: Array  # G = sum_j p_j gain_j^2 = eta / omega^2
     df1: Array
@@ -130,7 +129,6 @@ def mixture_fit(
     return MixtureFit(
         kappa=kappa,
         omega=jnp.where(anything, omega, 0),
-        h=jnp.where(anything, omega, 0) * gain,
         gain=gain,
         gain_square=gain_square,
         df1=df1,

@@ -38,6 +38,7 @@ from jax import Array
 from simulator.maths.precision import float_dtype
 from simulator.maths.replica.order_parameters import Hats, Order
 from simulator.maths.robust_erm import robust_erm
+from simulator.maths.slopes import square_root
 from simulator.sampling.gamma import chi
 from simulator.sampling.trapezoid import trapezoidal_factor
 from simulator.studies.robustness.adversarial_training import _experiment as experiment
@@ -120,7 +121,7 @@ def _train(params: Params, x, y, penalty, spread):
         spread=spread,
     )
     size = fit.weights @ (spread * fit.weights) / d
-    damage = jnp.sqrt(jnp.where(size > 0, size, 1)) * (size > 0)
+    damage = square_root(size)
     return fit, size, damage, signed @ fit.weights - params.attack_radius_train * damage
 
 
