@@ -1,10 +1,13 @@
 """Gauss-Legendre rules against closed integrals, and their derivatives in the edges."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import simulator
 from simulator.maths.quadrature import log_panel_rule, panel_rule, unit_rule
 
 
@@ -51,6 +54,12 @@ def test_the_derivative_in_the_last_edge_is_the_integrand_there(rule):
     end = 1.3
     slope = np.cos(end) if rule is panel_rule else np.cos(np.exp(end)) * np.exp(end)
     np.testing.assert_allclose(jax.jit(jax.grad(integral))(end), slope, rtol=1e-12)
+
+
+def test_the_nodes_are_computed_in_one_place():
+    package = Path(simulator.__file__).parent
+    users = [path.name for path in package.rglob("*.py") if "leggauss" in path.read_text()]
+    assert users == ["quadrature.py"]
 
 
 def test_precision_is_that_of_the_scope():
