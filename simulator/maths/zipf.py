@@ -35,7 +35,7 @@ from jaxtyping import Array, Float
 
 from simulator.maths.precision import float_dtype
 from simulator.maths.quadrature import log_panel_rule
-from simulator.maths.slopes import at_least
+from simulator.maths.slopes import at_least, only_slope
 
 HEAD = 128
 """Ranks summed term by term; the end-point corrections at this rank are good to 1e-12."""
@@ -225,15 +225,18 @@ class TrainingLaw(NamedTuple):
     beta_synthetic: Array
     log_synthetic: Array  # log((1 - pi) / H)
     cutoff: Array
+    share: Array  # pi
 
     def p(self, rank):
         return jnp.exp(self.log_a - self.beta * jnp.log(rank))
 
     def real_part(self, rank):
-        return jnp.exp(self.log_real - self.beta * jnp.log(rank))
+        part = jnp.exp(self.log_real - self.beta * jnp.log(rank))
+        return jnp.where(self.share > 0, part, only_slope(part))
 
     def synthetic_part(self, rank):
-        return jnp.exp(self.log_synthetic - self.beta_synthetic * jnp.log(rank))
+        part = jnp.exp(self.log_synthetic - self.beta_synthetic * jnp.log(rank))
+        return jnp.where(self.share < 1, part, only_slope(part))
 
     def q(self, rank):
         """The training law, vectorised over ranks."""
@@ -280,6 +283,7 @@ def training_law(beta, cutoff=jnp.inf, beta_synthetic=0.0, real_fraction=0.0) ->
         beta_synthetic,
         jnp.log(at_least(1 - pi, floor)) - jnp.log(mass),
         cutoff,
+        pi,
     )
 
 

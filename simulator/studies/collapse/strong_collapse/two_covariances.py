@@ -17,7 +17,8 @@ Theory. With ``G``, ``h_j``, ``T_j`` and ``E2`` of ``_two_covariances_fit`` (all
 At ``λ = 0`` and fewer active samples than features the fit interpolates: ``λ -> 1``,
 ``h_j -> 1/e_j``. Relative error O(1/d), O(1/df2) for power laws, also at ``λ = 0``. ``inf`` at
 ``λ = 0`` where active samples and ``d`` differ by at most one: variance if they are noisy,
-synthetic_error if both sources are active and ``c² > 0``, and the sum with them. ``Σ2 = Σ1`` is
+synthetic_error if both sources are active and ``c² > 0``, and the sum with them. Penalties so small
+(1e-17 at ``n = d``) that rounding would spoil the result are refused. ``Σ2 = Σ1`` is
 ``strong-collapse``.
 
 Reference: our extension of E. Dohmatob, Y. Feng, A. Subramonian, J. Kempe, "Strong Model
