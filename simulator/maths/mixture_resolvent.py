@@ -21,7 +21,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.fixed_point import increasing_root, newton_steps, nonzero_slope
 from simulator.maths.precision import float_dtype
 from simulator.maths.resolvent import (
     degrees_of_freedom,
@@ -31,6 +30,7 @@ from simulator.maths.resolvent import (
     shrinkage,
     survival,
 )
+from simulator.maths.roots import increasing_root, newton_steps, nonzero_slope
 from simulator.maths.slopes import ratio
 
 
@@ -48,7 +48,6 @@ class MixtureFit(NamedTuple):
 
     kappa: Array
     omega: Array
-    h: Array  # (2,) h_j = a_j / (1 + a_j df1/(n omega)) = omega gain_j
     gain: Array  # (2,) h_j / omega, 0 without weight; of a source without samples, its limit
     gain_square: Array  # G = sum_j p_j gain_j^2 = eta / omega^2
     df1: Array
@@ -130,7 +129,6 @@ def mixture_fit(
     return MixtureFit(
         kappa=kappa,
         omega=jnp.where(anything, omega, 0),
-        h=jnp.where(anything, omega, 0) * gain,
         gain=gain,
         gain_square=gain_square,
         df1=df1,
@@ -141,14 +139,6 @@ def mixture_fit(
         amplification=amplification,
         inflation=gain_square * amplification,
     )
-
-
-def effective_penalty_mixture(
-    eigenvalues, num_samples, fractions, sample_weights, ridge, width=None
-) -> tuple[Array, Array]:
-    """``(kappa, omega)`` of `mixture_fit`."""
-    fit = mixture_fit(eigenvalues, num_samples, fractions, sample_weights, ridge, width)
-    return fit.kappa, fit.omega
 
 
 class _Sources(NamedTuple):

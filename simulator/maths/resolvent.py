@@ -17,8 +17,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.fixed_point import MAX_ITERATIONS, nonzero_slope
 from simulator.maths.precision import float_dtype
+from simulator.maths.roots import MAX_ITERATIONS, nonzero_slope
 from simulator.maths.slopes import ratio
 
 
@@ -65,7 +65,7 @@ def effective_penalty(eigenvalues, num_samples, ridge, weights=None) -> Array:
     ``kappa (1 - df1/T) - ridge`` is convex, so Newton's method from the upper bound
     ``ridge + tr(Sigma)/T`` decreases to the largest root. It is written with positive terms only:
     ``kappa <- (ridge + kappa (df1 - df2)/T) / (1 - df2/T)``. Two recorded steps at the root give
-    exact first derivatives, ``d kappa / d ridge = 1 / (1 - df2/T)`` (see `fixed_point`).
+    exact first derivatives, ``d kappa / d ridge = 1 / (1 - df2/T)`` (see `roots`).
     """
     eigenvalues = jnp.asarray(eigenvalues, float_dtype())
     weights = _multiplicity(eigenvalues, weights)

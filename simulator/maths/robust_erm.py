@@ -30,6 +30,7 @@ from jax.scipy.linalg import cho_solve
 from jax.scipy.special import entr
 
 from simulator.maths.proximal import loss_value
+from simulator.maths.slopes import square_root
 
 _STEPS = 60
 _TO_BOUNDARY = 0.995
@@ -154,8 +155,7 @@ def _size(problem: _Problem, w) -> Array:
     """``N(w)``."""
     if problem.attack == "linf":
         return jnp.abs(w).sum()
-    square = jnp.sum(problem.spread * w**2)
-    return jnp.sqrt(jnp.where(square > 0, square, 1)) * (square > 0)
+    return square_root(jnp.sum(problem.spread * w**2))
 
 
 def _damage(problem: _Problem, z) -> Array:

@@ -16,7 +16,6 @@ For the occupancy sums of Poisson sampling the integrals are incomplete gamma fu
 ``c = 1 - 1/beta`` and ``z = t p_x``,
 
     int_x^inf p e^{-t p}       = (A x^{1-beta} / beta) g(c, z)
-    int_x^inf p^2 e^{-t p}     = (A^2 x^{1-2beta} / beta) g(1 + c, z)
     int_x^inf (1 - e^{-t p})   = x (z g(c, z) - 1 + e^{-z}),
     g(a, z) = int_0^1 u^{a-1} e^{-zu} du,
 
@@ -35,6 +34,7 @@ from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
 from simulator.maths.precision import float_dtype
+from simulator.maths.quadrature import log_panel_rule
 from simulator.maths.slopes import at_least, only_slope
 
 HEAD = 128
@@ -149,7 +149,7 @@ def clean_exponent(beta):
 
 
 # --------------------------------------------------------------------------------------------
-# Occupancy sums of Poisson sampling: sum_{i>k} p_i^a e^{-t p_i} and sum_{i>k} (1 - e^{-t p_i})
+# Occupancy sums of Poisson sampling: sum_{i>k} p_i e^{-t p_i} and sum_{i>k} (1 - e^{-t p_i})
 # --------------------------------------------------------------------------------------------
 def unseen_mass(beta, t, k=0.0):
     """``sum_{i>k} p_i e^{-t p_i}``: expected mass beyond rank k unseen in ``Poisson(t)`` draws.
@@ -166,11 +166,6 @@ def unseen_mass(beta, t, k=0.0):
     return _occupancy_sum(_UNSEEN_MASS, beta, t, k)
 
 
-def unseen_mass_squared(beta, t, k=0.0):
-    """``sum_{i>k} p_i^2 e^{-t p_i}``, the ingredient of the variance of the unseen mass."""
-    return _occupancy_sum(_UNSEEN_SQUARED, beta, t, k)
-
-
 def distinct_ranks(beta, t, k=0.0):
     """``sum_{i>k} (1 - e^{-t p_i})``: expected number of ranks beyond k that are seen."""
     return _occupancy_sum(_DISTINCT, beta, t, k)
@@ -184,10 +179,6 @@ class _Occupancy(NamedTuple):
 _UNSEEN_MASS = _Occupancy(
     lambda log_p, z: jnp.exp(log_p - z),
     lambda beta, x, log_p, z: x * jnp.exp(log_p) / beta * scaled_lower_gamma(1 - 1 / beta, z),
-)
-_UNSEEN_SQUARED = _Occupancy(
-    lambda log_p, z: jnp.exp(2 * log_p - z),
-    lambda beta, x, log_p, z: x * jnp.exp(2 * log_p) / beta * scaled_lower_gamma(2 - 1 / beta, z),
 )
 _DISTINCT = _Occupancy(
     lambda log_p, z: -jnp.expm1(-z),
@@ -403,11 +394,7 @@ def _segment(law: TrainingLaw, t, q_of, start, stop, scales) -> RankNodes:
     low = lax.stop_gradient(jnp.minimum(jnp.maximum(start, frequent), stop))
     high = lax.stop_gradient(jnp.minimum(jnp.maximum(low, rare), stop))
 
-    nodes, weights = np.polynomial.legendre.leggauss(_PANEL_NODES)
-    unit = ((np.arange(_PANELS)[:, None] + (nodes + 1) / 2) / _PANELS).ravel()
-    unit_weights = np.tile(weights / 2, _PANELS) / _PANELS
-    x = jnp.exp(low + (high - low) * jnp.asarray(unit, float_dtype()))
-    weight = (high - low) * jnp.asarray(unit_weights, float_dtype()) * x
+    x, weight = log_panel_rule(jnp.linspace(low, high, _PANELS + 1), _PANEL_NODES)
 
     finite = jnp.isfinite(stop)
     last = jnp.where(finite, stop, 0.0)

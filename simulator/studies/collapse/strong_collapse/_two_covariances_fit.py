@@ -17,8 +17,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.fixed_point import MAX_ITERATIONS, increasing_root
 from simulator.maths.precision import float_dtype
+from simulator.maths.roots import MAX_ITERATIONS, increasing_root
 from simulator.maths.slopes import only_slope, ratio
 
 

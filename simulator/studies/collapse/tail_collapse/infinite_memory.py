@@ -27,11 +27,13 @@ Laws", ICML 2024, arXiv 2402.07043. The constants are this package's own.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import gamma
 
 from simulator.maths import zipf
 from simulator.maths.precision import float_dtype
-from simulator.maths.slopes import at_most, only_slope
+from simulator.maths.roots import increasing_root
+from simulator.maths.slopes import at_most, only_slope, square_root
 from simulator.sampling import counts
 from simulator.studies.collapse.tail_collapse import _cells
 from simulator.study import (
@@ -96,7 +98,7 @@ def theory(params: Params):
     return {
         "test_error": test_error,
         "test_error_asymptotic": _closed_form(params, law, ranks, poisson),
-        "test_error_std": jnp.sqrt(jnp.maximum(spread, jnp.finfo(spread.dtype).tiny)),
+        "test_error_std": square_root(spread),
         "plateau_error": zipf.tail_mass(params.zipf_exponent, params.cutoff),
         "num_distinct_tokens": _possible(params, distinct),
     }
@@ -200,23 +202,13 @@ def grokking_time(params: Params):
     )
     never = jnp.isinf(k) | (pi == 0)
     k, pi = jnp.where(never, 1.0, k), jnp.where(never, 1.0, pi)
-    half = zipf.tail_mass(beta, k) / 2
 
-    def excess(log_t):
-        return jnp.log(zipf.unseen_mass(beta, jnp.exp(log_t), k) / half)
+    def recovered(t, beta, k):
+        return jnp.log(zipf.tail_mass(beta, k) / 2 / zipf.unseen_mass(beta, t, k))
 
-    def bisect(_, bracket):
-        low, high = bracket
-        middle = (low + high) / 2
-        above = excess(middle) > 0
-        return jnp.where(above, middle, low), jnp.where(above, high, middle)
-
-    start = -jnp.log(zipf.probability(beta, k))
-    low, high = jax.lax.fori_loop(0, 60, bisect, (start - 8, start + 40))
-    root = jax.lax.stop_gradient((low + high) / 2)
-    value, slope = jax.value_and_grad(excess)(root)
-    root = root - value / jax.lax.stop_gradient(slope)  # implicit derivative
-    return jnp.where(never, jnp.inf, jnp.exp(root) / pi)
+    scale = 1 / zipf.probability(beta, k)
+    root = increasing_root(recovered, np.exp(-8) * scale, np.exp(40) * scale, beta, k)
+    return jnp.where(never, jnp.inf, root / pi)
 
 
 def simulate_direct(key: jax.Array, params: Params):

@@ -19,7 +19,7 @@ MAX_ITERATIONS = 1000
 
 
 def increasing_root(function: Callable[..., Array], lower, upper, *args: Any) -> Array:
-    """Root ``x`` in ``[lower, upper]`` of ``function(x, *args) = 0``, increasing in ``x``.
+    """Root ``x`` in ``[lower, upper]`` of ``function(x, *args) = 0``, increasing through it.
 
     Newton from the upper end, with a bisection in ``log x`` whenever it leaves the bracket; it
     stops at the relative precision of the scope. Everything the derivative shall see must be
@@ -28,7 +28,7 @@ def increasing_root(function: Callable[..., Array], lower, upper, *args: Any) ->
     Parameters
     ----------
     function : callable
-        ``(x, *args) -> scalar``.
+        ``(x, *args) -> scalar``: negative below the root, and positive or not a number above.
     lower, upper : float
         Positive bracket of the root.
     *args
@@ -47,7 +47,7 @@ def increasing_root(function: Callable[..., Array], lower, upper, *args: Any) ->
         iteration, x, _, low, high = carry
         value, slope = _value_and_slope(function, x, frozen)
         low = jnp.where(value < 0, x, low)
-        high = jnp.where(value > 0, x, high)
+        high = jnp.where(value < 0, high, x)
         newton = x - value / jnp.where(slope > 0, slope, 1)
         inside = (slope > 0) & (newton >= low) & (newton <= high)
         return (
@@ -60,6 +60,13 @@ def increasing_root(function: Callable[..., Array], lower, upper, *args: Any) ->
 
     root = lax.while_loop(unfinished, step, (jnp.int32(0), upper, upper, lower, upper))[1]
     return newton_steps(function, root, *args)
+
+
+def relative_error(function: Callable[..., Array], root, *args: Any) -> Array:
+    """How far Newton's method would still move a root, relative to it; without derivatives."""
+    x, args = lax.stop_gradient((root, args))
+    value, slope = _value_and_slope(function, x, args)
+    return jnp.abs(value / (slope * x))
 
 
 def newton_steps(function: Callable[..., Array], root, *args: Any) -> Array:
