@@ -19,7 +19,10 @@ from typing import Any, Literal, Protocol
 import jax
 import numpy as np
 
-RESERVED_PARAMETERS = frozenset({"seed", "replicates", "method", "dtype", "name", "grid"})
+RESERVED_PARAMETERS = frozenset(
+    {"seed", "replicates", "method", "dtype", "name", "grid", "study", "output"}
+    | {"over", "maximise", "equals", "which", "at", "points"}
+)
 #: Key under which a theory or a simulation may return the relative residual of its solver. The
 #: public edge refuses results whose residual exceeds the study's ``residual_tolerance``.
 RESIDUAL = "residual"

@@ -21,7 +21,8 @@ ALLOWED = {
     "verdict": {"study", "sweep"},
     "plot": set(),
     "figures": {"study", "sweep", "plot"},
-    "api": {"study", "studies", "sweep", "verdict"},
+    "search": {"study", "sweep", "maths"},
+    "api": {"study", "studies", "sweep", "verdict", "search"},
     "cli": {"study", "studies", "sweep", "verdict", "figures", "data"},
 }
 

@@ -1,7 +1,7 @@
 """Theory at one point or on a grid: float64, on the CPU, one compilation per static signature."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -76,26 +76,43 @@ def theory_of_cells(study: Study, cells: Sequence[Values]) -> list[dict[str, np.
 
 def theory_on(study: Study, values: Values, count: int) -> dict[str, np.ndarray]:
     """Theory at ``count`` points: scalar traced parameters may be arrays that ravel to them."""
+    static, scalars, arrays = by_kind(study, values, count)
+    lanes = max(size for size in CHUNKS if size <= max(count, 1))
+    with float64_on_cpu():
+        program = _compiled(study.theory, study.params, static)
+        outputs = in_chunks(program, scalars, arrays, count, lanes)
+    return _checked(study, outputs, values)
+
+
+def by_kind(study: Study, values: Values, count: int) -> tuple[tuple, dict, dict]:
+    """Static values (hashable), columns of ``count`` scalars, and arrays: a theory's arguments."""
     declared = study.declarations
     static = tuple((name, values[name]) for name, p in declared.items() if p.is_static("theory"))
     arrays = {n: values[n] for n, p in declared.items() if p.type == "array" and not p.static}
-    scalars: dict[str, np.ndarray] = {
+    scalars = {
         name: np.broadcast_to(np.asarray(values[name], _dtype(p)).ravel(), (count,))
         for name, p in declared.items()
         if p.is_scalar_number and not p.is_static("theory")
     }
+    return static, scalars, arrays
+
+
+def in_chunks(
+    program: Any,
+    scalars: Mapping[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray],
+    count: int,
+    lanes: int,
+) -> dict[str, np.ndarray]:
+    """A program at ``count`` points, ``lanes`` of them per call; the last call is padded."""
     pieces: list[dict[str, np.ndarray]] = []
-    with float64_on_cpu():
-        program = _compiled(study.theory, study.params, static)
-        lanes = max(size for size in CHUNKS if size <= max(count, 1))
-        for start in range(0, count, lanes):
-            index = np.minimum(np.arange(start, start + lanes), count - 1)
-            chunk = {name: jnp.asarray(column[index]) for name, column in scalars.items()}
-            out = program(chunk, {name: jnp.asarray(value) for name, value in arrays.items()})
-            kept = min(lanes, count - start)
-            pieces.append({k: np.asarray(v, dtype=np.float64)[:kept] for k, v in out.items()})
-    outputs = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
-    return _checked(study, outputs, values)
+    shared = {name: jnp.asarray(value) for name, value in arrays.items()}
+    for start in range(0, count, lanes):
+        index = np.minimum(np.arange(start, start + lanes), count - 1)
+        out = program({name: jnp.asarray(c[index]) for name, c in scalars.items()}, shared)
+        kept = min(lanes, count - start)
+        pieces.append({k: np.asarray(v, dtype=np.float64)[:kept] for k, v in out.items()})
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
 @functools.lru_cache(maxsize=256)
@@ -129,13 +146,7 @@ def _checked(study: Study, outputs: dict[str, np.ndarray], values: Values) -> di
             f"{sorted(declared)}"
         )
     if residual is not None:
-        bad = np.any(~(residual.reshape(len(residual), -1) <= study.residual_tolerance), axis=1)
-        if bad.any():
-            raise NotConverged(
-                f"{study.name}: the fixed point did not converge (relative residual "
-                f"{np.max(residual[bad]):.1e} > {study.residual_tolerance:.0e}) at "
-                f"{_point(values, int(np.argmax(bad)))}"
-            )
+        refuse_unconverged(study, residual, lambda position: _point(values, position))
     for output in study.outputs:
         if not output.in_theory or output.nan_where_undefined:
             continue
@@ -148,6 +159,17 @@ def _checked(study: Study, outputs: dict[str, np.ndarray], values: Values) -> di
                 f"{_point(values, int(np.argmax(undefined)))}; please report this point"
             )
     return {output.name: outputs[output.name] for output in study.outputs if output.in_theory}
+
+
+def refuse_unconverged(study: Study, residual: np.ndarray, where: Callable[[int], str]) -> None:
+    """Raise where a solver of the theory missed its tolerance; ``where`` describes a point."""
+    bad = np.any(~(residual.reshape(len(residual), -1) <= study.residual_tolerance), axis=1)
+    if bad.any():
+        raise NotConverged(
+            f"{study.name}: the fixed point did not converge (relative residual "
+            f"{np.max(residual[bad]):.1e} > {study.residual_tolerance:.0e}) at "
+            f"{where(int(np.argmax(bad)))}"
+        )
 
 
 def _point(values: Values, position: int) -> str:

@@ -1,0 +1,316 @@
+"""Questions asked backwards: where an output of a theory is smallest, or takes a value.
+
+Both searches sample the ranges on a grid, so that no valley is missed which the grid shows, and
+refine with the exact derivatives of the theory; SciPy's solvers do that. One compiled program serves
+a whole grid of the other parameters.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simulator.search import box, line
+from simulator.search.labels import grids_of, labelled
+from simulator.search.objective import Objective, selected
+from simulator.search.ranges import Range, checked_ranges
+from simulator.study import Study
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["NoSolution", "optimise_study", "solve_study"]
+
+#: Points of the grid per parameter, by the number of parameters.
+_POINTS = {1: 65, 2: 13, 3: 7}
+_FEWEST = 5
+WHICH = ("smallest", "largest", "all")
+
+
+class NoSolution(ValueError):
+    """The output does not take the value asked for within the range."""
+
+
+def optimise_study(
+    study: Study,
+    output: str,
+    over: Mapping[str, Any],
+    *,
+    maximise: bool = False,
+    at: Mapping[str, Any] | None = None,
+    points: int | None = None,
+    **params: Any,
+) -> "xr.Dataset":
+    """Where ``output`` of the theory is smallest.
+
+    Parameters
+    ----------
+    output : str
+    over : mapping parameter -> (low, high) or (low, high, scale)
+        Traced parameters and their ranges. The scale of the search is ``"log"`` or ``"linear"``:
+        unless given, log if both ends are positive and a factor of 100 or more apart. Sample sizes
+        and other counts are real numbers to a theory. ``"name[i, j]"`` is one entry of an array
+        parameter.
+    maximise : bool
+        Where it is largest, instead.
+    at : mapping dim -> coordinate, optional
+        The entry of an output that is an array, as in ``{"step": 3}``.
+    points : int >= 2, optional
+        Points per parameter of the grid from which the search starts (one parameter: 65; two: 13;
+        three: 7; more: 5). More of them find narrower valleys.
+    **params
+        The other parameters, as in :func:`simulator.sweep.predict_study`; arrays are a grid.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over the grid of the other parameters: the best value of each free parameter; the output
+        there; ``at_boundary``, whether a free parameter ended on an end of its range (where it
+        equals that end exactly); and ``gradient_norm``, the length of the output's gradient by the
+        coordinates of the search (logarithms on a log scale) without the directions that lead out
+        of the range: 0 up to rounding, except at a kink or a jump.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument, or if the output has no smallest value there: it is infinite or undefined.
+    NotConverged
+        If a solver of the theory did not converge within the range.
+    """
+    if not isinstance(maximise, (bool, np.bool_)):
+        raise TypeError(f"maximise = {maximise!r} is not allowed: it must be True or False")
+    objective, grids, fixed = _prepared(study, output, over, at, params)
+    sign = -1.0 if maximise else 1.0
+    points = _checked_points(points, len(objective.ranges))
+    if len(objective.ranges) == 1:
+        best = line.lowest(objective, points, sign)
+        u, value, slope = best.u[:, None], best.value, best.slope[:, None]
+        u, value, slope = _followed(objective, u, value, slope, best.refined, sign)
+    else:
+        u, value, slope = box.lowest(objective, points, sign)
+    variables = _free_variables(objective, u)
+    variables[output] = (value, (), {"meaning": objective.output.meaning})
+    variables["at_boundary"] = (
+        _on_end(objective, u).any(axis=1), (), {"meaning": "a free parameter is on its bound"},
+    )  # fmt: skip
+    variables["gradient_norm"] = (
+        np.linalg.norm(_inside(objective, u, sign * slope), axis=1), (), {"meaning": "slope by the coordinates of the search"},
+    )  # fmt: skip
+    goal = {"goal": "largest" if maximise else "smallest"}
+    return labelled(study, grids, variables, _attributes(objective, fixed) | goal)
+
+
+def solve_study(
+    study: Study,
+    output: str,
+    *,
+    equals: Any,
+    over: Mapping[str, Any],
+    which: str = "smallest",
+    at: Mapping[str, Any] | None = None,
+    points: int | None = None,
+    **params: Any,
+) -> "xr.Dataset":
+    """The value of one parameter at which ``output`` of the theory equals a number.
+
+    Parameters
+    ----------
+    output : str
+    equals : float or array
+        An array is a grid, as those in ``params``, and broadcasts with them.
+    over : mapping with one entry, parameter -> (low, high) or (low, high, scale)
+        As in :func:`optimise_study`.
+    which : {"smallest", "largest", "all"}
+        Which solution, where there are several. With ``"all"`` they lie along the dim ``solution``
+        in increasing order, filled up with NaN, and none at all is an answer, too.
+    at, points, **params
+        As in :func:`optimise_study`.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over the grid: the parameter's value, the output there, ``residual``, the output minus
+        ``equals``, and ``num_solutions``.
+
+    Raises
+    ------
+    NoSolution
+        If there is none; the message says between which values the output lies.
+    TypeError, ValueError
+        For a bad argument.
+    NotConverged
+        If a solver of the theory did not converge within the range.
+    """
+    if which not in WHICH:
+        raise ValueError(f"which = {which!r} is not allowed: it must be one of {', '.join(WHICH)}")
+    target = _checked_target(equals)
+    objective, grids, fixed = _prepared(study, output, over, at, params, target)
+    if len(objective.ranges) != 1:
+        raise ValueError(
+            f"over = {over!r} is not allowed: one equation settles one parameter; fix the others"
+        )
+    targets = np.broadcast_to(target, _shape(grids)).ravel()
+    points = _checked_points(points, 1)
+    found, samples = line.solutions(objective, points, targets)
+    per_cell = list(found.by_cell(objective.count))
+    if which != "all":
+        every = samples.by_cell(objective.count)
+        for cell, (mine, seen) in enumerate(zip(per_cell, every, strict=True)):
+            if len(mine.u) == 0:
+                raise NoSolution(_no_solution(objective, cell, float(targets[cell]), seen))
+    number = np.array([len(mine.u) for mine in per_cell])
+    kept = number.max(initial=0) if which == "all" else 1
+    u, value = np.full((2, objective.count, kept), np.nan)
+    for cell, mine in enumerate(per_cell):
+        chosen = {"all": slice(None), "smallest": slice(0, 1), "largest": slice(-1, None)}[which]
+        u[cell, : len(mine.u[chosen])] = mine.u[chosen]
+        value[cell, : len(mine.u[chosen])] = mine.value[chosen]
+    further: tuple[str, ...] = ("solution",)
+    residual = value - targets[:, None]
+    (free,) = objective.ranges
+    root = np.where(np.isnan(u), np.nan, free.values(u))
+    if which != "all":
+        further, root, value, residual = (), root[:, 0], value[:, 0], residual[:, 0]
+    variables: dict[str, Any] = {
+        free.label: (root, further, _meaning(free)),
+        output: (value, further, {"meaning": objective.output.meaning}),
+        "residual": (residual, further, {"meaning": f"{output} - equals"}),
+        "num_solutions": (number, (), {"meaning": f"solutions with {free}"}),
+    }
+    attributes = _attributes(objective, fixed) | {"which": which}
+    if target.ndim == 0:
+        attributes["equals"] = float(target)
+    return labelled(study, grids, variables, attributes)
+
+
+# --------------------------------------------------------------------------------------------
+# Arguments
+# --------------------------------------------------------------------------------------------
+def _prepared(
+    study: Study,
+    output: Any,
+    over: Any,
+    at: Any,
+    params: Mapping[str, Any],
+    target: np.ndarray | None = None,
+) -> tuple[Objective, dict[str, np.ndarray], dict[str, Any]]:
+    """The objective, the grids by name (that of ``equals`` too), and the single values."""
+    if study.theory is None:
+        raise ValueError(f"{study.name} has a simulation only: there is no theory to search")
+    declared = study.output(output)
+    if not declared.in_theory:
+        raise ValueError(f"output = {output!r} is not allowed: it is simulated only")
+    ranges, shape, values = checked_ranges(study, over, params)
+    grids = grids_of(study, params)
+    if target is not None and target.ndim:
+        grids["equals"] = target
+        try:
+            shape = np.broadcast_shapes(shape, target.shape)
+        except ValueError as error:
+            raise ValueError(
+                f"equals of shape {target.shape} does not broadcast with the grid {shape}"
+            ) from error
+    values = {n: np.broadcast_to(v, shape) if n in grids else v for n, v in values.items()}
+    position = selected(study, declared, at, values)
+    objective = Objective(study, declared, position, ranges, shape, values)
+    free = {r.parameter.name for r in ranges}
+    fixed = {n: v for n, v in values.items() if n not in grids and n not in free}
+    return objective, grids, fixed
+
+
+def _checked_points(points: Any, free: int) -> int:
+    if points is None:
+        return _POINTS.get(free, _FEWEST)
+    if isinstance(points, (bool, np.bool_)) or not isinstance(points, (int, np.integer)):
+        raise TypeError(f"points = {points!r} is not allowed: it must be a whole number >= 2")
+    if points < 2:
+        raise ValueError(f"points = {points} is not allowed: it must be a whole number >= 2")
+    return int(points)
+
+
+def _checked_target(equals: Any) -> np.ndarray:
+    refusal = f"equals = {equals!r} is not allowed: it must be a finite number (or an array of them)"
+    try:
+        target = np.asarray(equals)
+    except ValueError as error:
+        raise TypeError(refusal) from error
+    if target.dtype.kind not in "iuf" or target.size == 0:
+        raise TypeError(refusal)
+    if not np.isfinite(target).all():
+        raise ValueError(refusal)
+    return target.astype(float)
+
+
+# --------------------------------------------------------------------------------------------
+# What is found
+# --------------------------------------------------------------------------------------------
+def _followed(objective, u, value, slope, refined, sign):
+    """Descend from samples that are lowest although the output falls from there into the range.
+
+    Their valley is narrower than the grid: no change of sign showed it.
+    """
+    falls = (_inside(objective, u, sign * slope)[:, 0] != 0) & ~refined
+    for cell in np.flatnonzero(falls):
+        scale = abs(float(value[cell])) or 1.0
+        u[cell], _ = box.descent(objective, int(cell), u[cell], sign, scale)
+    if falls.any():
+        value, slope = objective(
+            np.arange(objective.count), objective.ranges[0].values(u[:, 0])[:, None]
+        )
+    return u, value, slope
+
+
+def _on_end(objective: Objective, u: np.ndarray) -> np.ndarray:
+    low, high = np.array([free.coordinates(2) for free in objective.ranges]).T
+    return (u <= low) | (u >= high)
+
+
+def _inside(objective: Objective, u: np.ndarray, steep: np.ndarray) -> np.ndarray:
+    """The gradient of what is minimised, without the directions that lead out of the range."""
+    low, high = np.array([free.coordinates(2) for free in objective.ranges]).T
+    outward = ((u <= low) & (steep > 0)) | ((u >= high) & (steep < 0))
+    return np.where(outward, 0.0, steep)
+
+
+def _shape(grids: Mapping[str, np.ndarray]) -> tuple[int, ...]:
+    return np.broadcast_shapes(*(grid.shape for grid in grids.values()))
+
+
+def _free_variables(objective: Objective, u: np.ndarray) -> dict[str, Any]:
+    return {
+        free.label: (free.values(u[:, i]), (), _meaning(free))
+        for i, free in enumerate(objective.ranges)
+    }
+
+
+def _meaning(free: Range) -> dict[str, str]:
+    return {"meaning": free.parameter.meaning, "symbol": free.parameter.symbol}
+
+
+def _attributes(objective: Objective, fixed: Mapping[str, Any]) -> dict[str, Any]:
+    """What was searched: plain values, which NetCDF can hold."""
+    over = "; ".join(f"{free}, {free.scale}" for free in objective.ranges)
+    plain = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in fixed.items()
+        if np.size(value) and np.ndim(value) < 2
+    }
+    return {"study": objective.study.name, "output": objective.name, "over": over} | plain
+
+
+def _no_solution(objective: Objective, cell: int, target: float, seen: line.Samples) -> str:
+    (free,) = objective.ranges
+    at = f" at {objective.describe(cell)}" if objective.describe(cell) else ""
+    what = f"{objective.name} = {target:g} has no solution for {free}{at}: "
+    values = seen.value[~np.isnan(seen.value)]
+    if len(values) == 0:
+        return what + "it is not defined there"
+    if values.min() > target or values.max() < target:
+        return what + f"it lies between {values.min():.6g} and {values.max():.6g} there"
+    above = seen.value > target
+    jump = int(np.argmax(above[:-1] != above[1:]))
+    left, right = free.values(seen.u[jump : jump + 2])
+    return what + (
+        f"it jumps from {seen.value[jump]:.6g} to {seen.value[jump + 1]:.6g} between "
+        f"{left:.6g} and {right:.6g}"
+    )
