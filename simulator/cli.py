@@ -144,6 +144,26 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     verb.add_argument("--tolerance", type=float, help="resolution that *agrees* requires")
     verb.set_defaults(run=_check)
 
+    verb = _verb_with_parameters(
+        verbs, words, "optimise", "where is an output of the theory smallest?", " OUTPUT"
+    )
+    _add_search_flags(verb)
+    verb.add_argument("--maximise", action="store_true", help="where it is largest, instead")
+    verb.set_defaults(run=_optimise)
+
+    verb = _verb_with_parameters(
+        verbs, words, "solve", "where does an output of the theory take a value?", " OUTPUT"
+    )
+    verb.add_argument("--equals", required=True, help="the value, or several: a,b,c")
+    _add_search_flags(verb)
+    verb.add_argument(
+        "--which",
+        default="smallest",
+        choices=("smallest", "largest", "all"),
+        help="which solution, where there are several (default smallest)",
+    )
+    verb.set_defaults(run=_solve)
+
     verb = verbs.add_parser("figure", help="draw the figures of a study")
     verb.add_argument("figure", metavar="STUDY[/NAME]")
     verb.add_argument("--out", type=Path, default=Path("figures"), help="folder (default figures)")
@@ -153,10 +173,12 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _verb_with_parameters(verbs: Any, words: Sequence[str], name: str, text: str) -> Any:
+def _verb_with_parameters(
+    verbs: Any, words: Sequence[str], name: str, text: str, more: str = ""
+) -> Any:
     """A verb whose flags are the parameters of the study named on the command line."""
     verb = verbs.add_parser(
-        name, help=text, usage=f"simulator {name} STUDY [--PARAMETER VALUE ...]"
+        name, help=text, usage=f"simulator {name} STUDY{more} [--PARAMETER VALUE ...]"
     )
     verb.add_argument("study")
     if len(words) > 1 and words[0] == name and not words[1].startswith("-"):
@@ -187,6 +209,28 @@ def _add_grid_flag(verb: Any, required: bool) -> None:
         metavar="NAME=VALUES",
         help="an axis: a,b,c or log:first:last:count or lin:first:last:count; repeat for more",
     )
+
+
+def _add_search_flags(verb: Any) -> None:
+    verb.add_argument("output")
+    verb.add_argument(
+        "--over",
+        action="append",
+        required=True,
+        metavar="NAME=LOW:HIGH",
+        help="a free parameter and its range; LOW:HIGH:log or LOW:HIGH:linear settles the scale of "
+        "the search; repeat for more",
+    )
+    verb.add_argument(
+        "--at",
+        action="append",
+        default=[],
+        metavar="DIM=VALUE",
+        help="the entry of an output that is an array; once per dim",
+    )
+    verb.add_argument("--points", type=_whole, help="points of the first grid per parameter")
+    _add_grid_flag(verb, required=False)
+    verb.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
 
 def _add_simulation_flags(verb: Any, replicates: int | None) -> None:
@@ -489,6 +533,106 @@ def _check(options: argparse.Namespace) -> int:
     )
     print(verdict)
     return DISAGREES if verdict.status == "disagrees" else 0
+
+
+def _optimise(options: argparse.Namespace) -> None:
+    from simulator import optimise
+
+    found = optimise(
+        options.study,
+        options.output,
+        _ranges(options),
+        maximise=options.maximise,
+        at=_entry(options),
+        points=options.points,
+        **_others(options, _axes(options)),
+    )
+    _print_found(options, found)
+
+
+def _solve(options: argparse.Namespace) -> None:
+    from simulator import solve
+
+    values = [_named_number("--equals", text) for text in options.equals.split(",")]
+    several = {"equals": values} if len(values) > 1 else {}
+    others = _others(options, _axes(options) | several)
+    found = solve(
+        options.study,
+        options.output,
+        equals=others.pop("equals", values[0]),
+        over=_ranges(options),
+        which=options.which,
+        at=_entry(options),
+        points=options.points,
+        **others,
+    )
+    _print_found(options, found)
+
+
+def _ranges(options: argparse.Namespace) -> dict[str, tuple[Any, ...]]:
+    ranges: dict[str, tuple[Any, ...]] = {}
+    for entry in options.over:
+        name, _, text = entry.partition("=")
+        name = name.strip().replace("-", "_")
+        ends, scale = text.split(":")[:2], text.split(":")[2:]
+        if len(ends) != 2 or len(scale) > 1:
+            raise ValueError(
+                f"--over {entry!r} is not allowed: write NAME=LOW:HIGH, or NAME=LOW:HIGH:log or "
+                "NAME=LOW:HIGH:linear"
+            )
+        if name in ranges:
+            raise ValueError(f"--over {name} is given twice")
+        ranges[name] = (*(_named_number(f"--over {name}", end) for end in ends), *scale)
+    return ranges
+
+
+def _entry(options: argparse.Namespace) -> dict[str, Any]:
+    entry: dict[str, Any] = {}
+    for item in options.at:
+        dim, separator, text = item.partition("=")
+        if not separator:
+            raise ValueError(f"--at {item!r} is not allowed: write DIM=VALUE")
+        try:
+            entry[dim.strip()] = _number(text)
+        except ValueError:
+            entry[dim.strip()] = text.strip()  # the coordinates of a dim may be names
+    return entry
+
+
+def _named_number(name: str, text: str) -> float | int:
+    try:
+        return _number(text)
+    except ValueError as error:
+        raise ValueError(f"{name} = {text!r} is not allowed: it must be a number") from error
+
+
+def _others(options: argparse.Namespace, axes: dict[str, list[Any]]) -> dict[str, Any]:
+    """Fixed values, and the axes of the grid as arrays that broadcast to their outer product."""
+    given = _given(options)
+    for name in axes.keys() & given.keys():
+        raise ValueError(f"{name} is given twice: in the grid and as a fixed value")
+    if not axes:
+        return given
+    grid = np.meshgrid(*axes.values(), indexing="ij", sparse=True)
+    return given | dict(zip(axes, grid, strict=True))
+
+
+def _print_found(options: argparse.Namespace, found: Any) -> None:
+    from simulator.studies import get_study
+
+    if options.json:
+        declared = get_study(options.study).declarations
+        attributes = {name: _plain(value) for name, value in found.attrs.items()}
+        answer = {n: v for n, v in attributes.items() if n not in declared}
+        answer["params"] = {n: v for n, v in attributes.items() if n in declared}
+        answer["grid"] = {name: _plain(v.values) for name, v in found.coords.items()}
+        answer["outputs"] = {name: _plain(v.values) for name, v in found.data_vars.items()}
+        print(json.dumps(answer))
+    elif found.sizes:
+        print(found.to_dataframe().to_string())
+    else:
+        for name, value in found.data_vars.items():
+            print(f"{name} = {np.array2string(value.values, precision=10)}")
 
 
 def _figure(options: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
 """Questions asked backwards: where an output of a theory is smallest, or takes a value.
 
-Both searches sample the ranges on a grid, so that no valley is missed which the grid shows, and
-refine with the exact derivatives of the theory; SciPy's solvers do that. One compiled program serves
+Both searches sample the ranges on a grid, so that no valley is missed which the grid shows; SciPy's
+solvers refine what it shows, with the exact derivatives of the theory. One compiled program serves
 a whole grid of the other parameters.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from simulator.search import box, line
 from simulator.search.labels import grids_of, labelled
 from simulator.search.objective import Objective, selected
-from simulator.search.ranges import Range, checked_ranges
+from simulator.search.ranges import Range, at_ends, checked_ranges, inside
 from simulator.study import Study
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["NoSolution", "optimise_study", "solve_study"]
 
 #: Points of the grid per parameter, by the number of parameters.
-_POINTS = {1: 65, 2: 13, 3: 7}
-_FEWEST = 5
+_POINTS = {1: 65, 2: 11, 3: 6}
+_FEWEST = 4
 WHICH = ("smallest", "largest", "all")
 
 
@@ -56,8 +56,8 @@ def optimise_study(
     at : mapping dim -> coordinate, optional
         The entry of an output that is an array, as in ``{"step": 3}``.
     points : int >= 2, optional
-        Points per parameter of the grid from which the search starts (one parameter: 65; two: 13;
-        three: 7; more: 5). More of them find narrower valleys.
+        Points per parameter of the grid from which the search starts (one parameter: 65; two: 11;
+        three: 6; more: 4). More of them find narrower valleys.
     **params
         The other parameters, as in :func:`simulator.sweep.predict_study`; arrays are a grid.
 
@@ -73,7 +73,7 @@ def optimise_study(
     Raises
     ------
     TypeError, ValueError
-        For a bad argument, or if the output has no smallest value there: it is infinite or undefined.
+        For a bad argument, or if the output has no smallest value: it is infinite or undefined.
     NotConverged
         If a solver of the theory did not converge within the range.
     """
@@ -82,20 +82,19 @@ def optimise_study(
     objective, grids, fixed = _prepared(study, output, over, at, params)
     sign = -1.0 if maximise else 1.0
     points = _checked_points(points, len(objective.ranges))
-    if len(objective.ranges) == 1:
-        best = line.lowest(objective, points, sign)
-        u, value, slope = best.u[:, None], best.value, best.slope[:, None]
-        u, value, slope = _followed(objective, u, value, slope, best.refined, sign)
-    else:
-        u, value, slope = box.lowest(objective, points, sign)
-    variables = _free_variables(objective, u)
-    variables[output] = (value, (), {"meaning": objective.output.meaning})
-    variables["at_boundary"] = (
-        _on_end(objective, u).any(axis=1), (), {"meaning": "a free parameter is on its bound"},
-    )  # fmt: skip
-    variables["gradient_norm"] = (
-        np.linalg.norm(_inside(objective, u, sign * slope), axis=1), (), {"meaning": "slope by the coordinates of the search"},
-    )  # fmt: skip
+    search = line if len(objective.ranges) == 1 else box
+    u, value, slope = search.lowest(objective, points, sign)
+    variables = {
+        free.label: (free.values(u[:, i]), (), _meaning(free))
+        for i, free in enumerate(objective.ranges)
+    }
+    on_end = np.logical_or(*at_ends(objective.ranges, u)).any(axis=1)
+    steepness = np.linalg.norm(inside(objective.ranges, u, sign * slope), axis=1)
+    variables |= {
+        output: (value, (), {"meaning": objective.output.meaning}),
+        "at_boundary": (on_end, (), {"meaning": "a free parameter is at an end of its range"}),
+        "gradient_norm": (steepness, (), {"meaning": "slope by the coordinates of the search"}),
+    }
     goal = {"goal": "largest" if maximise else "smallest"}
     return labelled(study, grids, variables, _attributes(objective, fixed) | goal)
 
@@ -229,7 +228,7 @@ def _checked_points(points: Any, free: int) -> int:
 
 
 def _checked_target(equals: Any) -> np.ndarray:
-    refusal = f"equals = {equals!r} is not allowed: it must be a finite number (or an array of them)"
+    refusal = f"equals = {equals!r} is not allowed: it must be a finite number, or an array of them"
     try:
         target = np.asarray(equals)
     except ValueError as error:
@@ -244,43 +243,8 @@ def _checked_target(equals: Any) -> np.ndarray:
 # --------------------------------------------------------------------------------------------
 # What is found
 # --------------------------------------------------------------------------------------------
-def _followed(objective, u, value, slope, refined, sign):
-    """Descend from samples that are lowest although the output falls from there into the range.
-
-    Their valley is narrower than the grid: no change of sign showed it.
-    """
-    falls = (_inside(objective, u, sign * slope)[:, 0] != 0) & ~refined
-    for cell in np.flatnonzero(falls):
-        scale = abs(float(value[cell])) or 1.0
-        u[cell], _ = box.descent(objective, int(cell), u[cell], sign, scale)
-    if falls.any():
-        value, slope = objective(
-            np.arange(objective.count), objective.ranges[0].values(u[:, 0])[:, None]
-        )
-    return u, value, slope
-
-
-def _on_end(objective: Objective, u: np.ndarray) -> np.ndarray:
-    low, high = np.array([free.coordinates(2) for free in objective.ranges]).T
-    return (u <= low) | (u >= high)
-
-
-def _inside(objective: Objective, u: np.ndarray, steep: np.ndarray) -> np.ndarray:
-    """The gradient of what is minimised, without the directions that lead out of the range."""
-    low, high = np.array([free.coordinates(2) for free in objective.ranges]).T
-    outward = ((u <= low) & (steep > 0)) | ((u >= high) & (steep < 0))
-    return np.where(outward, 0.0, steep)
-
-
 def _shape(grids: Mapping[str, np.ndarray]) -> tuple[int, ...]:
     return np.broadcast_shapes(*(grid.shape for grid in grids.values()))
-
-
-def _free_variables(objective: Objective, u: np.ndarray) -> dict[str, Any]:
-    return {
-        free.label: (free.values(u[:, i]), (), _meaning(free))
-        for i, free in enumerate(objective.ranges)
-    }
 
 
 def _meaning(free: Range) -> dict[str, str]:
@@ -306,7 +270,9 @@ def _no_solution(objective: Objective, cell: int, target: float, seen: line.Samp
     if len(values) == 0:
         return what + "it is not defined there"
     if values.min() > target or values.max() < target:
-        return what + f"it lies between {values.min():.6g} and {values.max():.6g} there"
+        return (
+            what + f"the values found there lie between {values.min():.6g} and {values.max():.6g}"
+        )
     above = seen.value > target
     jump = int(np.argmax(above[:-1] != above[1:]))
     left, right = free.values(seen.u[jump : jump + 2])

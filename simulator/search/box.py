@@ -82,4 +82,5 @@ def descent(
 
 def _at(objective: Objective, cells: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     points = np.stack([r.values(c) for r, c in zip(objective.ranges, u.T, strict=True)], axis=1)
-    return objective(cells, points)
+    # A descent goes from point to point: it is worth a program of its own.
+    return objective(cells, points, lanes=1 if len(cells) == 1 else None)

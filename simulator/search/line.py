@@ -7,12 +7,15 @@ function itself finds every value it takes. An output may be infinite in places 
 thresholds).
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.search.box import descent
 from simulator.search.objective import Objective
+from simulator.search.ranges import inside
 
 #: An extremum this many times further away than all samples are from each other is a pole.
 _POLE = 1e6
@@ -46,7 +49,7 @@ class Samples:
 
     def by_cell(self, count: int) -> Iterator["Samples"]:
         edges = np.searchsorted(self.cell, np.arange(count + 1))
-        for first, last in zip(edges[:-1], edges[1:], strict=True):
+        for first, last in itertools.pairwise(edges):
             yield self.at(slice(first, last))
 
     def _columns(self) -> tuple[np.ndarray, ...]:
@@ -61,20 +64,30 @@ def evaluated(objective: Objective, cell: np.ndarray, u: np.ndarray, refined: bo
 
 
 def sampled(objective: Objective, points: int) -> Samples:
-    """Equidistant points in every cell."""
-    u = objective.ranges[0].coordinates(points)
-    cells = np.repeat(np.arange(objective.count), points)
+    """The points to start from, in every cell."""
+    u = objective.ranges[0].grid(points)
+    cells = np.repeat(np.arange(objective.count), len(u))
     return evaluated(objective, cells, np.tile(u, objective.count), refined=False)
 
 
-def lowest(objective: Objective, points: int, sign: float) -> Samples:
-    """The lowest point of ``sign * objective`` in every cell."""
+def lowest(
+    objective: Objective, points: int, sign: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coordinates, values and slopes of the lowest point of ``sign * objective`` in every cell."""
     start = sampled(objective, points)
     left = start.neighbours()
     valley = (sign * start.slope[left] < 0) & (sign * start.slope[left + 1] > 0)
     every = start.and_also(_extrema(objective, start, left[valley]))
     best = [_lowest_of(objective, mine, sign) for mine in every.by_cell(objective.count)]
-    return Samples(*(np.concatenate(column) for column in zip(*map(Samples._columns, best), strict=True)))
+    u = np.array([[sample.u[0]] for sample in best])
+    slope = np.array([[sample.slope[0]] for sample in best])
+    # A valley narrower than the grid shows no change of sign: follow the slope into it.
+    falls = inside(objective.ranges, u, sign * slope)[:, 0] != 0
+    for cell in np.flatnonzero(falls & ~np.array([sample.refined[0] for sample in best])):
+        scale = abs(float(best[cell].value[0])) or 1.0
+        u[cell], _ = descent(objective, int(cell), u[cell], sign, scale)
+    final = evaluated(objective, np.arange(objective.count), u[:, 0], refined=True)
+    return u, final.value, final.slope[:, None]
 
 
 def _lowest_of(objective: Objective, mine: Samples, sign: float) -> Samples:
@@ -109,7 +122,7 @@ def solutions(objective: Objective, points: int, target: np.ndarray) -> tuple[Sa
     every = start.and_also(_extrema(objective, start, left[turns]))
 
     distance = every.value - target[every.cell]
-    scale = _scale(every, distance, target)
+    scale = _scale(start, target)
     touches = every.refined & (np.abs(distance) <= _TOUCHES * scale[every.cell])
     distance = np.where(touches, 0.0, distance)
     left = every.neighbours()
@@ -176,10 +189,10 @@ def _squashed(distance: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return np.where(np.isinf(distance), np.sign(distance), bounded)
 
 
-def _scale(every: Samples, distance: np.ndarray, target: np.ndarray) -> np.ndarray:
+def _scale(start: Samples, target: np.ndarray) -> np.ndarray:
     """Per cell: the size of the target, or the smallest distance to it where that is larger."""
-    nearest = np.full(len(target), np.inf)
-    size = np.abs(distance)
+    size = np.abs(start.value - target[start.cell])
     usable = np.isfinite(size) & (size > 0)
-    np.minimum.at(nearest, every.cell[usable], size[usable])
+    nearest = np.full(len(target), np.inf)
+    np.minimum.at(nearest, start.cell[usable], size[usable])
     return np.maximum(np.abs(target), np.where(np.isfinite(nearest), nearest, 0.0))

@@ -55,10 +55,13 @@ class Objective:
         at = ", ".join(map(str, self.position))
         return f"{self.output.name}[{at}]" if self.position else self.output.name
 
-    def __call__(self, cells: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(
+        self, cells: np.ndarray, points: np.ndarray, lanes: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Values (n,) and slopes (n, free parameters) at ``points`` (n, free) of ``cells`` (n,).
 
         A slope counts per unit of the range's coordinate; it is 0 where the value is infinite.
+        ``lanes`` points are computed per call: a number that suits ``n``, unless given.
 
         Raises
         ------
@@ -68,7 +71,8 @@ class Objective:
         columns = {name: column[cells] for name, column in self._scalars.items()}
         columns[_FREE] = points
         count = len(cells)
-        lanes = MANY_LANES if count >= 2 * MANY_LANES else LANES
+        if lanes is None:
+            lanes = MANY_LANES if count >= 2 * MANY_LANES else LANES
         with float64_on_cpu():
             found = in_chunks(self._program, columns, self._arrays, count, lanes)
 
@@ -147,9 +151,7 @@ def selected(
         If a dim is missing, unknown, or has no such coordinate.
     """
     if at is not None and not isinstance(at, Mapping):
-        raise TypeError(
-            f"at = {at!r} is not allowed: it must be a mapping such as {{'time': 3.0}}"
-        )
+        raise TypeError(f"at = {at!r} is not allowed: it must be a mapping such as {{'time': 3.0}}")
     at = dict(at or {})
     if set(at) != set(output.dims):
         dims = ", ".join(output.dims)
@@ -163,7 +165,9 @@ def selected(
         )
     if not output.dims:
         return ()
-    cell = {n: _first(v) if study.declarations[n].is_scalar_number else v for n, v in values.items()}
+    cell = {
+        n: _first(v) if study.declarations[n].is_scalar_number else v for n, v in values.items()
+    }
     with float64_on_cpu():
         shape = jax.eval_shape(study.theory, _params(study, cell))[output.name].shape  # type: ignore[arg-type]
     return tuple(

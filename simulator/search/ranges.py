@@ -14,6 +14,7 @@ from simulator.sweep.cells import Values, broadcast_cells, single_cells
 SCALES = ("log", "linear")
 #: Ends that are both positive and this far apart are searched on a logarithmic scale by default.
 LOG_RATIO = 100.0
+_NEAR_ENDS = 12
 _KEY = re.compile(r"^(\w+)\s*(?:\[([\d\s,]+)\])?$")
 
 
@@ -36,6 +37,17 @@ class Range:
         low, high = (math.log(e) if self.scale == "log" else e for e in (self.low, self.high))
         return np.linspace(low, high, points)
 
+    def grid(self, points: int) -> np.ndarray:
+        """Equidistant coordinates; on a linear scale geometrically denser towards both ends.
+
+        Best values are often tiny fractions of a range that begins at 0.
+        """
+        even = self.coordinates(points)
+        if self.scale == "log":
+            return even
+        near = (even[1] - even[0]) * 4.0 ** -np.arange(_NEAR_ENDS, 0, -1)
+        return np.unique(np.concatenate([even, even[0] + near, even[-1] - near]))
+
     def values(self, coordinates: np.ndarray) -> np.ndarray:
         """The values at these coordinates; the ends are met exactly."""
         low, high = self.coordinates(2)
@@ -49,6 +61,18 @@ class Range:
 
     def __str__(self) -> str:
         return f"{self.label} in [{self.low:g}, {self.high:g}]"
+
+
+def at_ends(ranges: tuple[Range, ...], u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which coordinates ``u`` (points, parameters) are at the low and at the high end."""
+    low, high = np.array([free.coordinates(2) for free in ranges]).T
+    return u <= low, u >= high
+
+
+def inside(ranges: tuple[Range, ...], u: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """The gradient of what is minimised, without what leads out of the ranges."""
+    low, high = at_ends(ranges, u)
+    return np.where((low & (gradient > 0)) | (high & (gradient < 0)), 0.0, gradient)
 
 
 def checked_ranges(

@@ -89,7 +89,7 @@ def by_kind(study: Study, values: Values, count: int) -> tuple[tuple, dict, dict
     declared = study.declarations
     static = tuple((name, values[name]) for name, p in declared.items() if p.is_static("theory"))
     arrays = {n: values[n] for n, p in declared.items() if p.type == "array" and not p.static}
-    scalars = {
+    scalars: dict[str, np.ndarray] = {
         name: np.broadcast_to(np.asarray(values[name], _dtype(p)).ravel(), (count,))
         for name, p in declared.items()
         if p.is_scalar_number and not p.is_static("theory")

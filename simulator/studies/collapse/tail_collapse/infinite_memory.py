@@ -158,38 +158,6 @@ def clean_closed_form(beta, t):
     return jnp.exp(zipf.log_amplitude(beta) / beta - c * jnp.log(t)) * gamma(c) / beta
 
 
-def grokking_time(params: Params):
-    """The T at which real data have recovered half of the lost mass: ``tail(pi T, k) = m_k / 2``.
-
-    With ``v = pi T p_k`` this is ``(beta-1) v^-c gamma(c, v) / beta = 1/2`` for large k: a
-    constant ``v*(beta)``, so that the plateau ends at ``T ~ v* k^beta / (A pi)``. Infinite
-    without a cut or without real data.
-    """
-    beta, k, pi = (
-        jnp.asarray(value, float_dtype())
-        for value in (params.zipf_exponent, params.cutoff, params.real_fraction)
-    )
-    never = jnp.isinf(k) | (pi == 0)
-    k, pi = jnp.where(never, 1.0, k), jnp.where(never, 1.0, pi)
-    half = zipf.tail_mass(beta, k) / 2
-
-    def excess(log_t):
-        return jnp.log(zipf.unseen_mass(beta, jnp.exp(log_t), k) / half)
-
-    def bisect(_, bracket):
-        low, high = bracket
-        middle = (low + high) / 2
-        above = excess(middle) > 0
-        return jnp.where(above, middle, low), jnp.where(above, high, middle)
-
-    start = -jnp.log(zipf.probability(beta, k))
-    low, high = jax.lax.fori_loop(0, 60, bisect, (start - 8, start + 40))
-    root = jax.lax.stop_gradient((low + high) / 2)
-    value, slope = jax.value_and_grad(excess)(root)
-    root = root - value / jax.lax.stop_gradient(slope)  # implicit derivative
-    return jnp.where(never, jnp.inf, jnp.exp(root) / pi)
-
-
 def simulate_direct(key: jax.Array, params: Params):
     """Draw the tokens one by one.
 
