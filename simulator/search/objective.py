@@ -18,8 +18,8 @@ from simulator.study import RESIDUAL, Output, Study
 from simulator.sweep.cells import Values
 from simulator.sweep.predict import NotConverged, by_kind, in_chunks, refuse_unconverged
 
-#: Points per call; the large program is worth its compilation for many points only.
-LANES, MANY_LANES = 16, 256
+#: Points per call; the large program is worth its compilation from so many points on.
+LANES, MANY_LANES, MANY = 16, 256, 4096
 
 
 class Objective:
@@ -72,7 +72,7 @@ class Objective:
         columns[_FREE] = points
         count = len(cells)
         if lanes is None:
-            lanes = MANY_LANES if count >= 2 * MANY_LANES else LANES
+            lanes = MANY_LANES if count >= MANY else LANES
         with float64_on_cpu():
             found = in_chunks(self._program, columns, self._arrays, count, lanes)
 

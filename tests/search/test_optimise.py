@@ -78,7 +78,7 @@ def test_the_largest_value_and_the_boundary():
 
 
 def test_scales():
-    """Log where the ends are positive and far apart; tiny optima of a linear range are found too."""
+    """Log where the ends are positive and far apart; a linear range has dense ends."""
     found = optimise("log_valley", {"x": (1e-8, 10.0)})
     assert found.attrs["over"].endswith(", log")
     assert float(found["x"]) == pytest.approx(1e-5, rel=1e-13)
@@ -102,7 +102,7 @@ def test_a_valley_between_two_points_of_the_grid():
 
 
 def test_infinite_values_inside_the_range():
-    """0.01 / t^2 + x^2 with t = x - 0.3 has a valley on either side; the pole is no largest value."""
+    """0.01 / t^2 + x^2 with t = x - 0.3: a valley on either side; a pole is no largest value."""
     found = optimise("pole", {"x": (-2, 3)})
     places = np.roots([1, -0.9, 0.27, -0.027, -0.01]).real  # x t^3 = 0.01
     real = [x for x in places if abs(x * (x - 0.3) ** 3 - 0.01) < 1e-12]
@@ -198,7 +198,12 @@ def test_a_solver_that_does_not_converge_is_an_error():
         ("square", {"x": (0, np.inf)}, {}, "x = inf is not allowed"),
         ("square", {"x": ("a", 1)}, {}, "x = 'a' is not allowed"),
         ("square", {"x": (0, 1, "log")}, {}, "a log scale needs low > 0"),
-        ("square", {"a": (0, 200)}, {}, "a = 200 is not allowed: it must be a finite number <= 100"),
+        (
+            "square",
+            {"a": (0, 200)},
+            {},
+            "a = 200 is not allowed: it must be a finite number <= 100",
+        ),
         ("of_samples", {"num_samples": (2, 9)}, {}, "num_samples = 2 is not allowed"),
         ("of_samples", {"num_samples": (4.5, 9)}, {}, "num_samples = 4.5 is not allowed"),
         ("square", {"num_terms": (1, 9)}, {}, "does not vary continuously; compare its values"),
@@ -209,11 +214,21 @@ def test_a_solver_that_does_not_converge_is_an_error():
         ("square", {"x": (0, 1)}, {"points": 1}, "points = 1 is not allowed"),
         ("square", {"x": (0, 1)}, {"points": 2.5}, "points = 2.5 is not allowed"),
         ("square", {"x": (0, 1)}, {"at": {"step": 1}}, "square is a single number"),
-        ("series", {"x": (0, 1)}, {}, "at = {} is not allowed: series is an array with dims (step)"),
+        (
+            "series",
+            {"x": (0, 1)},
+            {},
+            "at = {} is not allowed: series is an array with dims (step)",
+        ),
         ("series", {"x": (0, 1)}, {"at": {"step": 5}}, "it must be one of 0, 10, 20"),
         ("series", {"x": (0, 1)}, {"at": 5}, "at = 5 is not allowed: it must be a mapping"),
         ("curves", {"x": (0, 1)}, {"at": {"name": "low", "power": 2}}, "it must be one of 0, 1"),
-        ("of_weights", {"weights": (0, 1)}, {}, "name one entry of weights, an array of shape (2,)"),
+        (
+            "of_weights",
+            {"weights": (0, 1)},
+            {},
+            "name one entry of weights, an array of shape (2,)",
+        ),
         ("of_weights", {"weights[2]": (0, 1)}, {}, "as in 'weights[0]'"),
         ("square", {"x[0]": (0, 1)}, {}, "x is a single number"),
         ("square", {"x": (0, 1)}, {"num_terms": [1, 2]}, "num_terms does not take a grid"),
