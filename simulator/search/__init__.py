@@ -15,6 +15,7 @@ from simulator.search.labels import grids_of, labelled
 from simulator.search.objective import Objective, selected
 from simulator.search.ranges import Range, at_ends, checked_ranges, inside
 from simulator.study import Study
+from simulator.sweep import NotConverged
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,6 +25,7 @@ __all__ = ["NoSolution", "optimise_study", "solve_study"]
 #: Points of the grid per parameter, by the number of parameters.
 _POINTS = {1: 65, 2: 11, 3: 6}
 _FEWEST = 4
+_MOST = 10**7
 WHICH = ("smallest", "largest", "all")
 
 
@@ -80,8 +82,8 @@ def optimise_study(
     if not isinstance(maximise, (bool, np.bool_)):
         raise TypeError(f"maximise = {maximise!r} is not allowed: it must be True or False")
     objective, grids, fixed = _prepared(study, output, over, at, params)
-    sign = -1.0 if maximise else 1.0
-    points = _checked_points(points, len(objective.ranges))
+    sign, goal = (-1.0, "largest") if maximise else (1.0, "smallest")
+    points = _checked_points(points, objective)
     search = line if len(objective.ranges) == 1 else box
     u, value, slope = search.lowest(objective, points, sign)
     variables = {
@@ -90,13 +92,21 @@ def optimise_study(
     }
     on_end = np.logical_or(*at_ends(objective.ranges, u)).any(axis=1)
     steepness = np.linalg.norm(inside(objective.ranges, u, sign * slope), axis=1)
+    if np.isnan(steepness).any():
+        cell = int(np.argmax(np.isnan(steepness)))
+        place = np.array(
+            [free.values(c) for free, c in zip(objective.ranges, u[cell], strict=True)]
+        )
+        raise NotConverged(
+            f"{study.name}: the derivative of {objective.name} came out as not-a-number at "
+            f"{objective.describe(cell, place)}, where it is {goal}"
+        )
     variables |= {
         output: (value, (), {"meaning": objective.output.meaning}),
         "at_boundary": (on_end, (), {"meaning": "a free parameter is at an end of its range"}),
         "gradient_norm": (steepness, (), {"meaning": "slope by the coordinates of the search"}),
     }
-    goal = {"goal": "largest" if maximise else "smallest"}
-    return labelled(study, grids, variables, _attributes(objective, fixed) | goal)
+    return labelled(study, grids, variables, _attributes(objective, fixed) | {"goal": goal})
 
 
 def solve_study(
@@ -149,7 +159,7 @@ def solve_study(
             f"over = {over!r} is not allowed: one equation settles one parameter; fix the others"
         )
     targets = np.broadcast_to(target, _shape(grids)).ravel()
-    points = _checked_points(points, 1)
+    points = _checked_points(points, objective)
     found, samples = line.solutions(objective, points, targets)
     per_cell = list(found.by_cell(objective.count))
     if which != "all":
@@ -217,13 +227,20 @@ def _prepared(
     return objective, grids, fixed
 
 
-def _checked_points(points: Any, free: int) -> int:
+def _checked_points(points: Any, objective: Objective) -> int:
+    free = len(objective.ranges)
     if points is None:
-        return _POINTS.get(free, _FEWEST)
+        points = _POINTS.get(free, _FEWEST)
     if isinstance(points, (bool, np.bool_)) or not isinstance(points, (int, np.integer)):
         raise TypeError(f"points = {points!r} is not allowed: it must be a whole number >= 2")
     if points < 2:
         raise ValueError(f"points = {points} is not allowed: it must be a whole number >= 2")
+    total = objective.count * int(points) ** free
+    if total > _MOST:
+        raise ValueError(
+            f"points = {points} is not allowed here: {free} free parameters and {objective.count} "
+            f"other values make {total:.1e} points, more than {_MOST:.0e}"
+        )
     return int(points)
 
 

@@ -64,7 +64,7 @@ def descent(
         value, slope = _at(objective, np.array([cell]), u[None])
         if not np.isfinite(value[0]):  # a wall
             return 10.0, np.zeros(len(u))
-        return float(sign * (value[0] - first[0]) / scale), sign * slope[0] / scale
+        return float(sign * (value[0] - first[0]) / scale), sign * np.nan_to_num(slope[0]) / scale
 
     result = minimize(
         height,

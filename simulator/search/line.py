@@ -82,8 +82,9 @@ def lowest(
     u = np.array([[sample.u[0]] for sample in best])
     slope = np.array([[sample.slope[0]] for sample in best])
     # A valley narrower than the grid shows no change of sign: follow the slope into it.
-    falls = inside(objective.ranges, u, sign * slope)[:, 0] != 0
-    for cell in np.flatnonzero(falls & ~np.array([sample.refined[0] for sample in best])):
+    steep = inside(objective.ranges, u, sign * slope)[:, 0]
+    falls = ~np.isnan(steep) & (steep != 0) & ~np.array([sample.refined[0] for sample in best])
+    for cell in np.flatnonzero(falls):
         scale = abs(float(best[cell].value[0])) or 1.0
         u[cell], _ = descent(objective, int(cell), u[cell], sign, scale)
     final = evaluated(objective, np.arange(objective.count), u[:, 0], refined=True)

@@ -70,9 +70,13 @@ def at_ends(ranges: tuple[Range, ...], u: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def inside(ranges: tuple[Range, ...], u: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """The gradient of what is minimised, without what leads out of the ranges."""
+    """The gradient of what is minimised, without what leads out of the ranges.
+
+    A derivative that is not-a-number at an end says nothing against that end.
+    """
     low, high = at_ends(ranges, u)
-    return np.where((low & (gradient > 0)) | (high & (gradient < 0)), 0.0, gradient)
+    outward = (low & ~(gradient < 0)) | (high & ~(gradient > 0))
+    return np.where(outward, 0.0, gradient)
 
 
 def checked_ranges(
@@ -91,10 +95,13 @@ def checked_ranges(
             "as {'ridge': (1e-8, 10.0)}"
         )
     ranges = tuple(_range(study, key, ends, params) for key, ends in over.items())
+    if len({free.label for free in ranges}) < len(ranges):
+        raise ValueError(f"over = {over!r} is not allowed: it names a parameter twice")
     corners = [_corner(study, ranges, params, side) for side in ("high", "low")]
-    for shape, values in corners if study.validate is not None else ():
-        for cell in single_cells(study, shape, values) if shape else [values]:
-            study.validate(study.params(**cell), "theory")  # type: ignore[misc]
+    if study.validate is not None:
+        for shape, values in corners:
+            for cell in single_cells(study, shape, values):
+                study.validate(study.params(**cell), "theory")
     return ranges, *corners[-1]
 
 

@@ -32,6 +32,8 @@ def theory(params):
         "jump": jnp.where(x > 0.3, 2.0, 0.0) + 0.1 * x,
         "kink": jnp.abs(distance),
         "square": x**2,
+        "entropy": jnp.where(x > 0, x * jnp.log(x), 0.0),
+        "length": jnp.sqrt(distance**2),
         "root": jnp.where(x < 0.5, jnp.nan, jnp.abs(x - 0.5) ** 1.5 - x),
         "broken": jnp.where(x < 0.5, jnp.nan, x),
         "series": jnp.stack([x, x**2 - x, a * x**3]),
@@ -48,7 +50,7 @@ OUTPUTS = {
 }
 NAMES = (
     "valleys", "plane", "log_valley", "sharp_valley", "peak", "pole", "odd_pole", "jump", "kink",
-    "square", "root", "broken", "series", "curves", "of_weights", "of_samples",
+    "square", "entropy", "length", "root", "broken", "series", "curves", "of_weights", "of_samples",
 )  # fmt: skip
 
 STUDY = Study(

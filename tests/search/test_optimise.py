@@ -130,6 +130,16 @@ def test_where_the_output_is_undefined():
         optimise("broken", {"x": (-1, 1)})
 
 
+def test_where_the_derivative_is_undefined():
+    """Those of x log x at 0 and of sqrt(t^2) at t = 0 come out as not-a-number."""
+    found = optimise("entropy", {"x": (0, 1)})
+    assert float(found["x"]) == pytest.approx(np.exp(-1), rel=1e-13)
+    found = optimise("entropy", {"x": (0, 0.9)}, maximise=True)
+    assert (found["x"], found["at_boundary"], found["gradient_norm"]) == (0, True, 0)
+    with pytest.raises(simulator.NotConverged, match=r"derivative of length .* at x = 0\.3, where"):
+        optimise("length", {"x": (0.3 - 1, 0.3 + 1)})
+
+
 def test_two_parameters():
     tilts = np.array([-1.0, 0.6, 1.3])
     found = optimise("plane", {"x": (-2, 2), "y": (-3, 3)}, a=tilts)
@@ -213,6 +223,8 @@ def test_a_solver_that_does_not_converge_is_an_error():
         ("square", {"x": (0, 1)}, {"maximise": "yes"}, "maximise = 'yes' is not allowed"),
         ("square", {"x": (0, 1)}, {"points": 1}, "points = 1 is not allowed"),
         ("square", {"x": (0, 1)}, {"points": 2.5}, "points = 2.5 is not allowed"),
+        ("plane", {"x": (0, 1), "y": (0, 1)}, {"points": 10**5}, "make 1.0e+10 points"),
+        ("of_weights", {"weights[0]": (0, 1), "weights[ 0]": (0, 1)}, {}, "a parameter twice"),
         ("square", {"x": (0, 1)}, {"at": {"step": 1}}, "square is a single number"),
         (
             "series",
