@@ -129,10 +129,7 @@ def solutions(objective: Objective, points: int, target: np.ndarray) -> tuple[Sa
     left = every.neighbours()
     left = left[np.sign(distance[left]) * np.sign(distance[left + 1]) < 0]
 
-    def excess(points: Samples) -> np.ndarray:
-        return _squashed(points.value - target[points.cell], scale[points.cell])
-
-    found = _roots(objective, every, left, excess)
+    found = _roots(objective, every, left, lambda points: points.value - target[points.cell])
     around = np.minimum(np.abs(distance[left]), np.abs(distance[left + 1]))
     wanted = target[found.cell]
     met = np.abs(found.value - wanted) <= _MET * np.maximum(around, np.abs(wanted))
@@ -141,14 +138,7 @@ def solutions(objective: Objective, points: int, target: np.ndarray) -> tuple[Sa
 
 def _extrema(objective: Objective, samples: Samples, left: np.ndarray) -> Samples:
     """Where the slope vanishes between the samples ``left`` and their successors."""
-    smaller = np.minimum(np.abs(samples.slope[left]), np.abs(samples.slope[left + 1]))
-    scale = np.zeros(objective.count)
-    np.maximum.at(scale, samples.cell[left], smaller)
-
-    def slope(points: Samples) -> np.ndarray:
-        return _squashed(points.slope, scale[points.cell])
-
-    return _roots(objective, samples, left, slope)
+    return _roots(objective, samples, left, lambda points: points.slope)
 
 
 def _roots(
@@ -181,13 +171,6 @@ def _roots(
     nearer = np.abs(function(first)) <= np.abs(function(last))
     root = np.where(np.isfinite(found.x), found.x, np.where(nearer, first.u, last.u))
     return evaluated(objective, first.cell, root, refined=True)
-
-
-def _squashed(distance: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """The same sign and the same root, but finite where the distance is infinite."""
-    finite = np.where(np.isinf(distance), 1.0, distance)
-    bounded = finite / (np.abs(finite) + np.where(scale > 0, scale, 1.0))
-    return np.where(np.isinf(distance), np.sign(distance), bounded)
 
 
 def _scale(start: Samples, target: np.ndarray) -> np.ndarray:

@@ -24,10 +24,17 @@ def theory(params):
     return {
         "valleys": (x**2 - 1) ** 2 + 0.3 * a * x + shift,
         "plane": (x**2 - 1) ** 2 + 0.3 * a * x + 2 * (y - x / 2) ** 2,
+        "two_wells": -jnp.exp(-4 * ((x - 0.5) ** 2 + (y - 0.5) ** 2))
+        - 2 * jnp.exp(-60 * ((x + 0.47) ** 2 + (y + 0.53) ** 2)),
         "log_valley": (jnp.log(x) - jnp.log(1e-5)) ** 2,
         "sharp_valley": x - 2 * jnp.exp(-((distance / params.width) ** 2)),
         "peak": 1 / (params.width**2 + distance**2),
-        "pole": jnp.where(jnp.abs(distance) < 1e-9, jnp.inf, 0.01 / distance**2 + x**2),
+        # Infinite in an interval, where its derivative is not a number.
+        "pole": jnp.where(
+            jnp.abs(distance) < 1e-3, 1 / (0 * distance**2), 0.01 / distance**2 + x**2
+        ),
+        "bare_pole": 1 / (x**2 - 0.1) ** 2,
+        "branch": jnp.where(x > 0, (x - 1e-4) ** 2, 1e-8),
         "odd_pole": 1 / distance,
         "jump": jnp.where(x > 0.3, 2.0, 0.0) + 0.1 * x,
         "kink": jnp.abs(distance),
@@ -49,8 +56,9 @@ OUTPUTS = {
     "root": {"nan_where_undefined": True},
 }
 NAMES = (
-    "valleys", "plane", "log_valley", "sharp_valley", "peak", "pole", "odd_pole", "jump", "kink",
-    "square", "entropy", "length", "root", "broken", "series", "curves", "of_weights", "of_samples",
+    "valleys", "plane", "two_wells", "log_valley", "sharp_valley", "peak", "pole", "bare_pole",
+    "branch", "odd_pole", "jump", "kink", "square", "entropy", "length", "root", "broken", "series",
+    "curves", "of_weights", "of_samples",
 )  # fmt: skip
 
 STUDY = Study(

@@ -248,7 +248,12 @@ def test_best_penalty_spectrum_beats_the_table_and_matches_its_attack():
 def test_best_power_of_a_memory():
     setting = {"num_tokens": 24, "num_classes": 4, "zipf_exponent": 1.3, "dim": 14}
     found = simulator.optimise(
-        "associative-memory", "test_error", {"scheme_exponent": (0, 2)}, threshold=20, **setting
+        "associative-memory",
+        "test_error",
+        {"scheme_exponent": (0, 2)},
+        points=17,
+        threshold=20,
+        **setting,
     )
     best = float(found["scheme_exponent"])
     assert 0.05 < best < 1

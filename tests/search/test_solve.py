@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 import simulator
+from simulator.search import line
+from simulator.search.objective import Objective
+from simulator.search.ranges import Range
 from tests import toy
 from tests.search.models import STUDY
 
@@ -87,6 +90,16 @@ def test_no_solution_says_what_was_found():
         solve("valleys", 0.0, {"x": (0, 3)}, a=[-2.0, -0.1, 3.0], y=0.2)
     with pytest.raises(simulator.NoSolution, match="not defined there"):
         solve("root", 0.0, {"x": (0, 0.4)})
+
+
+def test_a_bracket_that_is_none_gives_its_better_end():
+    """Values of another program may differ in their last digit, and so in their sign."""
+    free = Range("x", STUDY.declarations["x"], (), 1.0, 2.0, "linear")
+    values = STUDY.canonical({})
+    objective = Objective(STUDY, STUDY.output("square"), (), (free,), (), values)
+    ends = line.evaluated(objective, np.zeros(2, int), np.array([1.0, 2.0]), refined=False)
+    found = line._roots(objective, ends, np.array([0]), lambda points: points.value - 0.9)
+    assert found.u.tolist() == [1.0]
 
 
 @pytest.mark.parametrize(
