@@ -44,7 +44,9 @@ def _lowest_of(
         np.isfinite(heights) & (heights == minimum_filter(heights, 3, mode="nearest"))
     )
     starts = valleys[np.argsort(heights.ravel()[valleys], kind="stable")][:_STARTS]
-    scale = float(np.ptp(heights[np.isfinite(heights)])) or 1.0
+    finite = heights[np.isfinite(heights)]
+    # Of ordinary size, whatever values there are beside a pole.
+    scale = float(np.median(finite) - finite.min()) or abs(float(finite.min())) or 1.0
     found = [descent(objective, cell, u[start], sign, scale) for start in starts]
     return min(found, key=lambda each: each[1])[0]
 
@@ -74,9 +76,7 @@ def descent(
         method="L-BFGS-B",
         options={"ftol": 0.0, "gtol": 1e-12, "maxiter": 500},
     )
-    # It may stop at rounding, which it calls an abnormal end: what counts is that it never rises.
-    if not result.fun <= 0:
-        return start, float(sign * first[0])
+    # It may stop at rounding, which it calls an abnormal end; it never rises.
     return result.x, float(sign * first[0] + scale * result.fun)
 
 

@@ -24,8 +24,12 @@ def theory(params):
     return {
         "valleys": (x**2 - 1) ** 2 + 0.3 * a * x + shift,
         "plane": (x**2 - 1) ** 2 + 0.3 * a * x + 2 * (y - x / 2) ** 2,
+        "spike": (x**2 - 1) ** 2 + (y - x / 2) ** 2 + 1e12 * jnp.exp(-1e3 * (x - 2) ** 2),
         "two_wells": -jnp.exp(-4 * ((x - 0.5) ** 2 + (y - 0.5) ** 2))
         - 2 * jnp.exp(-60 * ((x + 0.47) ** 2 + (y + 0.53) ** 2)),
+        "barrier": jnp.where(
+            x + y > 0.37, -0.05 * jnp.log(x + y - 0.37) + (x + 1) ** 2 + (y + 1) ** 2, jnp.inf
+        ),
         "log_valley": (jnp.log(x) - jnp.log(1e-5)) ** 2,
         "sharp_valley": x - 2 * jnp.exp(-((distance / params.width) ** 2)),
         "peak": 1 / (params.width**2 + distance**2),
@@ -56,7 +60,8 @@ OUTPUTS = {
     "root": {"nan_where_undefined": True},
 }
 NAMES = (
-    "valleys", "plane", "two_wells", "log_valley", "sharp_valley", "peak", "pole", "bare_pole",
+    "valleys", "plane", "spike", "two_wells", "barrier",
+    "log_valley", "sharp_valley", "peak", "pole", "bare_pole",
     "branch", "odd_pole", "jump", "kink", "square", "entropy", "length", "root", "broken", "series",
     "curves", "of_weights", "of_samples",
 )  # fmt: skip

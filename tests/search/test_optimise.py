@@ -170,6 +170,17 @@ def test_the_deeper_of_two_wells_is_the_higher_on_the_grid():
     assert float(found["two_wells"]) == pytest.approx(-2, abs=0.01)
 
 
+def test_a_descent_beside_infinite_values():
+    """By symmetry x = y, where 4 (x + 1) (2 x - 0.37) = 0.1; huge values set no scale."""
+    found = optimise("barrier", {"x": (-2, 2), "y": (-2, 2)})
+    expected = max(np.roots([8, 6.52, -1.58]))
+    assert float(found["x"]) == pytest.approx(expected, rel=1e-6)
+    assert float(found["y"]) == pytest.approx(expected, rel=1e-6)
+    found = optimise("spike", {"x": (0, 2), "y": (-2, 2)})
+    assert float(found["x"]) == pytest.approx(1, rel=1e-6)
+    assert float(found["y"]) == pytest.approx(0.5, rel=1e-6)
+
+
 def test_entries_of_an_array_parameter():
     over = {"weights[0]": (0.01, 2.0), "weights[1]": (0.01, 2.0, "linear")}
     found = optimise("of_weights", over, weights=[1.0, 1.0], x=[0.5, 1.0])
