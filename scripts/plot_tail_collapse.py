@@ -11,6 +11,7 @@ corpus picture takes both from `simulator.data.corpus`.
 import argparse
 import math
 import os
+import sys
 from pathlib import Path
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
@@ -22,6 +23,7 @@ from matplotlib.ticker import NullLocator
 import simulator
 from simulator import plot
 from simulator.data.corpus import RankLaw, corpus
+from simulator.data.loading import DataError
 
 SAMPLES = np.geomspace(10, 1e7, 7)
 LONG = np.geomspace(10, 1e12, 9)
@@ -154,7 +156,8 @@ def of_corpus(law: RankLaw, name: str, replicates):
     panels[0].legend()
 
     cutoff = max(5, len(law.counts) // 20)
-    samples = np.unique(np.geomspace(10, 100 * law.counts.sum(), 8).astype(int))
+    most = min(100.0 * law.counts.sum(dtype=float), 2.0**62)  # drawn as 64-bit integers
+    samples = np.unique(np.geomspace(10, most, 8).astype(int))
     dense = np.geomspace(samples[0], samples[-1], 121)
     cases = (("clean", math.inf, 0.0), (f"cut at k = {cutoff}", cutoff, 0.0),
              ("cut, 1 % real", cutoff, 0.01))  # fmt: skip
@@ -187,16 +190,21 @@ def of_corpus(law: RankLaw, name: str, replicates):
     return figure
 
 
-def main():
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="smaller error bars")
     parser.add_argument("--out", type=Path, default=Path("figures"), help="folder for the PNGs")
     parser.add_argument("--data", type=Path, help="text file, or table of counts (.csv, .npy)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     replicates = 1000 if options.full else 50
+    try:
+        law = corpus(options.data)
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     name = options.data.name if options.data else "docstrings of Python's standard library"
     pictures = {
-        "tail_corpus": lambda: of_corpus(corpus(options.data), name, replicates),
+        "tail_corpus": lambda: of_corpus(law, name, replicates),
         "tail_cuts": lambda: cuts_and_temperatures(replicates),
         "tail_grokking": lambda: grokking(replicates),
         "tail_generations": lambda: generations(replicates),
@@ -206,7 +214,8 @@ def main():
             with plot.house_style():
                 path = plot.save(draw(), options.out / f"{file}.png")
                 print(f"{path}: {SHOWS[file]}", flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,24 +6,34 @@
 >>> simulator.simulate("strong-collapse", replicates=200)          # Monte-Carlo of the model
 >>> simulator.check("strong-collapse")                             # do they agree?
 >>> simulator.optimise("strong-collapse", "test_error", {"ridge": (1e-8, 10.0)})  # the best penalty
+
+Importing the package imports nothing else: JAX comes with the first name that is used, so that an
+application can settle JAX's environment first.
 """
 
-from simulator.api import (
-    check,
-    get,
-    open_sweep,
-    optimise,
-    predict,
-    simulate,
-    solve,
-    studies,
-    sweep,
-    sweep_status,
-)
-from simulator.search import NoSolution
-from simulator.study import Study
-from simulator.sweep import NotConverged, SimulationResult, StoreError
-from simulator.verdict import Verdict
+import importlib
+import importlib.util
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simulator import studies
+    from simulator.api import (
+        check,
+        get,
+        open_sweep,
+        optimise,
+        predict,
+        simulate,
+        solve,
+        sweep,
+        sweep_status,
+    )
+    from simulator.search import NoSolution
+    from simulator.study import Study
+    from simulator.sweep import NotConverged, SimulationResult, StoreError
+    from simulator.verdict import Verdict
 
 __all__ = [
     "NoSolution",
@@ -43,3 +53,41 @@ __all__ = [
     "sweep",
     "sweep_status",
 ]
+
+_HOMES = {
+    "NoSolution": "simulator.search",
+    "NotConverged": "simulator.sweep",
+    "SimulationResult": "simulator.sweep",
+    "StoreError": "simulator.sweep",
+    "Study": "simulator.study",
+    "Verdict": "simulator.verdict",
+}
+#: The module that each public name comes from; `studies` is a package, which can be called.
+_PUBLIC = {name: _HOMES.get(name, "simulator.api") for name in __all__ if name != "studies"}
+
+
+class _Face(ModuleType):
+    """The package. ``simulator.sweep`` is the verb, also when the package `sweep` was imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name == "sweep" and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Face
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        globals()[name] = getattr(importlib.import_module(_PUBLIC[name]), name)
+        return globals()[name]
+    found = None if name.startswith("_") else importlib.util.find_spec(f"{__name__}.{name}")
+    if found is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if found.submodule_search_locations:  # the verbs bring the modules of all packages
+        importlib.import_module("simulator.api")
+    return importlib.import_module(found.name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

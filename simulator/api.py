@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-# The verbs share their names with subpackages (`simulator.sweep` is the function), so everything
-# inside the package imports from those with `from simulator.sweep import ...`.
+# `simulator.sweep` is the verb, so everything inside the package imports from the subpackage of
+# that name with `from simulator.sweep import ...`.
+from simulator import checks
 from simulator.search import optimise_study, solve_study
-from simulator.studies import get_study, registry
+from simulator.studies import get_study
 from simulator.study import Study
 from simulator.sweep import (
     SimulationResult,
@@ -26,19 +27,14 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def studies() -> list[str]:
-    """Names of all studies, in alphabetical order."""
-    return list(registry())
-
-
 def get(name: str) -> Study:
     """The study called ``name``; its ``theory`` is the pure function for jax transformations."""
     return get_study(name)
 
 
-def predict(name: str, **params: Any) -> dict[str, np.ndarray]:
+def predict(name: str, *, allow_large: bool = False, **params: Any) -> dict[str, np.ndarray]:
     """Theory of a study: see :func:`simulator.sweep.predict_study`."""
-    return predict_study(get(name), **params)
+    return predict_study(get(name), allow_large=allow_large, **params)
 
 
 def simulate(
@@ -49,6 +45,7 @@ def simulate(
     method: str | None = None,
     dtype: str | None = None,
     keep_values: bool = False,
+    allow_large: bool = False,
     **params: Any,
 ) -> SimulationResult:
     """Monte-Carlo of a study: see :func:`simulator.sweep.simulate_study`."""
@@ -59,6 +56,7 @@ def simulate(
         method=method,
         dtype=dtype,
         keep_values=keep_values,
+        allow_large=allow_large,
         **params,
     )
 
@@ -75,6 +73,7 @@ def sweep(
     out: str | Path | None = None,
     retry_failed: bool = False,
     dask: str | None = None,
+    allow_large: bool = False,
     **params: Any,
 ) -> "xr.DataTree":
     """Theory and simulation on a grid: see :func:`simulator.sweep.sweep_study`."""
@@ -89,6 +88,7 @@ def sweep(
         out=out,
         retry_failed=retry_failed,
         dask=dask,
+        allow_large=allow_large,
         **params,
     )
 
@@ -101,11 +101,19 @@ def optimise(
     maximise: bool = False,
     at: Mapping[str, Any] | None = None,
     points: int | None = None,
+    allow_large: bool = False,
     **params: Any,
 ) -> "xr.Dataset":
     """Where an output of a theory is smallest: see :func:`simulator.search.optimise_study`."""
     return optimise_study(
-        _study(study), output, over, maximise=maximise, at=at, points=points, **params
+        _study(study),
+        output,
+        over,
+        maximise=maximise,
+        at=at,
+        points=points,
+        allow_large=allow_large,
+        **params,
     )
 
 
@@ -118,11 +126,20 @@ def solve(
     which: str = "smallest",
     at: Mapping[str, Any] | None = None,
     points: int | None = None,
+    allow_large: bool = False,
     **params: Any,
 ) -> "xr.Dataset":
     """Where an output of a theory takes a value: see :func:`simulator.search.solve_study`."""
     return solve_study(
-        _study(study), output, equals=equals, over=over, which=which, at=at, points=points, **params
+        _study(study),
+        output,
+        equals=equals,
+        over=over,
+        which=which,
+        at=at,
+        points=points,
+        allow_large=allow_large,
+        **params,
     )
 
 
@@ -132,12 +149,18 @@ def _study(study: str | Study) -> Study:
 
 def open_sweep(path: str | Path) -> "xr.DataTree":
     """The results in the store of a sweep: see :func:`simulator.sweep.open_store`."""
-    return open_store(Path(path), get(read_manifest(Path(path))["study"]))
+    return open_store(*_store(path))
 
 
 def sweep_status(path: str | Path) -> dict[str, Any]:
     """What the store of a sweep holds and misses: see :func:`simulator.sweep.store_status`."""
-    return store_status(Path(path), get(read_manifest(Path(path))["study"]))
+    return store_status(*_store(path))
+
+
+def _store(path: Any) -> tuple[Path, Study]:
+    """Where the store lies, and the study that it is of."""
+    folder = checks.path("path", path, "the folder of a store")
+    return folder, get(read_manifest(folder)["study"])
 
 
 def check(name: str, grid: Mapping[str, Sequence[Any]] | None = None, **options: Any) -> Verdict:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure as MatplotlibFigure
 
-from simulator import plot
+from simulator import checks, plot
 from simulator.study import Figure, Study, suggestion
 from simulator.sweep import sweep_study
 
@@ -18,7 +18,7 @@ FINE = 8  # theory points per interval between simulated ones
 def save_figures(
     study: Study,
     only: str | None,
-    folder: Path,
+    folder: str | Path,
     *,
     replicates: int | None = None,
     seed: int = 0,
@@ -30,6 +30,12 @@ def save_figures(
     ValueError
         If the study has no figure of that name.
     """
+    if only is not None:
+        checks.text("only", only, "the name of a figure")
+    folder = checks.path("folder", folder, "a folder")
+    if replicates is not None:
+        checks.whole("replicates", replicates, 1)
+    checks.seed(seed)
     if only is not None and only not in study.figures:
         raise ValueError(
             f"{study.name} has no figure {only!r}{suggestion(only, list(study.figures))} "

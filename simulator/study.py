@@ -9,8 +9,10 @@ read the same declarations.
 
 import dataclasses
 import difflib
+import importlib
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -19,9 +21,13 @@ from typing import Any, Literal, Protocol
 import jax
 import numpy as np
 
+from simulator import checks
+from simulator.arrays import holds_mask, plain_array
+
 RESERVED_PARAMETERS = frozenset(
-    {"seed", "replicates", "method", "dtype", "name", "grid", "study", "output"}
-    | {"over", "maximise", "equals", "which", "at", "points"}
+    {"name", "grid", "seed", "replicates", "method", "dtype", "keep_values", "out", "retry_failed"}
+    | {"dask", "tolerance", "max_replicates", "family_wise_error", "allow_large"}
+    | {"study", "output", "over", "maximise", "equals", "which", "at", "points"}
 )
 #: Key under which a theory or a simulation may return the relative residual of its solver. The
 #: public edge refuses results whose residual exceeds the study's ``residual_tolerance``.
@@ -33,6 +39,8 @@ Simulation = Callable[[jax.Array, Any], Outputs]
 Method = Literal["direct", "fast", "conditional"]
 METHODS: tuple[Method, ...] = ("fast", "direct", "conditional")
 Bound = float | str
+#: Numbers beyond it are infinite to whatever is computed of them.
+LARGEST = int(np.finfo(np.float64).max)
 
 
 # --------------------------------------------------------------------------------------------
@@ -88,6 +96,11 @@ class Parameter:
     def is_scalar_number(self) -> bool:
         return self.type in ("int", "float")
 
+    @property
+    def is_whole(self) -> bool:
+        """The values are whole numbers."""
+        return self.integer or self.type == "int"
+
     def is_static(self, side: str) -> bool:
         """Static on this side: ``"theory"`` or a simulation method."""
         if self.static:
@@ -105,7 +118,7 @@ class Parameter:
         ]
         if self.below is not None:
             bounds.append(f"< {self.below}")
-        kind = "a whole number" if self.integer or self.type == "int" else "a finite number"
+        kind = "a whole number" if self.is_whole else "a finite number"
         if self.type == "array":
             kind = f"an array with dims ({', '.join(self.dims)}) of " + (
                 "whole numbers" if self.integer else "finite numbers"
@@ -134,33 +147,27 @@ class Parameter:
         return self._canonical_number(value)
 
     def _canonical_number(self, value: Any) -> float | int:
-        if isinstance(value, (bool, np.bool_, str, bytes)) or value is None:
-            raise TypeError(self._refusal(value))
-        try:
-            array = np.asarray(value)
-        except (TypeError, ValueError) as error:
-            raise TypeError(self._refusal(value)) from error
-        if array.ndim != 0 or array.dtype.kind not in "iuf":
-            raise TypeError(self._refusal(value))
-        number = array.item()
+        number = value
+        if type(value) is not int:  # of which NumPy takes no more than 64 bits
+            array = self._numeric(value)
+            if array.ndim != 0:
+                raise TypeError(self._refusal(value))
+            number = array.item()
+        elif abs(value) > LARGEST:
+            raise ValueError(self._refusal(value))
         if math.isnan(number) or (math.isinf(number) and not (self.infinite and number > 0)):
             raise ValueError(self._refusal(value))
-        if (self.integer or self.type == "int") and math.isfinite(number):
+        if self.is_whole and math.isfinite(number):
             if number != int(number):
                 raise ValueError(self._refusal(value))
             if self.type == "int":
                 return int(number)
-        return float(number) if self.type == "float" else number
+        return float(number) + 0.0 if self.type == "float" else number  # -0.0 is 0.0
 
     def _canonical_array(self, value: Any) -> Any:
-        try:
-            array = np.asarray(value)
-        except (TypeError, ValueError) as error:
-            raise TypeError(self._refusal(value)) from error
+        array = self._numeric(value)
         if array.size == 0:
             return () if self.static else np.zeros((0,) * len(self.dims))
-        if array.dtype.kind not in "iuf":
-            raise TypeError(self._refusal(value))
         if array.ndim != len(self.dims):
             raise ValueError(
                 f"{self._refusal(value)}; got {array.ndim} dims of shape {array.shape}"
@@ -169,10 +176,26 @@ class Parameter:
             raise ValueError(self._refusal(value))
         if self.integer and np.any(array != np.round(array)):
             raise ValueError(self._refusal(value))
-        array = array.astype(int) if self.integer else array.astype(float)
+        array = array.astype(int) if self.integer else array.astype(float) + 0.0  # -0.0 is 0.0
         return _nested_tuple(array) if self.static else array
 
-    def canonical_grid(self, values: np.ndarray) -> np.ndarray:
+    def _numeric(self, value: Any) -> np.ndarray:
+        """The array that ``value`` is: of numbers, none of which is masked."""
+        if isinstance(value, (str, bytes)) or value is None:
+            raise TypeError(self._refusal(value))
+        try:
+            array = plain_array(value)
+        except (TypeError, ValueError, OverflowError, Warning) as error:
+            raise TypeError(self._refusal(value)) from error
+        if array.dtype.kind == "O" and all(type(v) is int for v in array.flat):
+            if any(abs(v) > LARGEST for v in array.flat):
+                raise ValueError(self._refusal(value))
+            return array.astype(np.float64)  # more than 64 bits
+        if array.size and array.dtype.kind not in "iuf":
+            raise TypeError(self._refusal(value))
+        return array
+
+    def canonical_grid(self, given: Any) -> np.ndarray:
         """Check an array of values of a scalar traced parameter; return it as float64."""
         if self.static or not self.is_scalar_number:
             raise ValueError(
@@ -180,11 +203,9 @@ class Parameter:
                 + (f"it is {self.describe_range()}" if self.type != "array" else "it is an array")
                 + (", static; sweep over it with `sweep`" if self.static else "")
             )
-        if values.dtype.kind not in "iuf":
-            raise TypeError(self._refusal(values))
-        grid = values.astype(np.float64)
+        grid = self._numeric(given).astype(np.float64) + 0.0  # -0.0 is 0.0
         legal = np.isfinite(grid) | (self.infinite & (grid == np.inf))
-        if self.integer or self.type == "int":
+        if self.is_whole:
             legal &= np.isinf(grid) | (grid == np.round(np.where(legal, grid, 0.0)))
         if not legal.all():
             raise ValueError(self._refusal(grid[~legal].flat[0]))
@@ -215,10 +236,9 @@ class Parameter:
                 raise ValueError(self._refusal(f"{shown:g}", literal=True) + where)
 
     def _refusal(self, value: Any, literal: bool = False) -> str:
-        shown = np.array2string(value, threshold=6) if isinstance(value, np.ndarray) else value
-        if isinstance(value, str) and not literal:
-            shown = repr(value)
-        return f"{self.name} = {shown} is not allowed: it must be {self.describe_range()}"
+        shown = value if literal else checks.shown(value)
+        mask = ", without a mask: fill, or drop, what is masked" if holds_mask(value) else ""
+        return f"{self.name} = {shown} is not allowed: it must be {self.describe_range()}{mask}"
 
 
 def _nested_tuple(array: np.ndarray) -> Any:
@@ -527,6 +547,14 @@ class Study:
     residual_tolerance: float = 1e-6
     schema_version: int = 1
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """A study that a module defines is pickled by the module's name, as functions are."""
+        for part in (self.params, self.theory, *self.methods().values()):
+            module = getattr(part, "__module__", "__main__")
+            if module != "__main__" and getattr(sys.modules.get(module), "STUDY", None) is self:
+                return _study_of, (module,)
+        return super().__reduce_ex__(protocol)
+
     @property
     def declarations(self) -> Mapping[str, Parameter]:
         return self.params.declarations
@@ -555,7 +583,7 @@ class Study:
             if isinstance(name, str) and known == name:
                 return known, function
         raise ValueError(
-            f"method = {method!r} is not allowed: {self.name} has {', '.join(methods)}"
+            f"method = {checks.shown(method)} is not allowed: {self.name} has {', '.join(methods)}"
         )
 
     def sampler(self, method: Method, params: Any) -> Simulation:
@@ -599,3 +627,8 @@ class Study:
         if self.validate is not None:
             self.validate(params, side)
         return params
+
+
+def _study_of(module: str) -> Study:
+    """The study that a module defines."""
+    return importlib.import_module(module).STUDY

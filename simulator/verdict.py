@@ -17,13 +17,16 @@ from typing import Any, Literal
 import numpy as np
 import scipy
 
+from simulator import checks
+from simulator.equality import ByValue
 from simulator.study import Output, Relation, Study
+from simulator.sweep import sizes
 from simulator.sweep.cells import Values, product_cells
 from simulator.sweep.moments import BLOCK, Summary
 from simulator.sweep.predict import theory_of_cells
 from simulator.sweep.progress import replicates_bar
 from simulator.sweep.results import estimates
-from simulator.sweep.run import Replicates, checked_replicates
+from simulator.sweep.run import Replicates
 
 Theories = Mapping[int, Mapping[str, np.ndarray]]  # by the position of a simulated cell
 Status = Literal["agrees", "disagrees", "inconclusive", "not tested"]
@@ -37,8 +40,8 @@ ROUNDING = 1e3  # units in the last place, of the cell's largest output, that ar
 SMALL_ENTRY = 0.1  # entries of an array below this share of its largest need no resolution
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, eq=False)
+class Comparison(ByValue):
     """One output in one cell (for an array output: its worst entry).
 
     Attributes
@@ -71,8 +74,8 @@ class Comparison:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Verdict:
+@dataclass(frozen=True, eq=False)
+class Verdict(ByValue):
     """All comparisons of a run and what they amount to.
 
     Attributes
@@ -163,6 +166,7 @@ def check_study(
     dtype: str | None = None,
     tolerance: float | None = None,
     family_wise_error: float = 1e-3,
+    allow_large: bool = False,
     **params: Any,
 ) -> Verdict:
     """Test the theory of a study against its simulation.
@@ -180,7 +184,7 @@ def check_study(
         own, 1 % unless declared otherwise.
     family_wise_error : float
         Probability that a right theory is rejected anywhere in this run.
-    seed, method, dtype, **params
+    seed, method, dtype, allow_large, **params
         As in :func:`simulator.simulate`.
 
     Raises
@@ -191,29 +195,30 @@ def check_study(
     if study.theory is None or not study.methods():
         side = "theory" if study.theory is None else "simulation"
         raise ValueError(f"{study.name} has no {side}: there is nothing to compare")
-    if not 0 < family_wise_error < 1:
-        raise ValueError(
-            f"family_wise_error = {family_wise_error} is not allowed: it must be "
-            "a number > 0 and < 1"
+    family_wise_error = checks.number("family_wise_error", family_wise_error, above=0, below=1)
+    if tolerance is None:
+        tolerance = study.tolerance
+    tolerance = checks.number("tolerance", tolerance, above=0)
+    if replicates is not None:
+        replicates = checks.whole("replicates", replicates, 1)
+    grid = checks.grid({} if grid is None else grid)
+    with sizes.allowing(allow_large):
+        if grid or params:
+            sizes.check_points(study, math.prod(map(len, grid.values())))
+            cells = product_cells(study, grid, params)[1]
+        else:
+            cells = [study.canonical(cell) for cell in study.check_cells]
+        evidence = gather(
+            study,
+            cells,
+            replicates=replicates,
+            max_replicates=checks.whole("max_replicates", max_replicates, 1),
+            seed=seed,
+            method=method,
+            dtype=dtype,
+            tolerance=tolerance,
         )
-    tolerance = study.tolerance if tolerance is None else float(tolerance)
-    if not 0 < tolerance < math.inf:
-        raise ValueError(f"tolerance = {tolerance} is not allowed: it must be a finite number > 0")
-    if grid is None and not params:
-        cells = [study.canonical(cell) for cell in study.check_cells]
-    else:
-        cells = product_cells(study, grid or {}, params)[1]
-    evidence = gather(
-        study,
-        cells,
-        replicates=None if replicates is None else checked_replicates(replicates),
-        max_replicates=checked_replicates(max_replicates),
-        seed=seed,
-        method=method,
-        dtype=dtype,
-        tolerance=tolerance,
-    )
-    return judge(study, evidence, tolerance=tolerance, family_wise_error=family_wise_error)
+        return judge(study, evidence, tolerance=tolerance, family_wise_error=family_wise_error)
 
 
 def gather(
@@ -241,9 +246,9 @@ def gather(
         Replicates(study, flat, seed=seed, method=method, dtype=dtype), tuple(ladders)
     )
     run = evidence.run
-    first = PILOT if replicates is None else replicates
+    first = min(PILOT, max_replicates) if replicates is None else replicates
     with replicates_bar(first * len(flat), f"{study.name}: pilot") as progress:
-        run.extend(min(first, max_replicates), progress)
+        run.extend(first, progress)
     theories = _theories(study, evidence) if replicates is None else {}
     for _ in range(ROUNDS if replicates is None else 0):
         needs = _needs(study, evidence, theories, tolerance, max_replicates)

@@ -12,18 +12,22 @@ import simulator
 PACKAGE = Path(__file__).parents[1] / "simulator"
 #: What each layer may import, besides itself.
 ALLOWED = {
+    "checks": set(),
+    "equality": set(),
     "maths": set(),
     "sampling": {"maths"},
-    "data": {"maths", "sampling"},
-    "study": set(),
-    "studies": {"study", "maths", "sampling", "data"},
-    "sweep": {"study", "maths"},
-    "verdict": {"study", "sweep"},
+    "arrays": set(),
+    "data": {"arrays", "maths", "sampling"},
+    "study": {"arrays", "checks"},
+    "studies": {"arrays", "checks", "study", "maths", "sampling", "data"},
+    "sweep": {"checks", "equality", "study", "maths"},
+    "verdict": {"checks", "equality", "study", "sweep"},
     "plot": set(),
-    "figures": {"study", "sweep", "plot"},
-    "search": {"study", "sweep", "maths"},
-    "api": {"study", "studies", "sweep", "verdict", "search"},
+    "figures": {"checks", "study", "sweep", "plot"},
+    "search": {"checks", "arrays", "study", "sweep", "maths"},
+    "api": {"checks", "study", "studies", "sweep", "verdict", "search"},
     "cli": {"study", "studies", "sweep", "verdict", "figures", "data"},
+    "__main__": {"cli"},
 }
 
 
@@ -93,3 +97,25 @@ def test_import_touches_no_device_and_is_fast():
         "assert took < 1.0, took"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+FACE = """
+import sys
+import simulator
+loaded = {"jax", "numpy"} & set(sys.modules)
+assert not loaded, loaded
+assert {"predict", "studies"} <= set(dir(simulator))
+import simulator.sweep.cells
+import simulator.studies.collapse.ridge_collapse as module
+assert simulator.studies.collapse.ridge_collapse is module
+assert simulator.studies()[0] == "adversarial-training"
+assert simulator.sweep.__name__ == "sweep" and callable(simulator.sweep)
+assert simulator.maths.compilation.CPU_OPTIONS
+assert not hasattr(simulator, "swep")
+from simulator import *
+assert predict is simulator.predict and studies is simulator.studies
+"""
+
+
+def test_the_package_imports_nothing_and_its_names_hide_no_package():
+    subprocess.run([sys.executable, "-c", FACE], check=True, timeout=120)

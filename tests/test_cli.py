@@ -1,18 +1,21 @@
 """The command line: every verb, one-line errors, exit codes, clean JSON."""
 
 import dataclasses
+import io
 import json
 import math
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import simulator
-from simulator.cli import main
+from simulator import cli
+from simulator.cli import main, values
 from simulator.sweep import predict_study, simulate_study
 from tests.toy import STUDY, command_line
 
@@ -122,6 +125,10 @@ def test_check_exits_with_one_on_disagreement(capsys, monkeypatch):
         (("predict", "strong-collapse", "--synthetic-fraction", "1.2"), "synthetic_fraction = 1.2"),
         (("simulate", "ridge-collapse", "--replicates", "0"), "replicates = 0"),
         (("simulate", "ridge-collapse", "--replicates", "some"), "whole number"),
+        (("simulate", "ridge-collapse", "--replicates", "2.5e-1"), "whole number"),
+        (("simulate", "ridge-collapse", "--replicates", "1e400"), "whole number"),
+        (("simulate", "toy", "--replicates", "1e12"), "--allow-large"),
+        (("predict", "toy", "--dim", "1e10", "--num-samples", "1e11"), "dim = 10000000000"),
         (("simulate", "ridge-collapse", "--method", "slow"), "method = 'slow'"),
         (("simulate", "ridge-collapse", "--platform", "quantum"), "invalid choice: 'quantum'"),
         (("simulate", "ridge-collapse", "--platform", "tpu"), "--platform tpu is not available"),
@@ -130,6 +137,9 @@ def test_check_exits_with_one_on_disagreement(capsys, monkeypatch):
         (("sweep", "ridge-collapse", "--grid", "ridge=log:0:1:3"), "finite ends > 0"),
         (("sweep", "ridge-collapse", "--grid", "ridge=log:1:2"), "log:first:last:count"),
         (("sweep", "ridge-collapse", "--grid", "ridge=1,1"), "twice"),
+        (("sweep", "ridge-collapse", "--grid", "ridge=1", "--ridge", "2"), "ridge is given twice"),
+        (("sweep", "ridge-collapse", "--grid", "ridge=lin:0:1:1e9"), "at most 10000000 values"),
+        (("sweep", "toy", "--grid", "noise_std=lin:-1.7e308:1.7e308:3"), "too far apart"),
         (("sweep", "ridge-collapse", "--grid", "ridge=1", "--out", "x.csv"), "ends in .nc"),
         (("sweep", "ridge-collapse", "--grid", "ridge=1", "--out", "no/such/x.nc"), "folder"),
         (("figure", "ridge-collapse/none"), "has no figure 'none'"),
@@ -192,3 +202,141 @@ def test_a_reader_that_stops_early_is_no_error(capsys, monkeypatch):
         monkeypatch.setattr(sys, "stdout", stream)
         assert main(["show", "strong-collapse"]) == 0
     assert capsys.readouterr().err == ""
+
+
+# --------------------------------------------------------------------------------------------
+# Words
+# --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("words", "joined"),
+    [
+        (["--shift", "-5e-1"], ["--shift=-5e-1"]),
+        (["--shift", "-.5"], ["--shift=-.5"]),
+        (["--shift", "-inf", "--json"], ["--shift=-inf", "--json"]),
+        (["--teacher", "-1,-2"], ["--teacher=-1,-2"]),
+        (["--shift=1", "-5"], ["--shift=1", "-5"]),
+        (["--shift", "-h"], ["--shift", "-h"]),
+    ],
+)
+def test_negative_numbers_belong_to_their_flags(words, joined):
+    assert values.joined(words) == joined
+
+
+def test_negative_exponents_reach_the_parameter(capsys):
+    words = ("predict", "strong-collapse.multi-step", "--shift-correlation", "-5e-1")
+    code, out, err = run(capsys, *words, "--dim", "6", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["params"]["shift_correlation"] == -0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1e2", 100), ("1E23", 10**23), ("100000000000000000000", 10**20), ("-3", -3), ("2.50e1", 25)],
+)
+def test_whole_numbers_are_read_exactly(text, number):
+    assert values.whole(text) == number
+    assert type(values.whole(text)) is int
+
+
+def test_whole_numbers_beyond_64_bits(capsys):
+    for n in ("1e20", "100000000000000000000"):
+        code, out, _ = run(capsys, "predict", "toy", "--num-samples", n, "--json")
+        assert code == 0
+        answer = json.loads(out)
+        assert answer["params"]["num_samples"] == 10**20
+        assert answer["outputs"]["test_error"] == pytest.approx(0.25 * 10 / 1e20)
+    grid = ("--grid", "num_samples=log:1e18:1e20:3", "--replicates", "0")
+    code, out, err = run(capsys, "sweep", "toy", *grid)  # a warning would be an error here
+    assert (code, err) == (0, "")
+    assert str(10**20) in out
+
+
+def test_a_warning_is_one_line_without_source(capsys, monkeypatch):
+    def warns(*_, **__):
+        warnings.warn("beware\nof this", RuntimeWarning, stacklevel=1)
+        return {}
+
+    monkeypatch.setattr(simulator, "predict", warns)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        code, _, err = run(capsys, "predict", "toy")
+    assert (code, err) == (0, "simulator: warning: beware of this\n")
+
+
+# --------------------------------------------------------------------------------------------
+# Streams that do not take a result
+# --------------------------------------------------------------------------------------------
+def test_an_ascii_stream_takes_every_result(capsys, monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    assert command_line(["simulate", "toy", "--replicates", "64"]) == 0
+    assert rb"\xb1" in written.getvalue()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_full_disk_does_not_lose_the_result(capsys, monkeypatch):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert command_line(["predict", "toy"]) == 2
+    err = capsys.readouterr().err
+    assert "test_error = " in err
+    assert "standard output cannot be written (No space left on device)" in err
+
+
+def test_a_closed_stream_does_not_lose_the_verdict(capsys, monkeypatch):
+    right = STUDY.theory
+    wrong = dataclasses.replace(STUDY, theory=lambda p: {k: 2 * v for k, v in right(p).items()})
+    monkeypatch.setattr("tests.toy.STUDY", wrong)
+    monkeypatch.setattr(sys, "stdout", None)
+    assert command_line(["check", "toy", "--replicates", "500"]) == 1
+    assert "DISAGREES" in capsys.readouterr().err
+
+
+# --------------------------------------------------------------------------------------------
+# A fresh process
+# --------------------------------------------------------------------------------------------
+SETTLED = """
+import os, sys
+
+class Watch:
+    def find_spec(self, name, *_):
+        if name in ("numpy", "jax"):
+            cache = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+            seen[name] = (os.environ.get("OPENBLAS_NUM_THREADS"), os.environ.get("NPROC"), cache)
+
+seen = {}
+sys.meta_path.insert(0, Watch())
+from simulator.cli import main
+assert not seen, f"{seen} imported before anything is settled"
+code = main(["predict", "steepest-descent-margin.two-points"])
+folder = os.path.join(os.environ["XDG_CACHE_HOME"], "theory-simulator")
+nproc = str(max(8, os.cpu_count()))
+assert seen == {"numpy": ("1", nproc, folder), "jax": ("1", nproc, folder)}, seen
+sys.exit(code)
+"""
+
+
+def test_the_command_settles_its_environment_before_numpy_and_jax(tmp_path):
+    """Its programs are kept for the next command, and a closed stream is no error."""
+    ours = ("JAX_", "OPENBLAS", "OMP_", "NPROC", "XLA_")
+    environment = {n: v for n, v in os.environ.items() if not n.startswith(ours)}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path / "cache"), "JAX_PLATFORMS": "cpu"}
+    for _ in range(2):
+        found = subprocess.run(
+            ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, SETTLED],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+        )
+        assert found.returncode == 0, found.stderr
+        assert all(" = " in line for line in found.stderr.splitlines()), found.stderr
+        kept = sorted(path.name for path in (tmp_path / "cache/theory-simulator").iterdir())
+        assert any(name.endswith("-cache") for name in kept)
+
+
+def test_a_home_that_cannot_be_written_is_no_error(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    cli._settle_environment()
+    assert "JAX_COMPILATION_CACHE_DIR" not in os.environ

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from simulator.cli import main
 from simulator.studies import registry
+from simulator.study import Parameter
 from simulator.sweep import NotConverged, predict_study, simulate_study, sweep_study
 from tests.toy import STUDY
 
@@ -178,6 +179,32 @@ def test_any_parameter_is_refused_or_right(n, noise):
         n, noise = np.asarray(n, float), np.asarray(noise, float)
         with np.errstate(over="ignore"):
             np.testing.assert_allclose(found["test_error"], formula(10, n, noise), rtol=1e-13)
+
+
+MASKED = np.ma.array([40.0, 50.0, 60.0], mask=[False, True, False])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [MASKED, np.ma.array([40.0, 50.0]), np.ma.masked, MASKED[:2].reshape(1, 2), [MASKED, MASKED],
+     (np.ma.array(40.0, mask=True), 50.0), [[MASKED]]],
+)  # fmt: skip
+def test_masked_values_are_refused_by_name(value):
+    """Their fill values would be read as data."""
+    with pytest.raises(TypeError, match=r"(?s)num_samples = .*without a mask"):
+        predict_study(TOY, num_samples=value)
+    for parameter in (
+        Parameter("times", "array", (), "t", "times", dims=("time",)),
+        Parameter("times", "array", (), "t", "times", dims=("time",), static=True),
+        TOY.declarations["noise_std"],
+    ):
+        with pytest.raises(TypeError, match=rf"(?s){parameter.name} = .*without a mask"):
+            parameter.canonical(value)
+
+
+def test_a_masked_axis_is_refused():
+    with pytest.raises(TypeError, match=r"num_samples = .*without a mask"):
+        sweep_study(TOY, {"num_samples": MASKED}, replicates=2)
 
 
 @FEW

@@ -11,7 +11,17 @@ from simulator.cli import main
 from simulator.maths.precision import float_dtype
 from simulator.sampling.gamma import chi_square
 from simulator.studies import registry
-from simulator.study import Figure, Output, Study, asymptotic, exact, parameters, static, traced
+from simulator.study import (
+    Dispersion,
+    Figure,
+    Output,
+    Study,
+    asymptotic,
+    exact,
+    parameters,
+    static,
+    traced,
+)
 
 
 @parameters
@@ -78,6 +88,38 @@ ASYMPTOTIC = replace(
     theory=asymptotic_theory,
     outputs=(Output("test_error", "excess risk", asymptotic("O(1/d)")),),
     check_cells=({"dim": 80, "num_samples": 264, "noise_std": 0.7},),
+)
+
+
+def simulate_arrays(key, params):
+    """A scalar, a vector, a vector of one, and a matrix of two unequal sizes."""
+    keys = jax.random.split(key, 3)
+    rounds = jax.random.normal(keys[1], (params.dim,), float_dtype())
+    return simulate_fast(keys[0], params) | {
+        "by_round": params.noise_std * rounds,
+        "by_group": jnp.exp(rounds[:1]),
+        "by_round_and_class": jax.random.exponential(keys[2], (params.dim, 3), float_dtype()),
+    }
+
+
+#: Outputs of all ranks, one of them as long as the swept dim, and what the engine makes of them.
+ARRAYS = replace(
+    STUDY,
+    name="toy-arrays",
+    outputs=(
+        *STUDY.outputs,
+        Output("by_round", "noise", dims=("round",), where="simulation"),
+        Output("by_group", "one number in a row", dims=("group",), where="simulation"),
+        Output("by_round_and_class", "waits", dims=("round", "class"), where="simulation"),
+        Output(
+            "spread",
+            "of the noise",
+            dims=("round",),
+            where="simulation",
+            dispersion=Dispersion("std", "by_round"),
+        ),
+    ),
+    simulate_fast=simulate_arrays,
 )
 
 

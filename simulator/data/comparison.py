@@ -45,7 +45,8 @@ class Comparison:
     @property
     def z(self) -> np.ndarray:
         """Deviation in standard errors."""
-        return (self.mean - self.theory) / self.standard_error
+        with np.errstate(divide="ignore", invalid="ignore"):  # no error bar: not finite
+            return (self.mean - self.theory) / self.standard_error
 
     @property
     def fails(self) -> np.ndarray:
@@ -59,10 +60,15 @@ class Comparison:
 
     @property
     def outcome(self) -> Literal["agrees", "fails", "inconclusive"]:
-        """``agrees`` needs that a deviation of three times the tolerance would have been seen."""
+        """``agrees`` needs that a deviation of three times the tolerance would have been seen.
+
+        What is not a number agrees with nothing: without an error bar at every point the outcome
+        is ``inconclusive``.
+        """
         if self.fails.any():
             return "fails"
-        return "agrees" if self.resolution <= 3 * self.tolerance else "inconclusive"
+        seen = bool(np.all(np.isfinite(self.z))) and self.resolution <= 3 * self.tolerance
+        return "agrees" if seen else "inconclusive"
 
     def __str__(self) -> str:
         worst = np.unravel_index(np.argmax(np.abs(self.deviation)), self.deviation.shape)

@@ -1,60 +1,156 @@
 """A user's own token counts as a Zipf law: what theory predicts for that corpus, and a simulation.
 
-`load_counts` reads a table of counts (``.csv``, ``.tsv``: the last numeric column; ``.npy``) or
-any text file, tokenised by whitespace; without a file the corpus is the docstrings of Python's
-standard library. `RankLaw` holds the empirical rank-frequency law and its fitted Zipf exponent,
-and predicts what arXiv 2402.07043 predicts for an ideal Zipf law: the learning curve of an
-infinite memory, its plateau when training data lose the tail, the sample size at which a small
-share of real data brings the curve down again. The sums are over the corpus' own frequencies; the
-fitted law is drawn beside them.
+`load_counts` reads a table of counts (``.csv``, ``.tsv``, ``.npy``) or any text file or pipe,
+tokenised by whitespace; without a file the corpus is the docstrings of Python's standard library.
+`RankLaw` holds the empirical rank-frequency law and its fitted Zipf exponent, and predicts what
+arXiv 2402.07043 predicts for an ideal Zipf law: the learning curve of an infinite memory, its
+plateau when training data lose the tail, the sample size at which a small share of real data
+brings the curve down again. The sums are over the corpus' own frequencies; the fitted law is drawn
+beside them.
 """
 
 import ast
-import csv
 import math
+import os
+import re
 import sysconfig
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import optimize, special
 
-from simulator.data.loading import DataError
+from simulator.arrays import plain_array
+from simulator.data.checks import number, numbers, one_row, whole_number
+from simulator.data.files import (
+    DataError,
+    check_widths,
+    checked_path,
+    is_number,
+    kind_of,
+    read_npy,
+    read_rows,
+    shown,
+    text,
+)
 
 MIN_TOKENS = 20
+#: Totals are summed and drawn as 64-bit integers.
+MAX_TOTAL = 2**63 - 1
+#: What a header calls the column of counts.
+COUNT_NAMES = ("count", "counts", "frequency", "frequencies", "freq", "occurrences", "n")
 _MODULE_LIMIT = 100_000  # bytes of one source file of the standard library
+_NO_TEXT = (".json", ".jsonl", ".npz", ".parquet", ".xls", ".xlsx")
+#: Thai, Lao, Myanmar, Khmer, kana and ideographs: scripts that put no blanks between words.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    "\U00020000-\U000323af]"
+)
+_LONGEST_MEAN_WORD = 5.0  # characters; segmented text of these scripts stays below
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}\.\d{3}", re.ASCII)
+#: A line of at most three cells, the first or last of which is a whole number.
+_ROW_OF_TABLE = re.compile(r"(?:\S+?[\s,;]+){0,2}\d+|\d+(?:[\s,;]+\S+?){1,2}")
 
 
 # --------------------------------------------------------------------------------------------
 # Counts
 # --------------------------------------------------------------------------------------------
-def load_counts(path: str | Path | None = None) -> np.ndarray:
+def load_counts(path: str | os.PathLike[str] | None = None) -> np.ndarray:
     """Counts per distinct token, in decreasing order.
+
+    In a table (``.csv``, ``.tsv``, also ``.gz``) the counts are the column that the header calls
+    ``count``, ``counts``, ``frequency``, ``frequencies``, ``freq``, ``occurrences`` or ``n``.
+    Without a header they are the only column of numbers. Any other name is that of a text, whose
+    tokens are what whitespace separates.
 
     Raises
     ------
     DataError
-        If the file is missing, empty, or holds something else than whole counts above 0.
+        One line, if the file is missing or empty, holds something else than whole counts, or could
+        be read in two ways.
     """
     if path is None:
         return token_counts(standard_library_words())
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    if path.suffix == ".npy":
-        try:
-            return checked_counts(np.load(path, allow_pickle=False), str(path))
-        except ValueError as error:
-            raise DataError(f"{path}: {error}") from error
-    if path.suffix in (".csv", ".tsv"):
-        return checked_counts(_last_numeric_column(path), str(path))
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text; give .csv, .tsv, .npy or plain text") from error
-    return checked_counts(token_counts(text.split()), str(path))
+    path = checked_path(path)
+    kind = kind_of(path)
+    if kind == ".npy":
+        return checked_counts(read_npy(path), str(path))
+    if kind in (".csv", ".tsv"):
+        return checked_counts(_counts_of_table(path), str(path))
+    if kind in _NO_TEXT:
+        raise DataError(f"{path}: unknown format; allowed: .csv, .tsv, .npy, or plain text")
+    return checked_counts(token_counts(_words(path)), str(path))
+
+
+def _words(path: Path) -> list[str]:
+    """The tokens of a text, unless blanks do not separate its words or it is a table."""
+    content = text(path)
+    words = content.split()
+    characters = sum(map(len, words))
+    if 2 * len(_UNSPACED.findall(content)) > characters and characters > _LONGEST_MEAN_WORD * len(
+        words
+    ):
+        raise DataError(
+            f"{path}: this script puts no blanks between words; allowed: a text segmented into "
+            "words by blanks, or a table of counts (.csv, .tsv)"
+        )
+    lines = [line.strip() for line in content.split("\n") if line.strip()]
+    rows = lines[1:]  # below what may be a header
+    if len(rows) > 1 and all(len(x) < 200 and _ROW_OF_TABLE.fullmatch(x) for x in rows):
+        raise DataError(
+            f"{path}: every line looks like a row of a table, such as {shown(rows[0])}; allowed: "
+            "the ending .csv or .tsv for a table of counts, several tokens a line for a text"
+        )
+    return words
+
+
+def _counts_of_table(path: Path) -> np.ndarray:
+    rows = read_rows(path)
+    check_widths(rows, path.name)
+    width = len(rows[0])
+    named = [j for j, cell in enumerate(rows[0]) if cell.casefold() in COUNT_NAMES]
+    header = f"a header with one column named {', '.join(COUNT_NAMES[:-1])} or {COUNT_NAMES[-1]}"
+    if not any(map(is_number, rows[0])):  # a row of data has its count
+        if len(named) != 1:
+            raise DataError(
+                f"{path}: the first row ({shown(', '.join(rows[0]))}) holds no plain number and "
+                f"{len(named)} names of a column of counts; allowed: counts such as 500000, or "
+                f"{header}"
+            )
+        column, body = named[0], rows[1:]
+    else:
+        numeric = [j for j in range(width) if all(is_number(row[j]) for row in rows)]
+        if len(numeric) > 1:
+            raise DataError(
+                f"{path}: {len(numeric)} columns hold numbers; allowed: one, or {header}"
+            )
+        # The column that fails in the fewest rows is the one to complain about.
+        column = max(range(width), key=lambda j: (sum(is_number(row[j]) for row in rows), j))
+        body = rows
+    if not body:
+        raise DataError(f"{path}: only a header; allowed: one row per token below it")
+    return _exact([_count(row[column], path, number) for number, row in enumerate(body, 1)])
+
+
+def _count(cell: str, path: Path, row: int) -> int:
+    value = Decimal(cell) if is_number(cell) else None
+    if value is None or value.adjusted() > 30 or value != value.to_integral_value() or value < 0:
+        raise DataError(f"{path}: data row {row}: {shown(cell)}; allowed: a whole count >= 0")
+    if _THOUSANDS.fullmatch(cell):
+        raise DataError(
+            f"{path}: data row {row}: {shown(cell)} could be {int(value)} or "
+            f"{cell.replace('.', '')}; allowed: counts without a point"
+        )
+    return int(value)
+
+
+def _exact(counts: list[int]) -> np.ndarray:
+    """As int64, or as Python's numbers where one of them is too large for that."""
+    return np.array(counts, dtype=np.int64 if max(counts) <= MAX_TOTAL else object)
 
 
 def token_counts(tokens: Iterable[str]) -> np.ndarray:
@@ -75,15 +171,31 @@ def standard_library_words() -> list[str]:
     return words
 
 
-def checked_counts(values: np.ndarray, name: str) -> np.ndarray:
-    """Positive whole numbers, sorted; zeros (words that never occur) are dropped."""
-    array = np.asarray(values)
-    if array.ndim != 1 or array.dtype.kind not in "iuf":
-        raise DataError(f"{name}: counts must be one column of numbers, not shape {array.shape}")
-    array = array.astype(float)
-    if not np.all(np.isfinite(array)) or np.any(array < 0) or np.any(array != np.round(array)):
+def checked_counts(values: Any, name: str) -> np.ndarray:
+    """Positive whole numbers, sorted; zeros (words that never occur) are dropped.
+
+    Raises
+    ------
+    DataError
+        For anything else, for fewer than ``MIN_TOKENS``, and for a total beyond 64 bits.
+    """
+    try:
+        array = plain_array(values)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name}: counts: {error}; allowed: one column of numbers") from error
+    if array.ndim != 1 or not (array.dtype.kind in "iuf" or _all_whole(array)):
+        raise DataError(
+            f"{name}: counts must be one column of numbers, not {array.dtype} of shape "
+            f"{array.shape}"
+        )
+    if array.dtype.kind == "f" and not np.all(np.isfinite(array) & (array == np.round(array))):
         raise DataError(f"{name}: counts must be whole numbers >= 0")
-    array = np.sort(array[array > 0])[::-1].astype(np.int64)
+    if np.any(array < 0):
+        raise DataError(f"{name}: counts must be whole numbers >= 0")
+    exact = sorted((int(count) for count in array[array > 0].tolist()), reverse=True)
+    if sum(exact) > MAX_TOTAL:
+        raise DataError(f"{name}: the counts sum to {sum(exact)}; allowed: below 2^63")
+    array = np.array(exact, dtype=np.int64)
     if len(array) < MIN_TOKENS:
         raise DataError(f"{name}: {len(array)} distinct tokens; at least {MIN_TOKENS} are needed")
     if array[0] == array[-1]:
@@ -91,20 +203,9 @@ def checked_counts(values: np.ndarray, name: str) -> np.ndarray:
     return array
 
 
-def _last_numeric_column(path: Path) -> np.ndarray:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [r for r in csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ",") if r]
-    if not rows:
-        raise DataError(f"{path}: empty")
-    column = [row[-1] for row in rows]
-    try:
-        float(column[0])
-    except ValueError:
-        column = column[1:]  # a header
-    try:
-        return np.array([float(entry) for entry in column])
-    except ValueError as error:
-        raise DataError(f"{path}: the last column must hold counts ({error})") from error
+def _all_whole(array: np.ndarray) -> bool:
+    """Python's own whole numbers, which know no limit."""
+    return array.dtype.kind == "O" and all(type(value) is int for value in array.flat)
 
 
 # --------------------------------------------------------------------------------------------
@@ -127,9 +228,14 @@ class RankLaw:
     exponent: float
     exponent_error: float
 
+    def __post_init__(self):
+        counts = numbers("counts", self.counts, 0)
+        if counts.ndim != 1 or not len(counts) or not counts[0] or np.any(np.diff(counts) > 0):
+            raise ValueError("counts are not allowed; allowed: one decreasing row of numbers > 0")
+
     @property
     def probabilities(self) -> np.ndarray:
-        return self.counts / self.counts.sum()
+        return self.counts / self.counts.sum(dtype=float)
 
     @property
     def fitted(self) -> np.ndarray:
@@ -164,18 +270,14 @@ class RankLaw:
         lost = self.probabilities[_kept(cutoff, len(self.counts)) :]
         if len(lost) == 0:
             raise ValueError(f"cutoff = {cutoff} keeps all {len(self.counts)} tokens: no plateau")
-        if not 0 <= real_fraction <= 1:
-            raise ValueError(
-                f"real_fraction = {real_fraction} is not allowed: it must be in [0, 1]"
-            )
-        if real_fraction == 0:
+        rates = np.log1p(-number("real_fraction", real_fraction, 0, 1) * lost)
+        if not rates.any():
             return math.inf
-        rates = np.log1p(-real_fraction * lost)
 
         def excess(log_t: float) -> float:
             return float(np.sum(lost * np.exp(np.exp(log_t) * rates)) - lost.sum() / 2)
 
-        low, high = 0.0, math.log(50 / -rates.max())
+        low, high = 0.0, math.log(50) - math.log(-rates.max())
         return math.exp(optimize.brentq(excess, low, high)) if excess(low) > 0 else 1.0
 
     def simulate(
@@ -188,7 +290,9 @@ class RankLaw:
         seed: int = 0,
     ) -> tuple[float, float]:
         """Mean and standard error of the error after ``num_samples`` resampled tokens."""
-        rng = np.random.default_rng(seed)
+        num_samples = whole_number("num_samples", num_samples, 0)
+        replicates = whole_number("replicates", replicates, 2)  # for an error bar
+        rng = np.random.default_rng(whole_number("seed", seed, 0))
         p = self.probabilities
         drawn = rng.multinomial(
             num_samples, self.training_law(cutoff, real_fraction), size=replicates
@@ -210,6 +314,9 @@ def fit_ordered(counts: np.ndarray) -> tuple[float, float]:
     its maximum solves ``mean log rank = -(log H_N)'(beta)``. Ranks that are read off the counts
     themselves make the law look steeper where counts are small.
     """
+    counts = numbers("counts", counts, 0)
+    if counts.ndim != 1 or np.count_nonzero(counts) < 2:
+        raise ValueError("counts are not allowed; allowed: one row with at least two above 0")
     log_rank = np.log(np.arange(1, len(counts) + 1))
     total = counts.sum()
     observed = counts @ log_rank / total
@@ -217,7 +324,12 @@ def fit_ordered(counts: np.ndarray) -> tuple[float, float]:
     def score(beta: float) -> float:
         return float(_zipf(len(counts), beta) @ log_rank - observed)
 
-    beta = float(optimize.brentq(score, -50.0, 50.0))
+    low, high = -50.0, 50.0
+    while score(low) < 0:
+        low *= 2
+    while score(high) > 0:
+        high *= 2
+    beta = float(optimize.brentq(score, low, high))
     p = _zipf(len(counts), beta)
     information = p @ log_rank**2 - (p @ log_rank) ** 2
     variance = counts @ (log_rank - observed) ** 2 / total
@@ -234,18 +346,18 @@ def _zipf(num_tokens: int, beta: float) -> np.ndarray:
 
 
 def _kept(cutoff: float, num_tokens: int) -> int:
-    if not cutoff >= 1:
-        raise ValueError(f"cutoff = {cutoff} is not allowed: it must be a whole number >= 1 or inf")
-    return int(min(cutoff, num_tokens))
+    kept = number("cutoff", cutoff, 1, finite=False)
+    if kept != np.round(kept):
+        raise ValueError(f"cutoff = {cutoff}; allowed: a whole number >= 1, or inf")
+    return int(min(kept, num_tokens))
 
 
 def _mixture(p: np.ndarray, cutoff: float, real_fraction: float) -> np.ndarray:
-    if not 0 <= real_fraction <= 1:
-        raise ValueError(f"real_fraction = {real_fraction} is not allowed: it must be in [0, 1]")
+    share = number("real_fraction", real_fraction, 0, 1)
     synthetic = np.where(np.arange(len(p)) < _kept(cutoff, len(p)), p, 0.0)
-    return real_fraction * p + (1 - real_fraction) * synthetic / synthetic.sum()
+    return share * p + (1 - share) * synthetic / synthetic.sum()
 
 
 def _learning_curve(p, samples, cutoff, real_fraction) -> np.ndarray:
-    log_missed = np.log1p(-_mixture(p, cutoff, real_fraction))
-    return np.array([p @ np.exp(t * log_missed) for t in np.atleast_1d(samples)])
+    q = _mixture(p, cutoff, real_fraction)
+    return np.array([p @ np.exp(special.xlog1py(t, -q)) for t in one_row("samples", samples, 0)])

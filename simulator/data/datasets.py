@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from simulator.data.checks import whole_number
 from simulator.data.loading import DataError, Table, from_arrays
 
 DigitTarget = Literal["parity", "value"]
@@ -27,6 +28,8 @@ def digits(target: DigitTarget | int = "parity") -> Table:
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
+    if isinstance(target, bool) or not isinstance(target, (str, int, np.integer)):
+        raise TypeError(f"digits: target = {target!r}; allowed: parity, value, or a digit 0 to 9")
     if target == "parity":
         targets = 2.0 * (labels % 2) - 1
     elif target == "value":
@@ -60,6 +63,7 @@ def photograph_patches(
     """
     from sklearn.datasets import load_sample_images
 
+    size, seed = whole_number("size", size, 0), whole_number("seed", seed, 0)
     photographs = [image.mean(axis=2) / 255 for image in load_sample_images().images]
     height, width = photographs[0].shape
     beyond = {"centre": 0, "next_pixel": 1, "next_patch": size}
@@ -71,7 +75,7 @@ def photograph_patches(
             f"photographs: size = {size}; allowed: 2 to {min(height, (width - 1) // 2)}"
         )
     total = len(photographs) * rows * columns
-    if num_patches is not None and not 1 <= num_patches <= total:
+    if num_patches is not None and not 1 <= whole_number("num_patches", num_patches, 0) <= total:
         raise DataError(f"photographs: num_patches = {num_patches}; allowed: 1 to {total}, or None")
     chosen = (
         np.arange(total)

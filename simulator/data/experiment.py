@@ -32,6 +32,15 @@ import numpy as np
 from jax import Array, lax
 from jax.scipy.linalg import cho_factor, cho_solve
 
+from simulator.data.checks import (
+    check_fractions,
+    check_generations,
+    check_penalties,
+    check_shift,
+    check_spectrum,
+    noise_level,
+    whole_number,
+)
 from simulator.data.population import Population
 from simulator.maths.compilation import compiler_options, default_platform, simulation_scope
 from simulator.maths.precision import float_dtype
@@ -176,6 +185,7 @@ def labeller_shift(
     One labeller, fixed by ``seed``: experiments and theory that use it are conditional on it.
     """
     check_penalties(data, ridge, num_samples, "ridge")
+    seed = whole_number("seed", seed, 0)
     _check_law(law)
     with simulation_scope("float64"):
         labeller = _compiled(_labeller, "law")
@@ -333,8 +343,8 @@ def _repeat(
 ) -> dict[str, Estimate]:
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype = {dtype!r}; allowed: float32 or float64")
-    if replicates < 2:
-        raise ValueError(f"replicates = {replicates}; allowed: at least 2, for an error bar")
+    replicates = whole_number("replicates", replicates, 2)  # one has no error bar
+    seed = whole_number("seed", seed, 0)
     with simulation_scope(dtype):
         keys = jax.random.split(jax.random.key(seed), replicates)
         traced = [_traced(argument) for argument in arguments]
@@ -376,6 +386,7 @@ def _estimate(name: str, values: np.ndarray) -> Estimate:
 
 def _to_device(data: Population) -> _Data:
     dtype = float_dtype()
+    check_spectrum(data, dtype)
     noise = data.residual / max(data.noise_std, np.finfo(float).tiny)
     return _Data(
         jnp.asarray(data.rows, dtype),
@@ -388,54 +399,3 @@ def _to_device(data: Population) -> _Data:
 def _check_law(law: str) -> None:
     if law not in LAWS:
         raise ValueError(f"law = {law!r}; allowed: {', '.join(LAWS)}")
-
-
-def check_generations(num_generations: int) -> None:
-    """``ValueError`` unless the length of the chain is a whole number, at least 0."""
-    if num_generations < 0 or num_generations != int(num_generations):
-        raise ValueError(f"num_generations = {num_generations}; allowed: a whole number >= 0")
-
-
-def noise_level(data: Population, noise_std: float | None) -> float:
-    """The standard deviation of label noise: the data's residual if none is given."""
-    if noise_std is None:
-        return data.noise_std
-    if not (np.isfinite(noise_std) and noise_std >= 0):
-        raise ValueError(f"standard deviation of noise = {noise_std}; allowed: finite and >= 0")
-    return float(noise_std)
-
-
-def check_shift(data: Population, shift: np.ndarray) -> np.ndarray:
-    """The shift as an array, or a ``ValueError`` if it is not one number per direction."""
-    weights = np.asarray(shift, float)
-    if weights.shape != (data.dim,) or not np.all(np.isfinite(weights)):
-        raise ValueError(
-            f"shift has shape {weights.shape}; allowed: {data.dim} finite numbers, one per "
-            "direction of the data"
-        )
-    return weights
-
-
-def check_fractions(synthetic_fraction: float | Sequence[float]) -> np.ndarray:
-    """The fractions as an array, or a ``ValueError``."""
-    fractions = np.atleast_1d(np.asarray(synthetic_fraction, float))
-    if not np.all((fractions >= 0) & (fractions <= 1)):
-        raise ValueError(f"synthetic_fraction = {synthetic_fraction}; allowed: from 0 to 1")
-    return fractions
-
-
-def check_penalties(
-    data: Population, ridge: float | Sequence[float], num_samples: int, name: str
-) -> np.ndarray:
-    """The penalties as an array, or a ``ValueError`` if there is no unique fit."""
-    ridges = np.atleast_1d(np.asarray(ridge, float))
-    if num_samples < 1 or num_samples != int(num_samples):
-        raise ValueError(f"number of samples {num_samples}; allowed: a whole number, at least 1")
-    if not np.all(np.isfinite(ridges) & (ridges >= 0)):
-        raise ValueError(f"{name} = {ridge}; allowed: finite numbers >= 0")
-    if np.any(ridges == 0) and num_samples < data.dim + 2:
-        raise ValueError(
-            f"{name} = 0 with {num_samples} samples of {data.dim} features; allowed: a positive "
-            f"penalty, or at least {data.dim + 2} samples"
-        )
-    return ridges

@@ -19,7 +19,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from simulator.data.checks import number, whole_number
 from simulator.data.loading import DataError, Table
+from simulator.data.units import unit_columns
 
 FeatureMap = Literal["linear", "polynomial", "rbf", "fourier", "relu"]
 FEATURE_MAPS: tuple[FeatureMap, ...] = get_args(FeatureMap)
@@ -59,8 +61,9 @@ def apply_feature_map(
     """
     if kind not in FEATURE_MAPS:
         raise DataError(f"feature map {kind!r} is unknown; allowed: {', '.join(FEATURE_MAPS)}")
-    if num_features < 1:
-        raise DataError(f"num_features = {num_features}; allowed: at least 1")
+    num_features = whole_number("num_features", num_features, 1)
+    degree = whole_number("degree", degree, 1)
+    seed = whole_number("seed", seed, 0, 2**32 - 1)
     inputs = standardise(table.features, columnwise)
     num_rows, num_inputs = inputs.shape
     if kind == "linear":
@@ -70,7 +73,7 @@ def apply_feature_map(
             f"{table.name}: num_features = {num_features} landmarks of {num_rows} rows; "
             f"allowed: at most {num_rows}"
         )
-    scale = 1 / num_inputs if gamma is None else gamma
+    scale = 1 / num_inputs if gamma is None else number("gamma", gamma, 0)
     features: Any
     if kind == "relu":
         rng = np.random.default_rng(seed)
@@ -95,8 +98,5 @@ def apply_feature_map(
 
 def standardise(features: np.ndarray, columnwise: bool = False) -> np.ndarray:
     """Centred features of unit mean variance (or unit variance each; constant columns stay 0)."""
-    centred = features - features.mean(axis=0)
-    variance = centred.var(axis=0)
-    if not columnwise:
-        return centred / np.sqrt(variance.mean())
-    return centred / np.sqrt(np.where(variance > 0, variance, 1))
+    columns, spreads = unit_columns(features)
+    return columns if columnwise else columns * (spreads * np.sqrt(len(spreads)))

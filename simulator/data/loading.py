@@ -1,31 +1,45 @@
 """Features and targets from a file or from arrays, checked.
 
-`load` reads ``.npy``, ``.npz``, ``.csv`` (also ``.tsv``/``.txt``, with or without a header) and
-MNIST-like IDX files, each plain or ``.gz`` where the format allows it. `from_arrays` takes arrays.
-Both return a `Table` whose numbers are finite float64 and whose features and targets vary;
-anything else is refused with one line that names the source, what is wrong and what is allowed.
+`load` reads ``.npy``, ``.npz``, ``.csv`` (also ``.tsv``, ``.txt``, or a pipe) and MNIST-like IDX
+files, each plain or ``.gz`` where the format allows it. `from_arrays` takes arrays. Both return a
+`Table` whose numbers are finite float64 and whose features and targets vary; anything else is
+refused with one line that names the source, what is wrong and what is allowed.
 """
 
-import csv
-import gzip
 import io
+import math
+import operator
+import os
+import re
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from simulator.arrays import plain_array
+from simulator.data.files import (
+    DataError,
+    are_row_labels,
+    check_widths,
+    checked_path,
+    content,
+    is_name,
+    is_number,
+    is_whole,
+    kind_of,
+    read_npy,
+    read_rows,
+    shown,
+)
+
 MIN_ROWS = 10
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _FEATURE_KEYS = ("x", "X", "x_train", "features", "data", "images")
 _TARGET_KEYS = ("y", "y_train", "targets", "labels")
-FORMATS = ".npy, .npz, .csv, .tsv, .txt, IDX (-ubyte, .idx), or .gz of .csv and IDX"
-
-
-class DataError(ValueError):
-    """The data cannot be used; the message says what is wrong and what is allowed."""
+_ODD = re.compile(r"[^0-9+\-.eE]")
+FORMATS = ".npy, .npz, .csv, .tsv, .txt, IDX (-ubyte, .idx), or .gz of a text table and IDX"
 
 
 @dataclass(frozen=True)
@@ -90,7 +104,10 @@ def from_arrays(features: Any, targets: Any, name: str = "arrays") -> Table:
 
 
 def _numeric(values: Any, name: str, what: str) -> np.ndarray:
-    array = np.asarray(values)
+    try:
+        array = plain_array(values)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name}: {what}: {error}; allowed: an array of real numbers") from error
     if array.dtype.kind not in "biuf":
         raise DataError(f"{name}: {what} have type {array.dtype}; allowed: real numbers")
     return array.astype(np.float64)
@@ -99,14 +116,19 @@ def _numeric(values: Any, name: str, what: str) -> np.ndarray:
 # --------------------------------------------------------------------------------------------
 # Files
 # --------------------------------------------------------------------------------------------
-def load(path: str | Path, target: str | int | None = None) -> Table:
+def load(path: str | os.PathLike[str], target: str | int | os.PathLike[str] | None = None) -> Table:
     """Read a data set from a file.
+
+    In a text table every cell is a number. Its first row is a header if it holds names (they have
+    a letter), among which the numbers 0, 1, 2, ... may stand in this order, as pandas writes
+    XX A first column without a name that counts the rows from 0 or 1, as
+    ``DataFrame.to_csv()`` writes its index, is left out. What could be read in two ways is refused.
 
     Parameters
     ----------
-    path : str or Path
-    target : str or int, optional
-        Which column is the target: a name of the header or an index, negative from the end
+    path : str or path-like
+    target : str, int or path-like, optional
+        Which column is the target: a name of the header, or else an index, negative from the end
         (``.csv``, ``.npy``; last column by default); the key of an array (``.npz``; ``y`` by
         default, or ``y_train``, ``targets``, ``labels``); the file of labels (IDX; by default the
         name with ``images-idx3`` replaced by ``labels-idx1``).
@@ -116,39 +138,28 @@ def load(path: str | Path, target: str | int | None = None) -> Table:
     DataError
         One line: the file, what is wrong, what is allowed.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; allowed: a readable file ({FORMATS})")
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes[-1:] == [".gz"]:
-        suffixes.pop()
-    kind = suffixes[-1] if suffixes else ""
-    try:
-        if kind == ".npy":
-            return _from_matrix(_read_npy(path), path.name, target)
-        if kind == ".npz":
-            return _load_npz(path, target)
-        if kind in (".csv", ".tsv", ".txt"):
-            return _load_csv(path, target)
-        if "idx" in path.name or "ubyte" in path.name:
-            return _load_idx(path, target)
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, UnicodeDecodeError) as error:
-        raise DataError(f"{path.name}: unreadable ({error}); allowed: an intact file") from error
-    raise DataError(f"{path.name}: unknown format; allowed: {FORMATS}")
+    path, kind = checked_path(path), kind_of(Path(path))
+    if kind == ".npy":
+        return _from_matrix(read_npy(path), path.name, target)
+    if kind == ".npz":
+        return _load_npz(path, target)
+    if "idx" in path.name.lower() or "ubyte" in path.name.lower():
+        return _load_idx(path, target)
+    if kind in (".csv", ".tsv", ".txt", ""):  # without an ending: a pipe
+        return _load_text(path, target)
+    content(path)  # a file that is not there is the first thing to say
+    raise DataError(f"{path}: unknown format; allowed: {FORMATS} (the name's ending says which)")
 
 
-def _from_matrix(matrix: np.ndarray, name: str, target: str | int | None) -> Table:
+def _from_matrix(matrix: np.ndarray, name: str, target: Any) -> Table:
     if matrix.ndim != 2:
         raise DataError(
             f"{name}: an array of shape {matrix.shape}; allowed: a table of rows x columns, "
             "one of them the target"
         )
     columns = matrix.shape[1]
-    try:
-        index = -1 if target is None else int(target)
-    except ValueError:
-        index = columns
-    if not -columns <= index < columns:
+    index = _index(target)
+    if index is None or not -columns <= index < columns:
         raise DataError(
             f"{name}: no target column {target!r}; "
             f"allowed: an index from {-columns} to {columns - 1}"
@@ -157,108 +168,160 @@ def _from_matrix(matrix: np.ndarray, name: str, target: str | int | None) -> Tab
     return from_arrays(np.delete(matrix, index, axis=1), matrix[:, index], name)
 
 
-def _read_npy(path: Path) -> np.ndarray:
+def _index(target: Any) -> int | None:
+    """A column number; the last without a target; None if it is no whole number."""
+    if target is None:
+        return -1
+    if isinstance(target, str):
+        return int(target) if is_whole(target) else None
     try:
-        return np.load(path, allow_pickle=False)
-    except ValueError as error:
-        raise DataError(
-            f"{path.name}: not an array of numbers ({error}); allowed: a numeric .npy file"
-        ) from error
+        return None if isinstance(target, bool) else operator.index(target)
+    except TypeError:
+        return None
 
 
-def _load_npz(path: Path, target: str | int | None) -> Table:
-    if not zipfile.is_zipfile(path):
+def _load_npz(path: Path, target: Any) -> Table:
+    packed = content(path)
+    if not zipfile.is_zipfile(io.BytesIO(packed)):
         raise DataError(f"{path.name}: not an archive of arrays; allowed: an intact .npz file")
-    with np.load(path, allow_pickle=False) as archive:
-        names = list(archive)
-        guesses = [str(target)] if target is not None else list(_TARGET_KEYS)
-        key = next((name for name in guesses if name in names), None)
-        if key is None:
-            raise DataError(
-                f"{path.name}: no array {' or '.join(guesses)} for the targets; "
-                f"allowed: {', '.join(names) or 'nothing, the archive is empty'}"
-            )
-        known = [name for name in _FEATURE_KEYS if name in names]
-        others = known or [name for name in names if name != key]
-        if len(others) != 1:
-            raise DataError(
-                f"{path.name}: the features could be {' or '.join(others) or 'nothing'}; allowed: "
-                f"one array named {', '.join(_FEATURE_KEYS)}, or a single one beside the targets"
-            )
-        try:
-            features, targets = archive[others[0]], archive[key]
-        except ValueError as error:
-            raise DataError(
-                f"{path.name}: not arrays of numbers ({error}); allowed: numeric arrays"
-            ) from error
+    try:
+        with np.load(io.BytesIO(packed), allow_pickle=False) as archive:
+            features, targets = (archive[key] for key in _keys(list(archive), target, path.name))
+    except DataError:
+        raise
+    except Exception as error:  # a broken archive raises whatever its parsers do
+        raise DataError(
+            f"{path.name}: not arrays of numbers ({error}); allowed: numeric arrays"
+        ) from error
     return from_arrays(features, targets, path.name)
 
 
-def _content(path: Path) -> bytes:
-    if path.suffix.lower() == ".gz":
-        return gzip.decompress(path.read_bytes())
-    return path.read_bytes()
+def _keys(names: list[str], target: Any, name: str) -> tuple[str, str]:
+    """Which arrays of an archive are the features and the targets."""
+    guesses = [str(target)] if target is not None else list(_TARGET_KEYS)
+    key = next((guess for guess in guesses if guess in names), None)
+    if key is None:
+        raise DataError(
+            f"{name}: no array {' or '.join(guesses)} for the targets; "
+            f"allowed: {', '.join(names) or 'nothing, the archive is empty'}"
+        )
+    known = [guess for guess in _FEATURE_KEYS if guess in names and guess != key]
+    others = known or [other for other in names if other != key]
+    if len(others) != 1:
+        raise DataError(
+            f"{name}: the features could be {' or '.join(others) or 'nothing'}; allowed: "
+            f"one array named {', '.join(_FEATURE_KEYS)}, or a single one beside the targets"
+        )
+    return others[0], key
 
 
-def _load_csv(path: Path, target: str | int | None) -> Table:
-    text = _content(path).decode("utf-8-sig")
-    first = text.split("\n", 1)[0]
-    delimiter = max(",\t; ", key=first.count)
-    lines = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(row)]
-    if not lines:
-        raise DataError(f"{path.name}: empty; allowed: one row per sample, numbers only")
-    header = None if all(map(_is_number, lines[0])) else [cell.strip() for cell in lines.pop(0)]
-    width = len(header or lines[0])
-    matrix = np.empty((len(lines), width))
-    for i, row in enumerate(lines):
-        where = f"{path.name}: data row {i + 1}"
-        if len(row) != width:
-            raise DataError(f"{where} has {len(row)} cells; allowed: {width}, as in the first row")
-        for j, cell in enumerate(row):
-            if not _is_number(cell):
-                column = header[j] if header else j
-                raise DataError(f"{where}, column {column}: {cell!r}; allowed: a number")
-            matrix[i, j] = float(cell)
-    if header and target is not None and target in header:
-        target = header.index(str(target))
-    elif header and isinstance(target, str) and not target.lstrip("-").isdigit():
-        raise DataError(f"{path.name}: no column {target!r}; allowed: {', '.join(header)}")
-    return _from_matrix(matrix, path.name, target)
+def _load_text(path: Path, target: Any) -> Table:
+    name, rows = path.name, read_rows(path, header_mark=True)
+    check_widths(rows, name)
+    header = _header(rows, name)
+    body = rows if header is None else rows[1:]
+    if not body:
+        raise DataError(f"{name}: only a header; allowed: one row per sample below it")
+    labels = are_row_labels([row[0] for row in body])
+    if header is None and labels:
+        raise DataError(
+            f"{name}: the first column counts the rows and has no name: labels, or a feature? "
+            "allowed: a header that names it, or a table without it"
+        )
+    if header and not _named(header[0]):
+        if not labels:
+            raise DataError(
+                f"{name}: the first column has no name and does not count the rows; allowed: a "
+                "name for every column (or DataFrame.to_csv(index=False))"
+            )
+        header, body = header[1:], [row[1:] for row in body]
+    matrix = np.array([_numbers(row, i, header, name) for i, row in enumerate(body)])
+    if header and isinstance(target, str):
+        if header.count(target) > 1:
+            raise DataError(f"{name}: {target!r} is the name of several columns; allowed: of one")
+        if target in header:
+            target = header.index(target)
+        elif not is_whole(target):
+            raise DataError(f"{name}: no column {target!r}; allowed: {', '.join(header)}")
+    return _from_matrix(matrix, name, target)
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def _header(rows: list[list[str]], name: str) -> list[str] | None:
+    """The first row if it names the columns, None if it is data; `load` says how that is known."""
+    first, body = rows[0], rows[1:]
+    numbers = [cell for cell in first if is_number(cell)]
+    counting = numbers == [str(i) for i in range(len(numbers))]
+    if len(numbers) == len(first) and not counting:
+        return None
+    labelled = len(first) > 1 and counting and not _named(first[0])
+    for j, cell in enumerate(first):
+        known = is_number(cell) or (counting and is_name(cell)) or (labelled and j == 0)
+        if not known:
+            raise DataError(
+                f"{name}: data row 1, column {j}: {shown(cell)}; allowed: numbers only, or names "
+                "only (a header)"
+            )
+    below = [[row[j] for row in body] for j, cell in enumerate(first) if is_number(cell)]
+    decimals = any(not any(map(is_whole, column)) for column in below)
+    if not numbers or labelled or decimals or len(first) > len(numbers) > 2:
+        return first
+    raise DataError(
+        f"{name}: the first row ({shown(', '.join(first))}) could be a header or data; allowed: a "
+        "header of names that have a letter (DataFrame.add_prefix('x'))"
+    )
 
 
-def _load_idx(path: Path, target: str | int | None) -> Table:
+def _named(cell: str) -> bool:
+    """False for what pandas writes, and what it makes of that later, above its row labels."""
+    return cell not in ("", "Unnamed: 0")
+
+
+def _numbers(row: list[str], number: int, header: list[str] | None, name: str) -> np.ndarray:
+    """The numbers of a row."""
+    if not _ODD.search("".join(row)):
+        try:
+            values = np.array(list(map(float, row)))
+            if np.all(np.isfinite(values)):
+                return values
+        except ValueError:
+            pass  # found and named below
+    for j, cell in enumerate(row):
+        if not is_number(cell) or not math.isfinite(float(cell)):
+            column = header[j] if header else j
+            raise DataError(
+                f"{name}: data row {number + 1}, column {column}: {shown(cell)}; allowed: a number"
+            )
+    raise AssertionError(row)
+
+
+def _load_idx(path: Path, target: Any) -> Table:
     if target is not None:
-        labels = Path(target) if isinstance(target, str) else None
+        labels = Path(target) if isinstance(target, (str, os.PathLike)) else None
     else:
         renamed = path.name.replace("images", "labels").replace("idx3", "idx1")
         labels = path.with_name(renamed) if renamed != path.name else None
+    images = _read_idx(path)
     if labels is None or not labels.is_file():
         raise DataError(
             f"{path.name}: no file of labels{f' {labels}' if labels else ''}; allowed: give it as "
             "target, or name the pair ...images-idx3... and ...labels-idx1..."
         )
-    return from_arrays(_read_idx(path), _read_idx(labels), path.name)
+    return from_arrays(images, _read_idx(labels), path.name)
 
 
 def _read_idx(path: Path) -> np.ndarray:
     """An array in IDX format: two zero bytes, a type, the number of dims, the dims, the values."""
-    content = _content(path)
-    dims = content[3] if len(content) >= 4 and content[:2] == b"\0\0" else 0
-    if not dims or content[2] not in _IDX_TYPES or len(content) < 4 + 4 * dims:
+    packed = content(path)
+    dims = packed[3] if len(packed) >= 4 and packed[:2] == b"\0\0" else 0
+    if not dims or packed[2] not in _IDX_TYPES or len(packed) < 4 + 4 * dims:
         raise DataError(f"{path.name}: no IDX header; allowed: 00 00, type, number of dims, dims")
-    shape = tuple(int(size) for size in np.frombuffer(content, ">u4", dims, offset=4))
-    dtype = np.dtype(_IDX_TYPES[content[2]])
-    expected, found = int(np.prod(shape)) * dtype.itemsize, len(content) - 4 - 4 * dims
+    shape = tuple(int(size) for size in np.frombuffer(packed, ">u4", dims, offset=4))
+    dtype = np.dtype(_IDX_TYPES[packed[2]])
+    expected, found = math.prod(shape) * dtype.itemsize, len(packed) - 4 - 4 * dims
     if found != expected:
         raise DataError(
             f"{path.name}: {found} bytes of values; allowed: {expected} for shape {shape}"
         )
-    return np.frombuffer(content, dtype, offset=4 + 4 * dims).reshape(shape)
+    if dims > 32:
+        raise DataError(f"{path.name}: {dims} dims; allowed: at most 32")
+    return np.frombuffer(packed, dtype, offset=4 + 4 * dims).reshape(shape)

@@ -24,11 +24,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import linalg
 
+from simulator.data.checks import numbers
 from simulator.data.loading import DataError, Table
+from simulator.data.units import unit_columns
 
-#: Directions with less than this share of the largest eigenvalue are rounding, not data.
-NULL_EIGENVALUE = 1e-10
+#: A feature (of unit variance) that is closer than this to a combination of others is one of them.
+NULL_DIRECTION = 1e-5
+#: Standard deviation of a direction, over that of the rows, whose square float64 still holds.
+SMALLEST_DEVIATION = 1e-157
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class Population:
     @property
     def signal(self) -> np.ndarray:
         """``s_k = lambda_k w_k^2``; sums to the share of variance that is linear, R^2."""
-        return self.eigenvalues * self.teacher**2
+        return (np.sqrt(self.eigenvalues) * self.teacher) ** 2
 
     @property
     def noise_std(self) -> float:
@@ -80,7 +85,7 @@ class Population:
         ``q`` is nearly constant: 1 is Gaussian, and the larger the worse.
         """
         shrinkage = self.eigenvalues / (self.eigenvalues + ridge)
-        q = (self.rows**2 / self.eigenvalues) @ shrinkage
+        q = (self.rows / np.sqrt(self.eigenvalues)) ** 2 @ shrinkage
         gaussian = np.sqrt(2 * np.sum(shrinkage**2)) / np.sum(shrinkage)
         return float(q.std() / q.mean() / gaussian)
 
@@ -91,7 +96,8 @@ class Population:
         weight of a row in the variance of a fit to many samples. 1 if the residual does not depend
         on the features, as the theory assumes.
         """
-        weights = self.rows**2 @ (self.eigenvalues / (self.eigenvalues + ridge) ** 2)
+        shrinkage = self.eigenvalues / (self.eigenvalues + ridge)
+        weights = (self.rows / np.sqrt(self.eigenvalues)) ** 2 @ shrinkage**2
         return float(np.average(self.residual**2, weights=weights) / self.noise_std**2)
 
 
@@ -104,19 +110,14 @@ def population(table: Table) -> Population:
         If there are not more rows than independent features: the fit would explain every target,
         and nothing would be left to learn about noise.
     """
-    x = table.features - table.features.mean(axis=0)
-    x /= np.sqrt(np.mean(np.sum(x**2, axis=1)))
-    y = table.targets - table.targets.mean()
-    y /= y.std()
-    num_rows, num_features = x.shape
-    if num_features <= num_rows:
-        eigenvalues, basis = np.linalg.eigh(x.T @ x / num_rows)
-        eigenvalues, basis = eigenvalues[::-1], basis[:, ::-1]
-    else:
-        _, singular, transposed = np.linalg.svd(x, full_matrices=False)
-        eigenvalues, basis = singular**2 / num_rows, transposed.T
-    kept = eigenvalues > NULL_EIGENVALUE * eigenvalues[0]
-    dim = int(kept.sum())
+    columns, spreads = unit_columns(table.features)
+    y = unit_columns(table.targets[:, None])[0][:, 0]
+    if not spreads.any() or not y.any():
+        what = "targets" if spreads.any() else "features"
+        raise DataError(f"{table.name}: {what} vary by no more than rounding; allowed: more")
+    num_rows, varying = len(y), spreads > 0
+    basis, coordinates = _independent(columns[:, varying] / np.sqrt(num_rows))
+    dim = len(coordinates)
     if dim >= num_rows - 1:
         raise DataError(
             f"{table.name}: {num_rows} rows are too few for {dim} independent features; "
@@ -124,10 +125,53 @@ def population(table: Table) -> Population:
         )
     if dim < 2:
         raise DataError(f"{table.name}: only {dim} independent feature; allowed: at least 2")
-    rows = x @ basis[:, kept]
-    spectrum = np.mean(rows**2, axis=0)
-    teacher = rows.T @ y / num_rows / spectrum
-    return Population(rows, spectrum, teacher, y - rows @ teacher, table.name)
+    rotation, deviations = _principal(coordinates * spreads[varying])
+    if deviations[-1] < SMALLEST_DEVIATION:
+        raise DataError(
+            f"{table.name}: standard deviations of features differ by more than a factor of "
+            f"{1 / SMALLEST_DEVIATION:.0e}; allowed: less (other units, or a feature map with "
+            "columnwise=True)"
+        )
+    directions = np.sqrt(num_rows) * (basis @ rotation)  # each of mean square 1
+    explained = directions.T @ y / num_rows
+    return Population(
+        directions * deviations,
+        deviations**2,
+        explained / deviations,
+        y - directions @ explained,
+        table.name,
+    )
+
+
+def _independent(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``columns = basis @ coordinates`` with an orthonormal basis of the directions that count.
+
+    The rank is that of columns of length 1, so that it does not depend on their units.
+    """
+    wide, small = np.linalg.qr(columns)
+    turn, triangle, order = linalg.qr(small, mode="economic", pivoting=True)
+    distance = np.abs(np.diag(triangle))  # of a column to the span of those before it
+    dim = np.count_nonzero(distance > NULL_DIRECTION * distance[0])
+    coordinates = np.empty((dim, columns.shape[1]))
+    coordinates[:, order] = triangle[:dim]
+    return wide @ turn[:, :dim], coordinates
+
+
+def _principal(coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Principal directions (columns) of a matrix of columns, and their lengths, decreasing.
+
+    Columns may differ by hundreds of orders of magnitude: Jacobi rotations find the short
+    directions as exactly as the long ones, which no method does that forms ``A A^T``.
+    """
+    lengths, features, directions, scale, _, failed = linalg.lapack.dgejsv(
+        coordinates.T, joba=2, jobu=0, jobv=0, jobr=0, jobt=1
+    )
+    if failed:
+        raise FloatingPointError(f"principal directions: LAPACK's dgejsv returned {failed}")
+    # A direction's sign is free: its largest weight on the features is positive.
+    largest = np.argmax(np.abs(features), axis=0)
+    signs = np.sign(features[largest, np.arange(len(largest))])
+    return directions * signs, lengths * (scale[0] / scale[1])
 
 
 @dataclass(frozen=True)
@@ -183,8 +227,12 @@ def power_law(
     DataError
         If the range holds fewer than four ranks.
     """
-    spectrum, share = np.asarray(eigenvalues, float), np.asarray(signal, float)
+    spectrum, share = numbers("eigenvalues", eigenvalues, 0), numbers("signal", signal, 0)
+    if spectrum.ndim != 1 or np.any(spectrum == 0) or np.any(np.diff(spectrum) > 0):
+        raise DataError("power law: eigenvalues; allowed: one decreasing row of numbers above 0")
     dim = len(spectrum)
+    if share.shape != (dim,) or not np.any(share[-1:]):
+        raise DataError(f"power law: signal; allowed: one row of {dim} numbers, the last above 0")
     first = max(2, dim // 50) if first is None else first
     last = dim // 2 if last is None else last
     if not (first >= 1 and first + 3 <= last < dim):

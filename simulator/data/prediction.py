@@ -13,11 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simulator.data.experiment import (
+from simulator.data.checks import (
     check_fractions,
     check_generations,
     check_penalties,
     check_shift,
+    check_spectrum,
     noise_level,
 )
 from simulator.data.population import Population
@@ -44,6 +45,7 @@ def predict_generations(
 
     Infinite where a fit without ridge has as many samples as features, give or take one.
     """
+    check_spectrum(data, np.float64)
     ridges = check_penalties(data, ridge, num_samples, "ridge")
     check_penalties(data, ridge_generator, num_samples_generator, "ridge_generator")
     check_generations(num_generations)
@@ -93,6 +95,7 @@ def predict_mixture(
     noise_std_synthetic: float = 0.0,
 ) -> dict[str, np.ndarray]:
     """Theory for `simulate_mixture`: same parameters, same outputs and shapes."""
+    check_spectrum(data, np.float64)
     ridges = check_penalties(data, ridge, num_samples, "ridge")
     fractions = check_fractions(synthetic_fraction)
     stds = [noise_level(data, std) for std in (noise_std_real, noise_std_synthetic)]

@@ -14,9 +14,30 @@ from pathlib import Path
 ENOUGH = 8
 
 
-@functools.cache
 def ensure_threads() -> None:
-    """Ask for enough threads unless the user did; warn if it is too late."""
+    """Ask for enough threads unless the user did; warn if it is too late.
+
+    Raises
+    ------
+    RuntimeError
+        In a process that was forked from one that had computed: it would wait for ever for threads
+        that the fork did not bring along.
+    """
+    if _forked:
+        raise RuntimeError(
+            "this process was forked from one in which JAX had started, and would hang: start it "
+            "afresh, as multiprocessing.get_context('spawn') does"
+        )
+    _settle_threads()
+
+
+_forked: list[int] = []  # the process, if it is such a fork
+
+
+@functools.cache
+def _settle_threads() -> None:
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: _forked.append(os.getpid()))
     if "NPROC" in os.environ or _cores() >= ENOUGH:
         return
     started = _threads_of_xla()
@@ -25,7 +46,7 @@ def ensure_threads() -> None:
             f"JAX has started before and runs on {started} threads, with which programs can hang: "
             f"set the environment variable NPROC={ENOUGH} before the first computation",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     os.environ["NPROC"] = str(ENOUGH)
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simulator import checks
+from simulator.arrays import plain_array
 from simulator.search import box, line
 from simulator.search.labels import grids_of, labelled
 from simulator.search.objective import Objective, selected
 from simulator.search.ranges import Range, at_ends, checked_ranges, inside
 from simulator.study import Study
-from simulator.sweep import NotConverged
+from simulator.sweep import NotConverged, sizes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,7 +27,6 @@ __all__ = ["NoSolution", "optimise_study", "solve_study"]
 #: Points of the grid per parameter, by the number of parameters.
 _POINTS = {1: 65, 2: 11, 3: 6}
 _FEWEST = 4
-_MOST = 10**7
 WHICH = ("smallest", "largest", "all")
 
 
@@ -41,6 +42,7 @@ def optimise_study(
     maximise: bool = False,
     at: Mapping[str, Any] | None = None,
     points: int | None = None,
+    allow_large: bool = False,
     **params: Any,
 ) -> "xr.Dataset":
     """Where ``output`` of the theory is smallest.
@@ -60,6 +62,8 @@ def optimise_study(
     points : int >= 2, optional
         Points per parameter of the grid from which the search starts (one parameter: 65; two: 11;
         three: 6; more: 4). More of them find narrower valleys.
+    allow_large : bool
+        Compute also what is estimated to take more than five minutes, or more memory than is free.
     **params
         The other parameters, as in :func:`simulator.sweep.predict_study`; arrays are a grid.
 
@@ -79,13 +83,11 @@ def optimise_study(
     NotConverged
         If a solver of the theory did not converge within the range.
     """
-    if not isinstance(maximise, (bool, np.bool_)):
-        raise TypeError(f"maximise = {maximise!r} is not allowed: it must be True or False")
-    objective, grids, fixed = _prepared(study, output, over, at, params)
-    sign, goal = (-1.0, "largest") if maximise else (1.0, "smallest")
-    points = _checked_points(points, objective)
-    search = line if len(objective.ranges) == 1 else box
-    u, value, slope = search.lowest(objective, points, sign)
+    sign, goal = (-1.0, "largest") if checks.flag("maximise", maximise) else (1.0, "smallest")
+    with sizes.allowing(allow_large):
+        objective, grids, fixed = _prepared(study, output, over, at, params)
+        search = line if len(objective.ranges) == 1 else box
+        u, value, slope = search.lowest(objective, _checked_points(points, objective), sign)
     variables = {
         free.label: (free.values(u[:, i]), (), _meaning(free))
         for i, free in enumerate(objective.ranges)
@@ -118,6 +120,7 @@ def solve_study(
     which: str = "smallest",
     at: Mapping[str, Any] | None = None,
     points: int | None = None,
+    allow_large: bool = False,
     **params: Any,
 ) -> "xr.Dataset":
     """The value of one parameter at which ``output`` of the theory equals a number.
@@ -132,7 +135,7 @@ def solve_study(
     which : {"smallest", "largest", "all"}
         Which solution, where there are several. With ``"all"`` they lie along the dim ``solution``
         in increasing order, filled up with NaN, and none at all is an answer, too.
-    at, points, **params
+    at, points, allow_large, **params
         As in :func:`optimise_study`.
 
     Returns
@@ -150,17 +153,19 @@ def solve_study(
     NotConverged
         If a solver of the theory did not converge within the range.
     """
-    if which not in WHICH:
-        raise ValueError(f"which = {which!r} is not allowed: it must be one of {', '.join(WHICH)}")
+    if not isinstance(which, str) or which not in WHICH:
+        raise ValueError(checks.refusal("which", which, f"one of {', '.join(WHICH)}"))
     target = _checked_target(equals)
-    objective, grids, fixed = _prepared(study, output, over, at, params, target)
-    if len(objective.ranges) != 1:
-        raise ValueError(
-            f"over = {over!r} is not allowed: one equation settles one parameter; fix the others"
-        )
-    targets = np.broadcast_to(target, _shape(grids)).ravel()
-    points = _checked_points(points, objective)
-    found, samples = line.solutions(objective, points, targets)
+    with sizes.allowing(allow_large):
+        objective, grids, fixed = _prepared(study, output, over, at, params, target)
+        if len(objective.ranges) != 1:
+            raise ValueError(
+                f"over = {checks.shown(over)} is not allowed: one equation settles one parameter; "
+                "fix the others"
+            )
+        targets = np.broadcast_to(target, _shape(grids)).ravel()
+        points = _checked_points(points, objective)
+        found, samples = line.solutions(objective, points, targets)
     per_cell = list(found.by_cell(objective.count))
     if which != "all":
         every = samples.by_cell(objective.count)
@@ -206,9 +211,9 @@ def _prepared(
     """The objective, the grids by name (that of ``equals`` too), and the single values."""
     if study.theory is None:
         raise ValueError(f"{study.name} has a simulation only: there is no theory to search")
-    declared = study.output(output)
+    declared = study.output(checks.text("output", output, "the name of an output"))
     if not declared.in_theory:
-        raise ValueError(f"output = {output!r} is not allowed: it is simulated only")
+        raise ValueError(f"output = {output!r} is not allowed: it is only simulated")
     ranges, shape, values = checked_ranges(study, over, params)
     grids = grids_of(study, params)
     if target is not None and target.ndim:
@@ -229,26 +234,16 @@ def _prepared(
 
 def _checked_points(points: Any, objective: Objective) -> int:
     free = len(objective.ranges)
-    if points is None:
-        points = _POINTS.get(free, _FEWEST)
-    if isinstance(points, (bool, np.bool_)) or not isinstance(points, (int, np.integer)):
-        raise TypeError(f"points = {points!r} is not allowed: it must be a whole number >= 2")
-    if points < 2:
-        raise ValueError(f"points = {points} is not allowed: it must be a whole number >= 2")
-    total = objective.count * int(points) ** free
-    if total > _MOST:
-        raise ValueError(
-            f"points = {points} is not allowed here: {free} free parameters and {objective.count} "
-            f"other values make {total:.1e} points, more than {_MOST:.0e}"
-        )
-    return int(points)
+    count = checks.whole("points", _POINTS.get(free, _FEWEST) if points is None else points, 2)
+    sizes.check_points(objective.study, objective.count * count**free)
+    return count
 
 
 def _checked_target(equals: Any) -> np.ndarray:
-    refusal = f"equals = {equals!r} is not allowed: it must be a finite number, or an array of them"
+    refusal = checks.refusal("equals", equals, "a finite number, or an array of them")
     try:
-        target = np.asarray(equals)
-    except ValueError as error:
+        target = plain_array(equals)
+    except (TypeError, ValueError) as error:
         raise TypeError(refusal) from error
     if target.dtype.kind not in "iuf" or target.size == 0:
         raise TypeError(refusal)

@@ -12,11 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from simulator import checks
 from simulator.maths.compilation import float64_on_cpu, jit_on_cpu
 from simulator.search.ranges import Range
 from simulator.study import RESIDUAL, Output, Study
 from simulator.sweep.cells import Values
-from simulator.sweep.predict import NotConverged, by_kind, in_chunks, refuse_unconverged
+from simulator.sweep.predict import NotConverged, Program, by_kind, in_chunks, refuse_unconverged
 
 #: Points per call; the large program is worth its compilation from so many points on.
 LANES, MANY_LANES, MANY = 16, 256, 4096
@@ -41,7 +42,7 @@ class Objective:
         values: Values,
     ):
         self.study, self.output, self.ranges = study, output, ranges
-        self.position = position
+        self.position, self._values = position, values
         self.count = int(np.prod(shape))
         static, scalars, self._arrays = by_kind(study, values, self.count)
         free = tuple((r.parameter.name, r.entry) for r in ranges)
@@ -74,7 +75,9 @@ class Objective:
         if lanes is None:
             lanes = MANY_LANES if count >= MANY else LANES
         with float64_on_cpu():
-            found = in_chunks(self._program, columns, self._arrays, count, lanes)
+            found = in_chunks(
+                self.study, self._values, self._program, columns, self._arrays, count, lanes
+            )
 
         def where(position: int) -> str:
             return self.describe(int(cells[position]), points[position]) + "; narrow the range"
@@ -115,7 +118,7 @@ def _compiled(
     output: str,
     position: tuple[int, ...],
     free: tuple[tuple[str, tuple[int, ...]], ...],
-) -> Any:
+) -> Program:
     """Value, slope and residual of one output at many points.
 
     Forward derivatives: there are few free parameters, and a theory may loop a number of times
@@ -137,7 +140,7 @@ def _compiled(
         slope, (value, residual) = jax.jacfwd(of, has_aux=True)(scalars[_FREE])
         return {"value": value, "slope": slope, "residual": residual}
 
-    return jit_on_cpu(jax.vmap(at_point, in_axes=(0, None)))
+    return Program(jit_on_cpu(jax.vmap(at_point, in_axes=(0, None))))
 
 
 def selected(
@@ -151,12 +154,12 @@ def selected(
         If a dim is missing, unknown, or has no such coordinate.
     """
     if at is not None and not isinstance(at, Mapping):
-        raise TypeError(f"at = {at!r} is not allowed: it must be a mapping such as {{'time': 3.0}}")
+        raise TypeError(checks.refusal("at", at, "a mapping such as {'time': 3.0}"))
     at = dict(at or {})
     if set(at) != set(output.dims):
         dims = ", ".join(output.dims)
         raise ValueError(
-            f"at = {at} is not allowed: "
+            f"at = {checks.shown(at)} is not allowed: "
             + (
                 f"{output.name} is an array with dims ({dims}); name one entry along each"
                 if output.dims

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator import checks
 from simulator.study import Parameter, Study
 from simulator.sweep.cells import Values, broadcast_cells, single_cells
 
@@ -90,13 +91,11 @@ def checked_ranges(
         For a bad range or parameter; the message names it, its value and what is allowed.
     """
     if not isinstance(over, Mapping) or not over:
-        raise TypeError(
-            f"over = {over!r} is not allowed: it must be a mapping parameter -> (low, high), such "
-            "as {'ridge': (1e-8, 10.0)}"
-        )
+        allowed = "a mapping parameter -> (low, high), such as {'ridge': (1e-8, 10.0)}"
+        raise TypeError(checks.refusal("over", over, allowed))
     ranges = tuple(_range(study, key, ends, params) for key, ends in over.items())
     if len({free.label for free in ranges}) < len(ranges):
-        raise ValueError(f"over = {over!r} is not allowed: it names a parameter twice")
+        raise ValueError(f"over = {checks.shown(over)} is not allowed: it names a parameter twice")
     corners = [_corner(study, ranges, params, side) for side in ("high", "low")]
     if study.validate is not None:
         for shape, values in corners:
@@ -121,19 +120,19 @@ def _range(study: Study, key: Any, ends: Any, params: Mapping[str, Any]) -> Rang
         raise ValueError(f"over[{key!r}] is not allowed: {name} is a single number")
     elif name in params:
         raise ValueError(f"{name} is given twice: in over and as a fixed value")
+    refusal = f"over[{key!r}] = {checks.shown(ends)} is not allowed:"
     given = tuple(ends) if isinstance(ends, (tuple, list, np.ndarray)) else ()
     scale = given[2] if len(given) == 3 else None
     if not 2 <= len(given) <= 3 or (scale is not None and scale not in SCALES):
         raise ValueError(
-            f"over[{key!r}] = {ends!r} is not allowed: write (low, high), or (low, high, 'log') or "
-            "(low, high, 'linear')"
+            f"{refusal} write (low, high), or (low, high, 'log') or (low, high, 'linear')"
         )
     number = parameter if not entry else _number_like(parameter)
     low, high = (float(number.canonical(end)) for end in given[:2])
     if not low < high or not math.isfinite(high):
-        raise ValueError(f"over[{key!r}] = {ends!r} is not allowed: it needs finite low < high")
+        raise ValueError(f"{refusal} it needs finite low < high")
     if scale == "log" and low <= 0:
-        raise ValueError(f"over[{key!r}] = {ends!r} is not allowed: a log scale needs low > 0")
+        raise ValueError(f"{refusal} a log scale needs low > 0")
     if scale is None:
         scale = "log" if low > 0 and high / low >= LOG_RATIO else "linear"
     label = name + (f"[{', '.join(map(str, entry))}]" if entry else "")

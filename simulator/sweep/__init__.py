@@ -1,12 +1,18 @@
 """Evaluate theories and simulations over grids of parameters."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator import checks
 from simulator.study import Study
-from simulator.sweep.cells import broadcast_cells, product_cells, single_cells
+from simulator.sweep import sizes
+from simulator.sweep.cells import Values, broadcast_cells, product_cells, single_cells
 from simulator.sweep.dask_cells import compute_with_dask
+from simulator.sweep.files import StoreError
+from simulator.sweep.manifest import read_manifest
+from simulator.sweep.netcdf import attribute, check_netcdf, write_netcdf
 from simulator.sweep.predict import NotConverged, predict_study, theory_of_cells
 from simulator.sweep.progress import replicates_bar
 from simulator.sweep.results import (
@@ -16,8 +22,7 @@ from simulator.sweep.results import (
     labelled,
     simulation_result,
 )
-from simulator.sweep.run import Replicates, checked_replicates, checked_seed
-from simulator.sweep.store import StoreError, read_manifest
+from simulator.sweep.run import Replicates
 from simulator.sweep.stored import compute_here, open_store, store_status, sweep_to_store
 
 if TYPE_CHECKING:
@@ -29,12 +34,14 @@ __all__ = [
     "Replicates",
     "SimulationResult",
     "StoreError",
+    "check_netcdf",
     "open_store",
     "predict_study",
     "read_manifest",
     "simulate_study",
     "store_status",
     "sweep_study",
+    "write_netcdf",
 ]
 
 
@@ -46,6 +53,7 @@ def simulate_study(
     method: str | None = None,
     dtype: str | None = None,
     keep_values: bool = False,
+    allow_large: bool = False,
     **params: Any,
 ) -> SimulationResult:
     """Monte-Carlo of ``study`` at one point, or on a grid of scalar traced parameters.
@@ -61,6 +69,8 @@ def simulate_study(
         float64 on CPU and float32 on accelerators unless given.
     keep_values : bool
         Return every replicate's value too.
+    allow_large : bool
+        Compute also what is estimated to take more than three days, or more memory than is free.
     **params
         As in :func:`predict_study`.
 
@@ -69,18 +79,20 @@ def simulate_study(
     TypeError, ValueError
         For a bad argument; the message names it, its value and what is allowed.
     """
-    count = checked_replicates(replicates)
-    shape, values = broadcast_cells(study, params)
-    run = Replicates(
-        study,
-        single_cells(study, shape, values),
-        seed=seed,
-        method=method,
-        dtype=dtype,
-        keep_values=keep_values,
-    )
-    with replicates_bar(count * len(run.cells), study.name) as progress:
-        run.extend(count, progress)
+    count = checks.whole("replicates", replicates, 1)
+    with sizes.allowing(allow_large):
+        shape, values = broadcast_cells(study, params)
+        sizes.check_points(study, math.prod(shape))
+        run = Replicates(
+            study,
+            single_cells(study, shape, values),
+            seed=seed,
+            method=method,
+            dtype=dtype,
+            keep_values=checks.flag("keep_values", keep_values),
+        )
+        with replicates_bar(count * len(run.cells), study.name) as progress:
+            run.extend(count, progress)
     return simulation_result(run, shape, values)
 
 
@@ -96,6 +108,7 @@ def sweep_study(
     out: str | Path | None = None,
     retry_failed: bool = False,
     dask: str | None = None,
+    allow_large: bool = False,
     **params: Any,
 ) -> "xr.DataTree":
     """Theory and simulation on the outer product of a grid.
@@ -117,6 +130,9 @@ def sweep_study(
     dask : str, optional
         Compute on Dask workers, which write to ``out`` themselves: the address of a scheduler, or
         ``"local"`` or ``"local:N"`` for N processes on this machine.
+    allow_large : bool
+        Compute also what is estimated to take days (on this machine; with ``dask`` nothing is
+        assumed of the workers), five minutes for the theory, or more memory than is free.
     **params
         Fixed values of the other parameters.
 
@@ -136,28 +152,46 @@ def sweep_study(
     StoreError
         If the store holds another sweep, is in use, damaged, or cannot be written.
     """
-    axes, cells = product_cells(study, grid, params)
+    checks.grid(grid)
+    count = checks.whole("replicates", replicates, 0 if out is None else 1)
+    seed = checks.seed(seed)
+    keep_values = checks.flag("keep_values", keep_values)
+    retry_failed = checks.flag("retry_failed", retry_failed)
     if out is None and dask is not None:
-        raise ValueError(f"dask = {dask!r} needs out: the workers meet in a store")
-    if out is not None:
-        if keep_values:
-            raise ValueError("keep_values = True is not allowed with out: a store keeps moments")
-        return sweep_to_store(
-            study,
-            axes,
-            cells,
-            Path(out),
-            replicates=checked_replicates(replicates),
-            seed=seed,
-            method=method,
-            dtype=dtype,
-            retry_failed=retry_failed,
-            compute=compute_here if dask is None else compute_with_dask(dask),
-        )
-    count = checked_replicates(replicates, least=0)
-    checked_seed(seed)
+        raise ValueError(f"dask = {checks.shown(dask)} needs out: the workers meet in a store")
+    if out is not None and keep_values:
+        raise ValueError("keep_values = True is not allowed with out: a store keeps moments")
+    with sizes.allowing(allow_large):
+        sizes.check_points(study, math.prod(map(len, grid.values())))
+        axes, cells = product_cells(study, grid, params)
+        if out is not None:
+            return sweep_to_store(
+                study,
+                axes,
+                cells,
+                checks.path("out", out, "the folder of a store"),
+                replicates=count,
+                seed=seed,
+                method=method,
+                dtype=dtype,
+                retry_failed=retry_failed,
+                compute=compute_here if dask is None else compute_with_dask(dask),
+            )
+        return _in_memory(study, axes, cells, count, seed, method, dtype, keep_values)
+
+
+def _in_memory(
+    study: Study,
+    axes: Mapping[str, list[Any]],
+    cells: list[Values],
+    count: int,
+    seed: int,
+    method: str | None,
+    dtype: str | None,
+    keep_values: bool,
+) -> "xr.DataTree":
     groups: dict[str, list[Mapping[str, Any]]] = {}
-    attributes: dict[str, Any] = {"study": study.name, "seed": seed, "replicates": replicates}
+    attributes: dict[str, Any] = {"study": study.name, "seed": seed, "replicates": count}
     if study.theory is not None:
         groups["theory"] = list(theory_of_cells(study, cells))
     if count and study.methods():
@@ -171,7 +205,7 @@ def sweep_study(
         groups["mean"] = [{name: e[0] for name, e in cell.items()} for cell in found]
         groups["standard_error"] = [{name: e[1] for name, e in cell.items()} for cell in found]
     attributes |= {name: value for name, value in cells[0].items() if name not in axes}
-    tree = labelled(study, axes, cells, groups, _plain(attributes))
+    tree = labelled(study, axes, cells, groups, _attributes(attributes))
     if keep_values and "mean" in groups:
         tree["values"] = _replicate_values(study, run, axes, tree)
     return tree
@@ -189,10 +223,10 @@ def _replicate_values(study: Study, run: Replicates, axes: Mapping, tree: "xr.Da
     return xr.DataTree(xr.Dataset(variables, coords=tree["mean"].coords))
 
 
-def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes that NetCDF can hold."""
+def _attributes(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What is given, as attributes that NetCDF can hold."""
     return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in attributes.items()
+        name: attribute(list(value) if isinstance(value, tuple) else value)
+        for name, value in values.items()
         if not (hasattr(value, "__len__") and len(value) == 0)
     }

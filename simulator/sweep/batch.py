@@ -39,10 +39,17 @@ STEPS_OF_A_WHILE_LOOP = 32  # unknown before it runs: what our solvers typically
 
 
 class Cost(NamedTuple):
-    """Bytes of one lane: all values of the program, loop bodies counted once or every time."""
+    """Bytes of one lane: all values of the program, loop bodies counted once or every time.
+
+    ``least`` and ``steps`` count bytes and steps of loops that are computed at least: a loop that
+    runs until it has converged may be done after one. ``results`` are the bytes returned.
+    """
 
     memory: float
     work: float
+    least: float
+    steps: float
+    results: float
 
 
 def batch_size(one_lane: core.Jaxpr) -> int:
@@ -63,17 +70,23 @@ def batch_size(one_lane: core.Jaxpr) -> int:
     return 1 << (max(1, int(lanes)).bit_length() - 1)
 
 
-def cost_of(jaxpr: core.Jaxpr) -> Cost:
-    """Bytes that a jaxpr computes."""
-    memory = work = 0.0
+def cost_of(jaxpr: core.Jaxpr, length: int = 1) -> Cost:
+    """Bytes that a jaxpr computes.
+
+    ``length`` is the length of the loops that count to a traced number.
+    """
+    memory = work = least = steps = 0.0
     for equation in jaxpr.eqns:
         own = sum(_bytes(variable.aval) for variable in equation.outvars)
-        inner = [cost_of(sub) for sub in _inner(equation.params)]
+        inner = [cost_of(sub, length) for sub in _inner(equation.params)]
         # A loop holds what it carries twice: before a step and behind it.
         held = 2 * own if equation.primitive.name in ("scan", "while") else own
         memory += held + max((cost.memory for cost in inner), default=0)
         work += own + _steps(equation) * max((cost.work for cost in inner), default=0)
-    return Cost(memory, work)
+        times = _least_steps(equation, length)
+        least += own + times * max((cost.least for cost in inner), default=0)
+        steps = max(steps, times * max((cost.steps for cost in inner), default=1))
+    return Cost(memory, work, least, max(steps, 1), sum(_bytes(v.aval) for v in jaxpr.outvars))
 
 
 def fits_in_memory(program: Any, arguments: tuple, bound: float) -> bool:
@@ -83,10 +96,13 @@ def fits_in_memory(program: Any, arguments: tuple, bound: float) -> bool:
     program does.
     """
     free = free_memory()
-    if bound <= free:
-        return True
+    return bound <= free or memory_of(program, arguments) <= free
+
+
+def memory_of(program: Any, arguments: tuple) -> float:
+    """Bytes that a run of the jitted ``program`` takes; 0 where the compiler does not say."""
     found = program.lower(*arguments).compile().memory_analysis()
-    return found is None or found.temp_size_in_bytes + found.output_size_in_bytes <= free
+    return 0 if found is None else found.temp_size_in_bytes + found.output_size_in_bytes
 
 
 def free_memory() -> float:
@@ -105,6 +121,14 @@ def _steps(equation: Any) -> int:
     if equation.primitive.name == "scan":
         return equation.params["length"]
     return STEPS_OF_A_WHILE_LOOP if equation.primitive.name == "while" else 1
+
+
+def _least_steps(equation: Any, length: int) -> int:
+    if equation.primitive.name != "while":
+        return _steps(equation)
+    # `fori_loop` compares two whole numbers; an iteration looks at its residual, too.
+    condition = equation.params["cond_jaxpr"].jaxpr.eqns
+    return length if [test.primitive.name for test in condition] == ["lt"] else 1
 
 
 def _inner(params: dict[str, Any]) -> Iterator[core.Jaxpr]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator import checks
 from simulator.study import Study
 
 Values = dict[str, Any]
@@ -32,9 +33,9 @@ def broadcast_cells(study: Study, given: Mapping[str, Any]) -> tuple[tuple[int, 
     grids: dict[str, np.ndarray] = {}
     for name, value in given.items():
         parameter = study.check_name(name)
-        if parameter.type == "array" or isinstance(value, str) or np.ndim(value) == 0:
+        if parameter.type == "array" or checks.dims(value) == 0:
             continue
-        grids[name] = parameter.canonical_grid(np.asarray(value))
+        grids[name] = parameter.canonical_grid(value)
         if grids[name].size == 0:
             raise ValueError(f"{name} is an empty grid: give at least one value")
     try:
@@ -83,14 +84,12 @@ def product_cells(
     cells : one dict of plain values for each point.
     """
     axes: dict[str, list[Any]] = {}
-    for name, values in grid.items():
+    for name, values in checks.grid(grid).items():
         parameter = study.check_name(name)
         if name in fixed:
             raise ValueError(f"{name} is given twice: in the grid and as a fixed value")
         if parameter.type == "array":
             raise ValueError(f"{name} is an array: it cannot be an axis of a grid")
-        if isinstance(values, str) or np.ndim(values) != 1:
-            raise TypeError(f"grid[{name!r}] = {values!r} is not allowed: it must be a 1-D list")
         if len(values) == 0:
             raise ValueError(f"grid[{name!r}] is empty: give at least one value")
         axes[name] = [parameter.canonical(value) for value in values]

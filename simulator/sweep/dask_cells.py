@@ -20,13 +20,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from simulator import checks
 from simulator.maths.compilation import default_platform
 from simulator.sweep import store
 from simulator.sweep.cells import Values
+from simulator.sweep.files import StoreError
+from simulator.sweep.manifest import read_manifest
 from simulator.sweep.plan import Plan, missing, versions
 from simulator.sweep.progress import replicates_bar
 from simulator.sweep.run import Replicates
-from simulator.sweep.store import CellState, Speed, StoreError
+from simulator.sweep.store import CellState, Speed
 from simulator.sweep.stored import Compute, compute_cells
 
 BATCHES_PER_TASK = 16  # some tenths of a second: far more than it takes to send and record a task
@@ -145,7 +148,7 @@ def _finished(
 def _single_cells(path: Path, tasks: Sequence[_Task]) -> Iterator[_Task]:
     """The cells of tasks whose workers died, for running one by one: that tells who is guilty."""
     if tasks:
-        states = store.read_records(path)[0]
+        states = store.read_records(path, tasks[0].plan.study).states
     for task in tasks:
         for index, name in enumerate(task.plan.identities):
             known = {name: states[name]} if name in states else {}
@@ -155,10 +158,11 @@ def _single_cells(path: Path, tasks: Sequence[_Task]) -> Iterator[_Task]:
 def _record_failure(path: Path, task: _Task) -> None:
     """Record that the cell of ``task`` kills its workers."""
     name = task.plan.identities[0]
-    known = store.read_records(path, task.name)[0].get(name) or task.states.get(name, CellState())
+    found = store.read_records(path, task.plan.study, task.name).states
+    known = found.get(name) or task.states.get(name, CellState())
     reason = "every Dask worker that computed it died (out of memory?): see the workers' logs"
     failed = CellState(known.replicates, known.moments, reason)
-    store.write_record(path, {name: failed}, Speed())
+    store.write_record(path, {name: failed}, Speed(), after=known.sequence)
 
 
 # --------------------------------------------------------------------------------------------
@@ -173,8 +177,8 @@ def _checked_cluster(cluster: Any) -> int:
     local = re.fullmatch(r"local(?::([1-9]\d{0,3}))?", text)
     if local is None and (text.startswith("local:") or not re.fullmatch(ADDRESS, text)):
         raise ValueError(
-            f"dask = {cluster!r} is not allowed: it must be local, local:N (N processes), or the "
-            "address of a scheduler, as in tcp://host:8786"
+            f"dask = {checks.shown(cluster)} is not allowed: it must be local, local:N (N "
+            "processes), or the address of a scheduler, as in tcp://host:8786"
         )
     if importlib.util.find_spec("distributed") is None:
         raise ValueError(
@@ -266,14 +270,14 @@ def _run_task(
     _check_this_worker(path)
     plan = replace(_unpacked(packed), cells=cells, positions=positions)
     with _ONE_AT_A_TIME:
-        earlier, _, _ = store.read_records(path, name)  # of a worker that died
+        earlier = store.read_records(path, plan.study, name).states  # of a worker that died
         compute_cells(path, plan, {**states, **earlier}, target, writer=name)
 
 
 def _check_this_worker(path: Path) -> None:
     """Refuse a worker whose numbers would differ, or that would write somewhere else."""
     try:
-        manifest = store.read_manifest(path)
+        manifest = read_manifest(path)
     except StoreError as error:
         raise StoreError(
             f"a Dask worker does not see the store ({error}): the folder must be in a file system "

@@ -55,6 +55,9 @@ class Moments:
         names = ("count", "mean", "m2", "m3", "m4")
         own = (self.count, self.mean, self._m2, self._m3, self._m4)
         pending = self._pending[0] if self._pending else np.zeros((0, *np.shape(self.mean)))
+        if self.count == 0:  # before the first full block, only what waits for it has a shape
+            nothing = np.zeros(pending.shape[1:])
+            own = (0, nothing, nothing, nothing, nothing)
         return dict(zip(names, map(np.asarray, own), strict=True)) | {"pending": pending}
 
     @classmethod

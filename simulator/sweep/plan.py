@@ -5,6 +5,7 @@ import functools
 import hashlib
 import itertools
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -13,9 +14,11 @@ from typing import Any
 
 from simulator.maths.compilation import default_platform
 from simulator.study import Study
-from simulator.sweep import store, zarr_arrays
+from simulator.sweep import zarr_arrays
 from simulator.sweep.cells import Values, identity
-from simulator.sweep.store import CellState, StoreError
+from simulator.sweep.files import PRIVATE, StoreError
+from simulator.sweep.manifest import damaged_manifest, read_manifest, write_manifest
+from simulator.sweep.store import CellState
 
 #: What must be the same in all sweeps into one store, beside the parameters.
 SAME = ("study", "schema", "method", "dtype", "seed", "platform")
@@ -77,11 +80,11 @@ def versions() -> dict[str, str]:
 
 def join_store(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     """The manifest of the store with the new grid points; refused if it is another sweep."""
-    if not (path / store.PRIVATE / "manifest.json").exists():
+    if not os.path.lexists(path / PRIVATE / "manifest.json"):
         zarr_arrays.remove_layout(path)  # whose grid it was, nobody knows
-        store.write_manifest(path, manifest)
+        write_manifest(path, manifest)
         return manifest
-    old = store.read_manifest(path)
+    old = read_manifest(path)
     differ = [(field, old[field], manifest[field]) for field in SAME]
     names = {**old["parameters"], **manifest["parameters"]}
     if list(old["axes"]) != list(manifest["axes"]):
@@ -106,7 +109,7 @@ def join_store(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     if joined["axes"] != old["axes"]:
         zarr_arrays.remove_layout(path)  # positions change
     if old | joined != old:
-        store.write_manifest(path, old | joined)
+        write_manifest(path, old | joined)
     return old | joined
 
 
@@ -132,16 +135,37 @@ def plan_of(
     return Plan(study, cells, positions, manifest["axes"], options)
 
 
-def whole_plan(study: Study, manifest: Mapping[str, Any]) -> Plan:
-    """Every legal point of the store's grid."""
+def whole_plan(path: Path, study: Study, manifest: Mapping[str, Any]) -> Plan:
+    """Every legal point of the grid of the store at ``path``.
+
+    Raises
+    ------
+    StoreError
+        If the store is of another version of the study.
+    """
     axes = manifest["axes"]
+    there, here = {**manifest["parameters"], **axes}.keys(), study.declarations.keys()
+    differ = [f"schema {manifest['schema']} there and {study.schema_version} here"]
+    differ += [f"no {name} there" for name in here - there]
+    differ += [f"no {name} here" for name in there - here]
+    same = (manifest["study"], manifest["schema"]) == (study.name, study.schema_version)
+    if not same or len(differ) > 1:
+        raise StoreError(
+            f"{path} holds a sweep of another version of {manifest['study']} "
+            f"({'; '.join(differ)}): use the version that wrote it, or give another folder"
+        )
     cells, positions = [], []
-    for position in itertools.product(*(range(len(values)) for values in axes.values())):
-        point = {name: axes[name][i] for name, i in zip(axes, position, strict=True)}
-        # Joined grids may hold combinations that nobody asked for and that are not allowed.
-        with contextlib.suppress(ValueError):
-            cells.append(study.canonical(manifest["parameters"] | point))
-            positions.append(position)
+    try:
+        for position in itertools.product(*(range(len(values)) for values in axes.values())):
+            point = {name: axes[name][i] for name, i in zip(axes, position, strict=True)}
+            # Joined grids may hold combinations that nobody asked for and that are not allowed.
+            with contextlib.suppress(ValueError):
+                cells.append(study.canonical(manifest["parameters"] | point))
+                positions.append(position)
+    except TypeError as error:
+        raise damaged_manifest(path / PRIVATE / "manifest.json", str(error)) from error
+    if not cells:
+        raise damaged_manifest(path / PRIVATE / "manifest.json", "it has no legal point")
     options = {name: manifest[name] for name in ("method", "dtype", "seed")}
     return Plan(study, cells, positions, axes, options)
 

@@ -1,6 +1,7 @@
 """Theory at one point or on a grid: float64, on the CPU, one compilation per static signature."""
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 
 from simulator.maths.compilation import float64_on_cpu, jit_on_cpu
 from simulator.study import RESIDUAL, Parameter, Study
+from simulator.sweep import sizes
+from simulator.sweep.batch import Cost, cost_of
 from simulator.sweep.cells import Values, broadcast_cells, single_cells
 
 #: Grid points per call: few sizes, because each is a compilation; not more than 256, because a
@@ -22,11 +25,15 @@ class NotConverged(RuntimeError):
     """A solver did not reach its tolerance at the named parameters."""
 
 
-def predict_study(study: Study, **params: Any) -> dict[str, np.ndarray]:
+def predict_study(
+    study: Study, *, allow_large: bool = False, **params: Any
+) -> dict[str, np.ndarray]:
     """Theory of ``study``.
 
     Parameters
     ----------
+    allow_large : bool
+        Compute also what is estimated to take more than five minutes, or more memory than is free.
     **params
         Parameters by name; defaults for the rest. An array for a scalar traced parameter is a
         grid; several arrays broadcast together.
@@ -44,12 +51,13 @@ def predict_study(study: Study, **params: Any) -> dict[str, np.ndarray]:
     """
     if study.theory is None:
         raise ValueError(f"{study.name} has a simulation only: there is no theory to predict")
-    shape, values = broadcast_cells(study, params)
-    cells = single_cells(study, shape, values) if study.validate is not None or not shape else []
-    for cell in cells:
+    with sizes.allowing(allow_large):
+        shape, values = broadcast_cells(study, params)
         if study.validate is not None:
-            study.validate(study.params(**cell), "theory")
-    flat = theory_on(study, values, int(np.prod(shape)))
+            sizes.check_points(study, math.prod(shape))
+            for cell in single_cells(study, shape, values):
+                study.validate(study.params(**cell), "theory")
+        flat = theory_on(study, values, math.prod(shape))
     return {name: value.reshape(shape + value.shape[1:]) for name, value in flat.items()}
 
 
@@ -80,13 +88,14 @@ def theory_on(study: Study, values: Values, count: int) -> dict[str, np.ndarray]
     lanes = max(size for size in CHUNKS if size <= max(count, 1))
     with float64_on_cpu():
         program = _compiled(study.theory, study.params, static)
-        outputs = in_chunks(program, scalars, arrays, count, lanes)
+        outputs = in_chunks(study, values, program, scalars, arrays, count, lanes)
     return _checked(study, outputs, values)
 
 
 def by_kind(study: Study, values: Values, count: int) -> tuple[tuple, dict, dict]:
     """Static values (hashable), columns of ``count`` scalars, and arrays: a theory's arguments."""
     declared = study.declarations
+    sizes.check_static(study, values, "theory")
     static = tuple((name, values[name]) for name, p in declared.items() if p.is_static("theory"))
     arrays = {n: values[n] for n, p in declared.items() if p.type == "array" and not p.static}
     scalars: dict[str, np.ndarray] = {
@@ -98,29 +107,54 @@ def by_kind(study: Study, values: Values, count: int) -> tuple[tuple, dict, dict
 
 
 def in_chunks(
-    program: Any,
+    study: Study,
+    values: Values,
+    program: "Program",
     scalars: Mapping[str, np.ndarray],
     arrays: Mapping[str, np.ndarray],
     count: int,
     lanes: int,
 ) -> dict[str, np.ndarray]:
-    """A program at ``count`` points, ``lanes`` of them per call; the last call is padded."""
+    """A program at ``count`` points, ``lanes`` of them per call; the last call is padded.
+
+    ``values`` are those of ``study`` that decide how large it is.
+    """
     pieces: list[dict[str, np.ndarray]] = []
     shared = {name: jnp.asarray(value) for name, value in arrays.items()}
     for start in range(0, count, lanes):
         index = np.minimum(np.arange(start, start + lanes), count - 1)
-        out = program({name: jnp.asarray(c[index]) for name, c in scalars.items()}, shared)
+        arguments = ({name: jnp.asarray(c[index]) for name, c in scalars.items()}, shared)
+        if start == 0:
+            cost = program.cost(arguments, sizes.longest_loop(study, values, "theory"))
+            calls = math.ceil(count / lanes)
+            sizes.check_theory(study, values, program.run, arguments, cost, calls)
+        out = program.run(*arguments)
         kept = min(lanes, count - start)
         pieces.append({k: np.asarray(v, dtype=np.float64)[:kept] for k, v in out.items()})
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
+class Program:
+    """A compiled theory, and what it costs."""
+
+    def __init__(self, run: Any) -> None:
+        self.run = run
+        self._costs: dict[Any, Cost] = {}
+
+    def cost(self, arguments: tuple, length: int) -> Cost:
+        """Cost of a run, whose traced loops have the given length; known after the first."""
+        key = (length, *((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(arguments)))
+        if key not in self._costs:  # the trace is the one that compilation will use
+            self._costs[key] = cost_of(self.run.trace(*arguments).jaxpr.jaxpr, length)
+        return self._costs[key]
+
+
 @functools.lru_cache(maxsize=256)
-def _compiled(theory: Any, params_class: Any, static: tuple[tuple[str, Any], ...]) -> Any:
+def _compiled(theory: Any, params_class: Any, static: tuple[tuple[str, Any], ...]) -> Program:
     def at_point(scalars: Mapping[str, Any], arrays: Mapping[str, Any]) -> Mapping[str, Any]:
         return theory(params_class(**dict(static), **scalars, **arrays))
 
-    return jit_on_cpu(jax.vmap(at_point, in_axes=(0, None)))
+    return Program(jit_on_cpu(jax.vmap(at_point, in_axes=(0, None))))
 
 
 def _dtype(parameter: Parameter) -> type:

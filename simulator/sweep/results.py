@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simulator.equality import ByValue
 from simulator.study import Study
 from simulator.sweep.cells import Values
 from simulator.sweep.moments import Summary
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-@dataclass(frozen=True)
-class Estimate:
+@dataclass(frozen=True, eq=False)
+class Estimate(ByValue):
     """Monte-Carlo estimate of one output: mean, its standard error, number of replicates."""
 
     mean: np.ndarray
@@ -29,8 +30,8 @@ class Estimate:
         return f"array of shape {np.shape(self.mean)}"
 
 
-@dataclass(frozen=True)
-class SimulationResult:
+@dataclass(frozen=True, eq=False)
+class SimulationResult(ByValue):
     """Estimates of all outputs, by name; arrays have shape (grid shape + output dims).
 
     Attributes
@@ -157,7 +158,7 @@ def grid_coordinates(
 ) -> dict[str, Any]:
     """Coordinates of the grid's axes and of the outputs' own dims (of the given lengths)."""
     coordinates: dict[str, Any] = {
-        name: (name, values, {"symbol": study.declarations[name].symbol})
+        name: (name, _as_array(values), {"symbol": study.declarations[name].symbol})
         for name, values in axes.items()
     }
     for dim, rule in study.coordinates.items():
@@ -165,3 +166,13 @@ def grid_coordinates(
             candidates = [np.asarray(rule(study.params(**cell))) for cell in cells]
             coordinates[dim] = max(candidates, key=len)
     return coordinates
+
+
+def _as_array(values: list[Any]) -> np.ndarray:
+    """The values along an axis; whole numbers beyond 64 bits become real ones."""
+    if all(isinstance(value, int) for value in values):
+        for dtype in (np.int64, np.uint64):
+            if all(np.iinfo(dtype).min <= value <= np.iinfo(dtype).max for value in values):
+                return np.array(values, dtype)
+        return np.array(values, np.float64)
+    return np.array(values)

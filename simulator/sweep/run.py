@@ -13,14 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from simulator import checks
 from simulator.maths.compilation import compiler_options, default_platform, simulation_scope
 from simulator.study import RESIDUAL, Simulation, Study
-from simulator.sweep.batch import batch_size, cost_of, fits_in_memory
+from simulator.sweep import sizes
+from simulator.sweep.batch import Cost, batch_size, cost_of, fits_in_memory
 from simulator.sweep.cells import Values, identity, key_data
 from simulator.sweep.moments import Moments, Summary
 from simulator.sweep.predict import NotConverged
 
-DTYPES = ("float32", "float64")
 LARGEST_INT32 = 2**31 - 1
 Progress = Callable[[int], None]
 
@@ -88,7 +89,7 @@ class Replicates:
         self.cells = list(cells)
         self.method, _ = study.simulation(method)
         self.dtype = checked_dtype(dtype)
-        self.seed = checked_seed(seed)
+        self.seed = checks.seed(seed)
         self.counts = [0] * len(self.cells)
         self.values: list[dict[str, list[np.ndarray]]] | None = (
             [{} for _ in self.cells] if keep_values else None
@@ -132,11 +133,29 @@ class Replicates:
             the failure is raised.
         """
         targets = [replicates] * len(self.cells) if isinstance(replicates, int) else replicates
+        if advanced is None:
+            self.check_size(targets)
         for group in self._groups:
             missing = [i for i in group.members if self.counts[i] < targets[i]]
             if missing:
                 todo = _Todo.of(missing, self.counts, targets)
                 self._run_group(group, todo, progress, advanced)
+
+    def check_size(self, targets: Sequence[int]) -> None:
+        """Refuse what would take days, or more memory than there is, before it begins."""
+        costs = []
+        kept = 0.0
+        with simulation_scope(self.dtype):
+            for group in self._groups:
+                count = sum(max(targets[i] - self.counts[i], 0) for i in group.members)
+                if count:
+                    _, size, cost = self._program(group)
+                    costs.append((cost, count, size))
+                    kept += count * cost.results
+        if costs:
+            sizes.check_simulation(self.study, self.cells, costs)
+        if self.values is not None:
+            sizes.check_values(self.study, max(targets), kept)
 
     def restore(self, index: int, count: int, moments: Mapping[str, Mapping]) -> None:
         """Go on from what another process computed of a cell."""
@@ -174,7 +193,7 @@ class Replicates:
         with simulation_scope(self.dtype):
             num_devices = len(jax.local_devices())
             traced = self._traced(todo.cells)
-            program, size, need = self._program(group)
+            program, size, cost = self._program(group)
             lanes = size * num_devices
             start = 0
             computed: tuple[np.ndarray, np.ndarray, Any] | None = None
@@ -185,7 +204,9 @@ class Replicates:
                     jnp.asarray(replicate, dtype=jnp.int32),
                     {name: jnp.asarray(values[rows]) for name, values in traced.items()},
                 )
-                fits = start > 0 or fits_in_memory(program, arguments, need * lanes / num_devices)
+                fits = start > 0 or fits_in_memory(
+                    program, arguments, cost.memory * lanes / num_devices
+                )
                 out = _unless_out_of_memory(program, *arguments) if fits else None
                 # The host digests one batch while the device computes the next. Never two
                 # programs in flight: on the CPU they compete for one thread pool, and LAPACK
@@ -205,11 +226,12 @@ class Replicates:
             if computed is not None:
                 self._digest(todo, *computed, progress, advanced)
 
-    def _program(self, group: _Group) -> tuple[Callable, int, float]:
-        """What runs a batch, its lanes per device, and the bytes that a lane needs at most."""
+    def _program(self, group: _Group) -> tuple[Callable, int, Cost]:
+        """What runs a batch, its lanes per device, and what a lane costs."""
         program, traced = self._traced_lane(group)
         one_lane = traced.jaxpr.jaxpr
-        return program, batch_size(one_lane), cost_of(one_lane).memory
+        length = sizes.longest_loop(self.study, self.cells[group.members[0]], self.method)
+        return program, batch_size(one_lane), cost_of(one_lane, length)
 
     def _traced_lane(self, group: _Group) -> tuple[Callable, Any]:
         """What runs a batch, and the trace of one of its lanes."""
@@ -312,31 +334,7 @@ def checked_dtype(dtype: Any) -> str:
     """The name of a simulation dtype; the default depends on the device."""
     if dtype is None:
         return "float64" if default_platform() == "cpu" else "float32"
-    try:
-        name = np.dtype(dtype).name
-    except (TypeError, ValueError):
-        name = str(dtype)
-    if name not in DTYPES:
-        raise ValueError(f"dtype = {dtype!r} is not allowed: it must be {' or '.join(DTYPES)}")
-    return name
-
-
-def checked_seed(seed: Any) -> int:
-    """A whole number >= 0."""
-    return _whole("seed", seed, least=0)
-
-
-def checked_replicates(replicates: Any, least: int = 1) -> int:
-    """A whole number >= 1, or as much as asked for."""
-    return _whole("replicates", replicates, least)
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} = {value!r} is not allowed: it must be a whole number >= {least}")
-    if value < least:
-        raise ValueError(f"{name} = {value} is not allowed: it must be a whole number >= {least}")
-    return int(value)
+    return checks.dtype(dtype)
 
 
 def describe(cell: Mapping[str, Any]) -> str:
@@ -345,6 +343,7 @@ def describe(cell: Mapping[str, Any]) -> str:
 
 
 def _check_for_simulation(study: Study, cell: Values, method: str) -> None:
+    sizes.check_static(study, cell, method)
     if study.validate is not None:
         study.validate(study.params(**cell), "simulation")
     for name, parameter in study.declarations.items():

@@ -1,6 +1,7 @@
 """Sweeps into a store: killed at any moment and started again, they go on where they were."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from simulator.study import Study
-from simulator.sweep import store, zarr_arrays
+from simulator.sweep import store
 from simulator.sweep.cells import Values
-from simulator.sweep.layout import Blocks, Results, mend
+from simulator.sweep.files import PRIVATE, StoreError, entries_of, make_folder, own_files
+from simulator.sweep.layout import Results, mend
+from simulator.sweep.manifest import read_manifest
 from simulator.sweep.plan import (
     Plan,
     cells_to_compute,
@@ -24,7 +27,7 @@ from simulator.sweep.plan import (
 )
 from simulator.sweep.progress import replicates_bar
 from simulator.sweep.run import Replicates, describe
-from simulator.sweep.store import CellState, Speed, StoreError
+from simulator.sweep.store import CellState, Speed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -51,30 +54,32 @@ def sweep_to_store(
     """Sweep into the store at ``path``; see :func:`simulator.sweep.sweep_study`."""
     store.check_installed()
     run = Replicates(study, cells, seed=seed, method=method, dtype=dtype)
+    if compute is compute_here:  # of the workers of a cluster nothing is known
+        run.check_size([replicates] * len(cells))
     options = {"method": run.method, "dtype": run.dtype, "seed": run.seed}
     manifest = manifest_of(study, axes, cells[0], options, replicates)
     leader = jax.process_index() == 0
     with _prepared(path) if leader else contextlib.nullcontext():
         if leader:
             manifest = join_store(path, manifest)
-            whole = whole_plan(study, manifest)
+            whole = whole_plan(path, study, manifest)
             mend(path, whole, manifest)
         _all_processes("prepared")
         if not leader:
-            manifest = store.read_manifest(path)
-            whole = whole_plan(study, manifest)
+            manifest = read_manifest(path)
+            whole = whole_plan(path, study, manifest)
         plan = plan_of(study, manifest, axes, cells, options)
-        states, _, _ = store.read_records(path)
+        states = store.read_records(path, study).states
         _all_processes("read")
         todo, reused = cells_to_compute(plan, states, replicates, retry_failed)
         results = Results(path, whole)
         compute(path, plan, todo, states, replicates, results.refresh if leader else _nothing)
         _all_processes("computed")
-        states, _, _ = store.read_records(path)
+        states = store.read_records(path, study).states
         blocks = results.write(states) if leader else results.blocks(states)
         if leader:
             _report(path, plan, todo, reused, states)
-    return _tree(path, blocks)
+    return results.tree(blocks, manifest)
 
 
 def open_store(path: Path, study: Study) -> "xr.DataTree":
@@ -89,27 +94,13 @@ def open_store(path: Path, study: Study) -> "xr.DataTree":
     Raises
     ------
     StoreError
-        If there is no store, or something in it is damaged; the message names the file.
+        If there is no store, or something in it is damaged or of another version of the study;
+        the message names the file.
     """
     store.check_installed()
-    plan = whole_plan(study, store.read_manifest(path))
-    for file in zarr_arrays.damaged_layout(path):
-        raise StoreError(
-            f"{file} is damaged or missing: run the same sweep again and it is written anew"
-        )
-    states, _, _ = store.read_records(path)
-    return _tree(path, Results(path, plan).blocks(states))
-
-
-def _tree(path: Path, blocks: Blocks) -> "xr.DataTree":
-    """The labelled arrays with the results that the records hold, which may be ahead of them."""
-    import xarray as xr
-
-    with xr.open_datatree(path, engine="zarr", chunks=None) as tree:
-        for group, members in blocks.items():
-            for name, block in members.items():
-                tree[group][name].variable.values = block
-        return tree.load()
+    manifest = read_manifest(path)
+    results = Results(path, whole_plan(path, study, manifest))
+    return results.tree(results.blocks(store.read_records(path, study).states), manifest)
 
 
 def store_status(path: Path, study: Study) -> dict[str, Any]:
@@ -125,11 +116,12 @@ def store_status(path: Path, study: Study) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        If there is no store, or something in it is damaged; the message names the file.
+        If there is no store, or something in it is damaged or of another version of the study;
+        the message names the file.
     """
-    manifest = store.read_manifest(path)
-    plan = whole_plan(study, manifest)
-    states, speed, _ = store.read_records(path)
+    manifest = read_manifest(path)
+    plan = whole_plan(path, study, manifest)
+    states, speed, *_ = store.read_records(path, study)
     target = manifest["replicates"]
     found = [states.get(name, CellState()) for name in plan.identities]
     alive = [state.replicates for state in found if not state.failure]
@@ -187,7 +179,8 @@ def compute_cells(
     for index, name in enumerate(plan.identities):
         if name in states:
             run.restore(index, states[name].replicates, states[name].moments)
-    recorder = _Recorder(path, run, plan.identities, refresh or _nothing, writer)
+    after = max((state.sequence for state in states.values()), default=0)
+    recorder = _Recorder(path, run, plan.identities, refresh or _nothing, writer, after)
     try:
         run.extend(target, progress, recorder.advanced)
     finally:
@@ -208,9 +201,10 @@ class _Recorder:
         names: list[str],
         refresh: Callable[[], None],
         writer: str,
+        after: int,
     ) -> None:
         self.path, self.run, self.names = path, run, names
-        self.refresh, self.writer = refresh, writer
+        self.refresh, self.writer, self.after = refresh, writer, after
         self._waiting: set[int] = set()
         self._written = list(run.counts)
         self._started = self._last = time.monotonic()
@@ -234,7 +228,8 @@ class _Recorder:
         }
         advanced = sum(self.run.counts[i] - self._written[i] for i in self._waiting)
         now = time.monotonic()
-        store.write_record(self.path, states, Speed(advanced, now - self._last), self.writer)
+        speed = Speed(advanced, now - self._last)
+        store.write_record(self.path, states, speed, self.writer, self.after)
         for index in self._waiting:
             self._written[index] = self.run.counts[index]
         self._waiting.clear()
@@ -261,14 +256,12 @@ def _all_processes(where: str) -> None:
 @contextlib.contextmanager
 def _prepared(path: Path) -> Iterator[None]:
     """The folder of the store, there and locked."""
-    private = path / store.PRIVATE
-    if path.exists() and not path.is_dir():
+    private = path / PRIVATE
+    if os.path.exists(path) and not os.path.isdir(path):
         raise StoreError(f"{path} is a file: a store is a folder, give another name")
-    if path.is_dir() and not private.is_dir() and any(path.iterdir()):
+    if not os.path.isdir(private) and entries_of(path):
         raise StoreError(f"{path} is not empty and holds no sweep: give another folder")
-    try:
-        (private / "records").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be made ({error.strerror})") from error
+    own_files(path)  # no link is followed
+    make_folder(private / "records")
     with store.locked(path):
         yield

@@ -6,19 +6,18 @@ record holds, have their checksums in ``layout.json``, which is written last: wh
 does not fit lays everything out anew.
 """
 
-import contextlib
 import hashlib
 import json
-import shutil
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from simulator.sweep.store import PRIVATE, write_file
+from simulator.sweep.files import PRIVATE, StoreError, read_file, remove, write_file
+from simulator.sweep.manifest import strict
 
 
 @dataclass(frozen=True)
@@ -31,45 +30,61 @@ class Array:
     meaning: str = ""
 
 
-def create_arrays(
-    path: Path,
+def hierarchy(
     axes: Sequence[str],
     coordinates: Any,
     arrays: Mapping[str, Mapping[str, Array]],
     attributes: Mapping[str, Any],
-) -> None:
-    """Lay out the empty zarr hierarchy ``group -> name -> array``.
+) -> dict[str, bytes]:
+    """The files, by name, of the zarr hierarchy ``group -> name -> array`` without any value.
 
-    Results have one chunk per cell and output, theory one per output. What stood there before is
-    replaced. ``zarr.json`` with the consolidated metadata, without which nothing is found, goes
-    first and comes last.
+    Results have one chunk per cell and output, theory one per output.
     """
     import zarr
     from zarr.codecs import Crc32cCodec
+    from zarr.storage import MemoryStore
 
-    with contextlib.suppress(FileNotFoundError):
-        (path / "zarr.json").unlink()
-    for group, members in arrays.items():
-        shutil.rmtree(path / group, ignore_errors=True)
-        coordinates.to_zarr(path / group, mode="w", zarr_format=3, consolidated=False)
-        node = zarr.open_group(path / group, mode="a", zarr_format=3)
-        for name, array in members.items():
-            node.create_array(
-                name,
-                shape=array.shape,
-                **_chunks_of(array, () if group == "theory" else axes),
-                dtype=array.dtype,
-                compressors=[Crc32cCodec()],
-                fill_value=np.nan if array.dtype == "<f8" else 0,
-                dimension_names=array.dims,
-                attributes={"meaning": array.meaning},
-            )
+    files: dict[str, Any] = {}
+    memory = MemoryStore(files)
+    checked = {"compressors": [Crc32cCodec()]}
     with warnings.catch_warnings():
         # Consolidated metadata keeps readers out of our private folder; zarr says that it is not
-        # in the specification yet, and that the private folder is no array. Both are meant.
+        # in the specification yet. Nor are text coordinates.
         warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
-        zarr.create_group(path, zarr_format=3, attributes=dict(attributes))
-        zarr.consolidate_metadata(path, zarr_format=3)
+        warnings.simplefilter("ignore", zarr.errors.UnstableSpecificationWarning)
+        zarr.create_group(memory, zarr_format=3, attributes=strict(attributes))
+        for group, members in arrays.items():
+            coordinates.to_zarr(
+                memory,
+                group=group,
+                mode="w",
+                zarr_format=3,
+                consolidated=False,
+                encoding=dict.fromkeys(coordinates.coords, checked),
+            )
+            node = zarr.open_group(memory, path=group, mode="a", zarr_format=3)
+            for name, array in members.items():
+                node.create_array(
+                    name,
+                    shape=array.shape,
+                    **_chunks_of(array, () if group == "theory" else axes),
+                    dtype=array.dtype,
+                    compressors=[Crc32cCodec()],
+                    fill_value=np.nan if array.dtype == "<f8" else 0,
+                    dimension_names=array.dims,
+                    attributes={"meaning": array.meaning},
+                )
+        zarr.consolidate_metadata(memory, zarr_format=3)
+    return {name: content.to_bytes() for name, content in files.items()}
+
+
+def in_memory(files: Mapping[str, bytes]) -> Any:
+    """The files as zarr and xarray open them."""
+    from zarr.core.buffer import default_buffer_prototype
+    from zarr.storage import MemoryStore
+
+    buffer = default_buffer_prototype().buffer
+    return MemoryStore({name: buffer.from_bytes(content) for name, content in files.items()})
 
 
 def _chunks_of(array: Array, axes: Sequence[str]) -> dict[str, Any]:
@@ -81,14 +96,18 @@ def _chunks_of(array: Array, axes: Sequence[str]) -> dict[str, Any]:
     return {"chunks": tuple(cell), "shards": whole}
 
 
-def write_layout(path: Path, groups: Iterable[str]) -> None:
-    """Note the checksums of all files that are there before the first cell is computed."""
-    members = [file for group in groups for file in sorted((path / group).rglob("*"))]
-    sums = {
-        str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in [path / "zarr.json", *members]
-        if file.is_file()
-    }
+def write_layout(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write all that is there before the first cell is computed, in place of what was.
+
+    ``zarr.json`` with the consolidated metadata, without which nothing is found, goes first and
+    comes last but for the checksums.
+    """
+    remove_layout(path)
+    for entry in ("zarr.json", *sorted({name.split("/")[0] for name in files} - {"zarr.json"})):
+        remove(path / entry)
+    for name in sorted(files, key=lambda name: name == "zarr.json"):
+        write_file(path / name, files[name], durable=False)
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     body = json.dumps(sums, indent=0).encode()
     digest = hashlib.sha256(body).hexdigest().encode()
     write_file(path / PRIVATE / "layout.json", digest + b"\n" + body)
@@ -96,51 +115,71 @@ def write_layout(path: Path, groups: Iterable[str]) -> None:
 
 def remove_layout(path: Path) -> None:
     """Have everything laid out anew by the next sweep that writes."""
-    (path / PRIVATE / "layout.json").unlink(missing_ok=True)
+    remove(path / PRIVATE / "layout.json")
 
 
-def damaged_layout(path: Path) -> Iterator[Path]:
-    """Files of the layout that are not what was written, or the layout itself."""
+def read_layout(path: Path) -> tuple[dict[str, bytes], dict[Path, str]]:
+    """What `write_layout` wrote, and which files are not as it wrote them: the checksums, or some.
+
+    Returns
+    -------
+    files : the content of each undamaged one, by name
+    damaged : what is wrong with each of the others
+    """
     file = path / PRIVATE / "layout.json"
-    digest, _, body = file.read_bytes().partition(b"\n") if file.is_file() else (b"", b"", b"")
-    if hashlib.sha256(body).hexdigest().encode() != digest:
-        yield file
-        return
-    for name, expected in json.loads(body).items():
-        part = path / name
-        if not part.is_file() or hashlib.sha256(part.read_bytes()).hexdigest() != expected:
-            yield part
+    files: dict[str, bytes] = {}
+    damaged: dict[Path, str] = {}
+    try:
+        digest, _, body = read_file(file).partition(b"\n")
+        whole = hashlib.sha256(body).hexdigest().encode() == digest
+        sums = json.loads(body) if whole else None
+        if not isinstance(sums, dict):
+            return files, {file: f"{file} is damaged"}
+    except (FileNotFoundError, StoreError) as error:
+        return files, {file: _why(file, error)}
+    for name, expected in sums.items():
+        try:
+            content = read_file(path / name)
+        except (FileNotFoundError, StoreError) as error:
+            damaged[path / name] = _why(path / name, error)
+        else:
+            if hashlib.sha256(content).hexdigest() == expected:
+                files[name] = content
+            else:
+                damaged[path / name] = f"{path / name} is damaged"
+    return files, damaged
+
+
+def _why(file: Path, error: Exception) -> str:
+    return str(error) if isinstance(error, StoreError) else f"{file} is damaged: it is missing"
 
 
 class ArrayFile:
-    """Writes an array of the hierarchy as the one file that zarr expects.
+    """An array of the hierarchy (`hierarchy`) as the one file that zarr expects.
 
     A file here is the little-endian values followed by their crc32c; for results, one such chunk
     per computed cell, and an index of where each lies (zarr's sharding). Going through zarr costs a
     tenth of a millisecond per cell and output, which for small cells is more than computing them.
     """
 
-    def __init__(self, path: Path, group: str, name: str) -> None:
-        metadata = json.loads((path / group / name / "zarr.json").read_text())
+    def __init__(self, files: Mapping[str, bytes], group: str, name: str) -> None:
+        metadata = json.loads(files[f"{group}/{name}/zarr.json"])
         self.shape = tuple(metadata["shape"])
         self.dtype = np.dtype(metadata["data_type"]).newbyteorder("<")
         self.fill = np.nan if self.dtype.kind == "f" else 0
         self.sharded = any(c["name"] == "sharding_indexed" for c in metadata["codecs"])
-        self.file = path.joinpath(group, name, "c", *["0"] * len(self.shape))
+        self.name = "/".join([group, name, "c", *["0"] * len(self.shape)])
 
     def empty(self) -> np.ndarray:
         """The array without any value."""
         return np.full(self.shape, self.fill, self.dtype)
 
-    def write(self, block: np.ndarray, present: np.ndarray) -> None:
-        """Write the values of the cells that are ``present``; the file appears whole."""
+    def content(self, block: np.ndarray, present: np.ndarray) -> bytes:
+        """What the file holds if the cells that are ``present`` have the values in ``block``."""
         cells = [values.tobytes() for values in block.reshape(present.size, -1)]
         if self.sharded:
-            content = _sharded(cells, present.ravel())
-        else:
-            content = _with_checksum(b"".join(cells))
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        write_file(self.file, content, durable=False)
+            return _sharded(cells, present.ravel())
+        return _with_checksum(b"".join(cells))
 
 
 def _with_checksum(content: bytes) -> bytes:

@@ -38,6 +38,18 @@ def test_agreement_needs_resolution():
     assert verdict([0.0, 0.001, 0.0], 0.04, tolerance=0.1).outcome == "agrees"
 
 
+@pytest.mark.parametrize("relative", [0.0, 0.01, np.nan])
+@pytest.mark.parametrize("error", [0.0, 0.001, np.nan])
+def test_what_is_no_number_agrees_with_nothing(relative, error):
+    found = verdict([0.0, relative, 0.0], [0.001, error, 0.001])
+    number = np.isfinite(relative) and error > 0
+    assert found.outcome == ("agrees" if number else "inconclusive")
+
+
+def test_a_large_deviation_without_an_error_fails():
+    assert verdict([0.0, 0.3, 0.0], [0.001, 0.0, 0.001]).outcome == "fails"
+
+
 @pytest.mark.parametrize(
     "theory", [np.ones((1, 2)), np.array([[1, np.inf, 1]]), np.array([[1, 0, 1]])]
 )

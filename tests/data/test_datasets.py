@@ -68,9 +68,26 @@ def test_positions_are_distinct_and_repeatable():
         (lambda: digits(10), "a digit 0 to 9"),
         (lambda: photograph_patches(1), "allowed: 2 to 319"),
         (lambda: photograph_patches(8, 10**7), "num_patches = 10000000; allowed: 1 to"),
+        (lambda: photograph_patches(8.5), "size = 8.5"),
+        (lambda: photograph_patches(8, 10.5), "num_patches = 10.5"),
+        (lambda: photograph_patches(8, 10, seed=-1), "seed = -1"),
         (lambda: photograph_patches(8, 100, "left"), "allowed: centre, next_pixel, next_patch"),
     ],
 )
 def test_defects(call, message):
     with pytest.raises(DataError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: digits(True), "target = True; allowed: parity, value"),
+        (lambda: digits([1, 2]), r"target = \[1, 2\]; allowed"),
+        (lambda: photograph_patches("8"), "size = 8; allowed"),
+        (lambda: photograph_patches(8, seed=None), "seed = None"),
+    ],
+)
+def test_what_is_of_another_type(call, message):
+    with pytest.raises(TypeError, match=message):
         call()

@@ -280,6 +280,54 @@ def test_a_singular_sample_is_refused_not_averaged():
         )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ridge": np.ma.array([0.1], mask=[True])}, "ridge = .*masked arrays"),
+        ({"ridge": "a"}, "ridge = a; allowed: finite and >= 0"),
+        ({"ridge": []}, r"ridge has shape \(0,\)"),
+        ({"ridge": [[0.1]]}, r"ridge has shape \(1, 1\)"),
+        ({"num_samples": 40.5}, "num_samples = 40.5"),
+        ({"num_samples": None}, "num_samples = None"),
+        ({"num_samples": 2**31}, "num_samples = 2147483648"),
+        ({"num_generations": True}, "num_generations = True"),
+        ({"noise_std": "a"}, "standard deviation of noise = a"),
+        ({"replicates": 2.5}, "replicates = 2.5"),
+        ({"seed": -1}, "seed = -1"),
+        ({"seed": "a"}, "seed = a"),
+    ],
+)
+def test_odd_arguments_are_refused_by_name(change, message):
+    setting = {
+        "num_samples": 40, "num_samples_generator": 13, "num_generations": 1, "ridge": 0.1,
+        "ridge_generator": 0.1, "replicates": 2,
+    }  # fmt: skip
+    with pytest.raises((TypeError, ValueError), match=message) as caught:
+        simulate_generations(DATA, **(setting | change))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_masked_shift_is_refused():
+    shift = np.ma.array(DATA.teacher, mask=DATA.teacher > 0)
+    for function in (simulate_mixture, predict_mixture):
+        with pytest.raises(TypeError, match=r"shift = .*masked arrays"):
+            function(DATA, shift=shift, num_samples=40, synthetic_fraction=0.5, ridge=0.1)
+
+
+def test_single_precision_says_when_it_loses_a_direction():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(60, 3))
+    data = population(from_arrays(x * [1e21, 1, 1], x.sum(1) + rng.normal(size=60)))
+    setting = {"num_samples": 30, "num_samples_generator": 9, "num_generations": 0, "ridge": 0.0,
+               "ridge_generator": 0.1}  # fmt: skip
+    with pytest.raises(ValueError, match=r"which float32 cannot hold; .*dtype = float64"):
+        simulate_generations(data, replicates=2, **setting)
+    found = simulate_generations(data, replicates=400, dtype="float64", law="gaussian", **setting)
+    theory = predict_generations(data, **setting)["test_error"]
+    error = found["test_error"]
+    np.testing.assert_array_less(np.abs(error.mean - theory), 5 * error.standard_error)
+
+
 def test_a_fraction_beyond_one_is_refused():
     for function in (simulate_mixture, predict_mixture):
         with pytest.raises(ValueError, match="from 0 to 1"):

@@ -70,3 +70,19 @@ def test_defects():
         apply_feature_map(TABLE, "rbf", 61)
     with pytest.raises(DataError, match="num_features = 0"):
         apply_feature_map(TABLE, "relu", 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_features": 5.5}, "num_features = 5.5"),
+        ({"num_features": "a"}, "num_features = a"),
+        ({"degree": 0}, "degree = 0"),
+        ({"gamma": -1.0}, "gamma = -1.0; allowed: finite and >= 0"),
+        ({"gamma": "a"}, "gamma = a"),
+        ({"seed": -1}, "seed = -1"),
+    ],
+)
+def test_odd_options_are_refused_by_name(options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        apply_feature_map(TABLE, "rbf", **({"num_features": 20} | options))

@@ -104,6 +104,10 @@ def holed(value):
         (X[:, :0], Y, "no feature is left"),
         (X.astype(str), Y, "features have type <U"),
         (X, Y + 1j, "targets have type complex128"),
+        (np.ma.array(X), Y, "features: masked arrays are not allowed"),
+        (list(map(np.ma.array, X)), Y, "features: masked arrays are not allowed"),
+        (X, np.ma.array(Y, mask=Y > 0), "targets: masked arrays are not allowed"),
+        ([[1, 2], [3]], Y, "features: .*inhomogeneous"),
     ],
 )
 def test_defects_of_arrays(features, targets, message):

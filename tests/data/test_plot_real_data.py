@@ -23,6 +23,28 @@ def test_unreadable_data_is_one_line_on_stderr(main, tmp_path, capsys):
     assert streams.err == "error: bad.csv: data row 2, column price: 'red'; allowed: a number\n"
 
 
+def test_a_folder_and_a_wrong_number_are_one_line_on_stderr(main, tmp_path, capsys):
+    (tmp_path / "folder.csv").mkdir()
+    assert main(["--data", str(tmp_path / "folder.csv")]) == 2
+    assert main(["--num-features", "0"]) == 2
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert streams.err.splitlines() == [
+        f"error: {tmp_path / 'folder.csv'}: a folder; allowed: a file, or a pipe",
+        "error: num_features = 0; allowed: a whole number, at least 1",
+    ]
+
+
+def test_a_corpus_that_is_none_is_one_line_on_stderr(tmp_path, capsys):
+    corpus_main = runpy.run_path(str(SCRIPT.with_name("plot_tail_collapse.py")))["main"]
+    (tmp_path / "words.csv").write_text("word,rank\na,1\n")
+    assert corpus_main(["--data", str(tmp_path / "words.csv")]) == 2
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert streams.err.startswith(f"error: {tmp_path / 'words.csv'}: the first row")
+    assert streams.err.count("\n") == 1
+
+
 @pytest.mark.slow
 def test_a_table_of_the_user(main, tmp_path, capsys):
     rng = np.random.default_rng(6)

@@ -85,7 +85,7 @@ def test_every_entry_asks_before_jax_looks_for_devices(enter, monkeypatch, tmp_p
     monkeypatch.delenv("NPROC", raising=False)
     monkeypatch.setattr(threads, "_cores", lambda: 2)
     monkeypatch.setattr(threads, "_threads_of_xla", lambda: 0)
-    threads.ensure_threads.cache_clear()
+    threads._settle_threads.cache_clear()
     for module, name in (
         (jax, "default_backend"), (jax, "local_devices"), (jax, "jit"), (jax, "device_put"),
         (jax.random, "key"), (jax.numpy, "asarray"),

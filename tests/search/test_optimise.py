@@ -222,7 +222,7 @@ def test_a_solver_that_does_not_converge_is_an_error():
     ("output", "over", "options", "message"),
     [
         ("valley", {"x": (0, 1)}, {}, "did you mean 'valleys'"),
-        ("measured", {"x": (0, 1)}, {}, "output = 'measured' is not allowed: it is simulated only"),
+        ("measured", {"x": (0, 1)}, {}, "output = 'measured' is not allowed: it is only simulated"),
         ("square", {}, {}, "over = {} is not allowed: it must be a mapping"),
         ("square", ["x"], {}, "over = ['x'] is not allowed: it must be a mapping"),
         ("square", {"z": (0, 1)}, {}, "no parameter 'z'"),
@@ -247,7 +247,12 @@ def test_a_solver_that_does_not_converge_is_an_error():
         ("square", {"x": (0, 1)}, {"maximise": "yes"}, "maximise = 'yes' is not allowed"),
         ("square", {"x": (0, 1)}, {"points": 1}, "points = 1 is not allowed"),
         ("square", {"x": (0, 1)}, {"points": 2.5}, "points = 2.5 is not allowed"),
-        ("plane", {"x": (0, 1), "y": (0, 1)}, {"points": 10**5}, "make 1.0e+10 points"),
+        (
+            "plane",
+            {"x": (0, 1), "y": (0, 1)},
+            {"points": 10**5},
+            "a grid of 10000000000 points would take",
+        ),
         ("of_weights", {"weights[0]": (0, 1), "weights[ 0]": (0, 1)}, {}, "a parameter twice"),
         ("square", {"x": (0, 1)}, {"at": {"step": 1}}, "square is a single number"),
         (

@@ -18,7 +18,7 @@ import pytest
 
 from simulator.sweep import StoreError, dask_cells, sweep_study
 from simulator.sweep.dask_cells import compute_with_dask
-from tests.toy import STUDY
+from tests.toy import ARRAYS, STUDY
 
 GRID = {"dim": [4, 6], "num_samples": [20, 40, 60]}
 pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("dask")]
@@ -68,6 +68,20 @@ def test_workers_extend_what_one_process_began(tmp_path, cluster):
     sweep_study(STUDY, GRID, replicates=200, out=tmp_path / "both", dask=cluster.scheduler_address)
     sweep_study(STUDY, GRID, replicates=200, out=tmp_path / "here")
     assert chunks(tmp_path / "both") == chunks(tmp_path / "here")
+
+
+@pytest.mark.parametrize(
+    "counts", [(20, 65), pytest.param((1, 2, 63, 64, 65, 130), marks=pytest.mark.slow)]
+)
+def test_any_number_of_replicates_of_arrays_is_that_of_one_process(tmp_path, cluster, counts):
+    """Computed at once, and extended from one count to the next."""
+    for count in counts:
+        options = {"grid": {"dim": [4, 6], "num_samples": [20, 40]}, "replicates": count}
+        sweep_study(ARRAYS, **options, out=tmp_path / f"here-{count}")
+        for name in ("extended", f"there-{count}"):
+            path, address = tmp_path / name, cluster.scheduler_address
+            sweep_study(ARRAYS, **options, out=path, dask=address)
+            assert chunks(path) == chunks(tmp_path / f"here-{count}")
 
 
 def test_a_worker_killed_in_the_middle_of_a_cell_is_replaced(tmp_path, cluster):

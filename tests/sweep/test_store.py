@@ -193,7 +193,7 @@ def interrupt(*_):
 
 def test_a_sweep_killed_while_it_lays_out_has_its_theory_in_the_end(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(ArrayFile, "write", interrupt)
+        patch.setattr(ArrayFile, "content", interrupt)
         with pytest.raises(KeyboardInterrupt):
             sweep(tmp_path / "store")
     assert_same(sweep(tmp_path / "store"), sweep_study(STUDY, GRID, replicates=100))

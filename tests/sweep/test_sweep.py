@@ -5,8 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from simulator import simulate
+from simulator.study import Parameter
 from simulator.sweep import NotConverged, Replicates, predict_study, simulate_study, sweep_study
 from simulator.sweep import run as run_module
+from simulator.sweep.cells import broadcast_cells, identity, product_cells
 from tests.toy import STUDY
 
 
@@ -118,6 +121,29 @@ def test_other_content_is_another_draw(change):
     )
     b = simulate_study(STUDY, replicates=5, keep_values=True)
     assert not np.allclose(a.values["test_error"], b.values["test_error"], rtol=1e-3)
+
+
+def test_minus_zero_is_zero():
+    """As a scalar, on a grid and in an array: the same hash, so the same draws."""
+    cells = [STUDY.canonical({"noise_std": zero}) for zero in (0.0, -0.0, np.float32(-0.0))]
+    options = {"method": "fast", "dtype": "float64", "seed": 0}
+    assert len({identity(STUDY, cell, **options) for cell in cells}) == 1
+    _, values = broadcast_cells(STUDY, {"noise_std": [-0.0, 0.3]})
+    assert not np.signbit(values["noise_std"]).any()
+    axes, cells = product_cells(STUDY, {"noise_std": [-0.0, 0.3]}, {})
+    assert not np.signbit(axes["noise_std"] + [cell["noise_std"] for cell in cells]).any()
+    for static in (False, True):
+        weights = Parameter("weights", "array", (), "w", "weights", static=static, dims=("row",))
+        assert not np.signbit(weights.canonical([-0.0, 1.0])).any()
+
+
+def test_minus_zero_draws_what_zero_draws():
+    options = {"replicates": 3, "dim": 4, "num_samples": 9, "keep_values": True}
+    draws = [
+        simulate("ridge-collapse", ridge=zero, **options).values["test_error"].tolist()
+        for zero in (0.0, -0.0)
+    ]
+    assert draws[0] == draws[1]
 
 
 def test_sweep_is_labelled_and_matches_single_runs():
