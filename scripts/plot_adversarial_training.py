@@ -15,8 +15,7 @@ import numpy as np
 
 import simulator
 from simulator import plot
-from simulator.studies.robustness.adversarial_training import optimum
-from simulator.studies.robustness.adversarial_training.isotropic import Params
+from simulator.studies.robustness.adversarial_training.any_order import ANY_ORDER
 
 STUDY = "adversarial-training"
 OUTPUTS = ("generalization_error", "adversarial_error", "boundary_error")
@@ -75,14 +74,16 @@ def best_penalty(dim, replicates):
     ratios = [0.3, 1.0]
     radius = np.linspace(0.02, 0.6, 25)
     for ratio, colour in zip(ratios, plot.colours([f"{a:g}" for a in ratios]), strict=True):
-        found = [
-            optimum.optimal_penalty(
-                Params(sample_ratio=ratio, attack_radius_train=e, attack_radius_test=e)
-            )
-            for e in radius
-        ]
-        free = np.array([not best.at_boundary for best in found])
-        values = [best.arguments["penalty_order"] for best in found], [best.value for best in found]
+        found = simulator.optimise(
+            ANY_ORDER,
+            "adversarial_error",
+            {"regularization": (1e-4, 10.0), "penalty_order": (1.02, 3.0)},
+            sample_ratio=ratio,
+            attack_radius_train=radius,
+            attack_radius_test=radius,
+        )
+        free = ~found["at_boundary"].values
+        values = found["penalty_order"].values, found["adversarial_error"].values
         for axes, value in zip(panels, values, strict=True):
             inside = np.where(free, value, np.nan)
             plot.theory_line(axes, radius, inside, colour, f"α = {ratio:g}")

@@ -24,7 +24,6 @@ import simulator
 from simulator import plot
 from simulator.data.corpus import RankLaw, corpus
 from simulator.data.loading import DataError
-from simulator.studies.collapse.tail_collapse.infinite_memory import Params, grokking_time
 
 SAMPLES = np.geomspace(10, 1e7, 7)
 LONG = np.geomspace(10, 1e12, 9)
@@ -95,9 +94,18 @@ def grokking(replicates):
         replicates,
         cutoff=50,
     )
+    plateau = simulator.predict("tail-collapse", cutoff=50)["plateau_error"]
+    recovered = simulator.solve(
+        "tail-collapse",
+        "test_error",
+        equals=float(plateau) / 2,
+        over={"num_samples": (LONG[0], LONG[-1])},
+        cutoff=50,
+        real_fraction=shares[1:-1],
+    )
     for share, colour in zip(shares[1:-1], plot.colours(shares)[1:-1], strict=True):
-        recovery = grokking_time(Params(cutoff=50.0, real_fraction=share))
-        axes.axvline(float(recovery), color=colour, linestyle=":", linewidth=1)
+        recovery = float(recovered["num_samples"].sel(real_fraction=share))
+        axes.axvline(recovery, color=colour, linestyle=":", linewidth=1)
     axes.annotate("dotted: half recovered", (0.02, 0.03), xycoords="axes fraction", fontsize=8.5)
     plot.kinds_legend(axes, beside=True)
     return figure

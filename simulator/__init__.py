@@ -5,6 +5,7 @@
 >>> simulator.predict("strong-collapse", ridge=[0.01, 0.1, 1.0])   # theory, float64
 >>> simulator.simulate("strong-collapse", replicates=200)          # Monte-Carlo of the model
 >>> simulator.check("strong-collapse")                             # do they agree?
+>>> simulator.optimise("strong-collapse", "test_error", {"ridge": (1e-8, 10.0)})  # the best penalty
 
 Importing the package imports nothing else: JAX comes with the first name that is used, so that an
 application can settle JAX's environment first.
@@ -18,12 +19,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulator import studies
-    from simulator.api import check, get, open_sweep, predict, simulate, sweep, sweep_status
+    from simulator.api import (
+        check,
+        get,
+        open_sweep,
+        optimise,
+        predict,
+        simulate,
+        solve,
+        sweep,
+        sweep_status,
+    )
+    from simulator.search import NoSolution
     from simulator.study import Study
     from simulator.sweep import NotConverged, SimulationResult, StoreError
     from simulator.verdict import Verdict
 
 __all__ = [
+    "NoSolution",
     "NotConverged",
     "SimulationResult",
     "StoreError",
@@ -32,14 +45,17 @@ __all__ = [
     "check",
     "get",
     "open_sweep",
+    "optimise",
     "predict",
     "simulate",
+    "solve",
     "studies",
     "sweep",
     "sweep_status",
 ]
 
 _HOMES = {
+    "NoSolution": "simulator.search",
     "NotConverged": "simulator.sweep",
     "SimulationResult": "simulator.sweep",
     "StoreError": "simulator.sweep",

@@ -9,6 +9,7 @@ import numpy as np
 # `simulator.sweep` is the verb, so everything inside the package imports from the subpackage of
 # that name with `from simulator.sweep import ...`.
 from simulator import checks
+from simulator.search import optimise_study, solve_study
 from simulator.studies import get_study
 from simulator.study import Study
 from simulator.sweep import (
@@ -90,6 +91,60 @@ def sweep(
         allow_large=allow_large,
         **params,
     )
+
+
+def optimise(
+    study: str | Study,
+    output: str,
+    over: Mapping[str, Any],
+    *,
+    maximise: bool = False,
+    at: Mapping[str, Any] | None = None,
+    points: int | None = None,
+    allow_large: bool = False,
+    **params: Any,
+) -> "xr.Dataset":
+    """Where an output of a theory is smallest: see :func:`simulator.search.optimise_study`."""
+    return optimise_study(
+        _study(study),
+        output,
+        over,
+        maximise=maximise,
+        at=at,
+        points=points,
+        allow_large=allow_large,
+        **params,
+    )
+
+
+def solve(
+    study: str | Study,
+    output: str,
+    *,
+    equals: Any,
+    over: Mapping[str, Any],
+    which: str = "smallest",
+    at: Mapping[str, Any] | None = None,
+    points: int | None = None,
+    allow_large: bool = False,
+    **params: Any,
+) -> "xr.Dataset":
+    """Where an output of a theory takes a value: see :func:`simulator.search.solve_study`."""
+    return solve_study(
+        _study(study),
+        output,
+        equals=equals,
+        over=over,
+        which=which,
+        at=at,
+        points=points,
+        allow_large=allow_large,
+        **params,
+    )
+
+
+def _study(study: str | Study) -> Study:
+    return study if isinstance(study, Study) else get(study)
 
 
 def open_sweep(path: str | Path) -> "xr.DataTree":

@@ -27,6 +27,7 @@ from simulator.arrays import holds_mask, plain_array
 RESERVED_PARAMETERS = frozenset(
     {"name", "grid", "seed", "replicates", "method", "dtype", "keep_values", "out", "retry_failed"}
     | {"dask", "tolerance", "max_replicates", "family_wise_error", "allow_large"}
+    | {"study", "output", "over", "maximise", "equals", "which", "at", "points"}
 )
 #: Key under which a theory or a simulation may return the relative residual of its solver. The
 #: public edge refuses results whose residual exceeds the study's ``residual_tolerance``.

@@ -74,8 +74,10 @@ def pytest_runtest_teardown(item, nextitem):
     if maps.read_bytes().count(b"\n") > (5000 if done else 20_000):
         import jax
 
+        from simulator.search import objective
         from simulator.sweep import predict, run
 
+        objective._compiled.cache_clear()
         predict._compiled.cache_clear()
         run._compiled.cache_clear()
         jax.clear_caches()

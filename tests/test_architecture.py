@@ -24,7 +24,8 @@ ALLOWED = {
     "verdict": {"checks", "equality", "study", "sweep"},
     "plot": set(),
     "figures": {"checks", "study", "sweep", "plot"},
-    "api": {"checks", "study", "studies", "sweep", "verdict"},
+    "search": {"checks", "arrays", "study", "sweep", "maths"},
+    "api": {"checks", "study", "studies", "sweep", "verdict", "search"},
     "cli": {"study", "studies", "sweep", "verdict", "figures", "data"},
     "__main__": {"cli"},
 }

@@ -1,4 +1,4 @@
-"""The README tells the truth: its Python runs, its studies exist, its figures are committed."""
+"""README and docs tell the truth: their Python runs, studies exist, figures are committed."""
 
 import re
 from pathlib import Path
@@ -9,15 +9,22 @@ import simulator
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+BLOCKS = [
+    pytest.param(block, id=f"{path.name}-{number}")
+    for path in (ROOT / "README.md", ROOT / "docs" / "search.md")
+    for number, block in enumerate(
+        re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.DOTALL)
+    )
+]
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.strip().splitlines()[0])
+@pytest.mark.parametrize("block", BLOCKS)
 def test_python_examples_run(block, capsys):
-    exec(compile(block, "README.md", "exec"), {})
+    exec(compile(block, "example", "exec"), {})
     promised = re.findall(r"print\(float\(.*#\s*([\d.]+)", block)
     if promised:
-        assert capsys.readouterr().out.split()[-1].startswith(promised[0])
+        printed = capsys.readouterr().out.split()
+        assert all(p.startswith(q) for p, q in zip(printed, promised, strict=True)), printed
 
 
 def test_every_study_is_listed():

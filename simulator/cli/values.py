@@ -108,3 +108,43 @@ def _axis(parameter: Parameter, text: str) -> list[Any]:
     if parameter.is_whole:
         return list(dict.fromkeys(int(value) for value in np.rint(values)))
     return list(dict.fromkeys(values.tolist()))
+
+
+def ranges(entries: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """The ranges that ``--over NAME=LOW:HIGH`` asks for."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for text in entries:
+        name, _, bounds = text.partition("=")
+        name = name.strip().replace("-", "_")
+        ends, scale = bounds.split(":")[:2], bounds.split(":")[2:]
+        if len(ends) != 2 or len(scale) > 1:
+            raise ValueError(
+                f"--over {text!r} is not allowed: write NAME=LOW:HIGH, or NAME=LOW:HIGH:log or "
+                "NAME=LOW:HIGH:linear"
+            )
+        if name in found:
+            raise ValueError(f"--over {name} is given twice")
+        found[name] = (*(named_number(f"--over {name}", end) for end in ends), *scale)
+    return found
+
+
+def entry(items: Sequence[str]) -> dict[str, Any]:
+    """The coordinates that ``--at DIM=VALUE`` names."""
+    found: dict[str, Any] = {}
+    for item in items:
+        dim, separator, text = item.partition("=")
+        if not separator:
+            raise ValueError(f"--at {item!r} is not allowed: write DIM=VALUE")
+        try:
+            found[dim.strip()] = number(text)
+        except ValueError:
+            found[dim.strip()] = text.strip()  # the coordinates of a dim may be names
+    return found
+
+
+def named_number(name: str, text: str) -> float | int:
+    """A number given for ``name``."""
+    try:
+        return number(text)
+    except ValueError as error:
+        raise ValueError(f"{name} = {text!r} is not allowed: it must be a number") from error

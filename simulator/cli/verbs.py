@@ -13,7 +13,15 @@ import numpy as np
 
 import simulator
 from simulator.cli.output import plain, say, say_json
-from simulator.cli.values import axes, joined, parameter_value, whole
+from simulator.cli.values import (
+    axes,
+    entry,
+    joined,
+    named_number,
+    parameter_value,
+    ranges,
+    whole,
+)
 from simulator.figures import save_figures
 from simulator.studies import get_study, registry
 
@@ -109,6 +117,26 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     verb.add_argument("--tolerance", type=float, help="resolution that *agrees* requires")
     verb.set_defaults(run=_check)
 
+    verb = _verb_with_parameters(
+        verbs, words, "optimise", "where is an output of the theory smallest?", " OUTPUT"
+    )
+    _add_search_flags(verb)
+    verb.add_argument("--maximise", action="store_true", help="where it is largest, instead")
+    verb.set_defaults(run=_optimise)
+
+    verb = _verb_with_parameters(
+        verbs, words, "solve", "where does an output of the theory take a value?", " OUTPUT"
+    )
+    verb.add_argument("--equals", required=True, help="the value, or several: a,b,c")
+    _add_search_flags(verb)
+    verb.add_argument(
+        "--which",
+        default="smallest",
+        choices=("smallest", "largest", "all"),
+        help="which solution, where there are several (default smallest)",
+    )
+    verb.set_defaults(run=_solve)
+
     verb = verbs.add_parser("figure", help="draw the figures of a study")
     verb.add_argument("figure", metavar="STUDY[/NAME]")
     verb.add_argument("--out", type=Path, default=Path("figures"), help="folder (default figures)")
@@ -120,10 +148,12 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _verb_with_parameters(verbs: Any, words: Sequence[str], name: str, text: str) -> Any:
+def _verb_with_parameters(
+    verbs: Any, words: Sequence[str], name: str, text: str, more: str = ""
+) -> Any:
     """A verb whose flags are the parameters of the study named on the command line."""
     verb = verbs.add_parser(
-        name, help=text, usage=f"simulator {name} STUDY [--PARAMETER VALUE ...]"
+        name, help=text, usage=f"simulator {name} STUDY{more} [--PARAMETER VALUE ...]"
     )
     verb.add_argument("study")
     if len(words) > 1 and words[0] == name and not words[1].startswith("-"):
@@ -152,6 +182,29 @@ def _add_grid_flag(verb: Any, required: bool) -> None:
         metavar="NAME=VALUES",
         help="an axis: a,b,c or log:first:last:count or lin:first:last:count; repeat for more",
     )
+
+
+def _add_search_flags(verb: Any) -> None:
+    verb.add_argument("output")
+    verb.add_argument(
+        "--over",
+        action="append",
+        required=True,
+        metavar="NAME=LOW:HIGH",
+        help="a free parameter and its range; LOW:HIGH:log or LOW:HIGH:linear settles the scale of "
+        "the search; repeat for more",
+    )
+    verb.add_argument(
+        "--at",
+        action="append",
+        default=[],
+        metavar="DIM=VALUE",
+        help="the entry of an output that is an array; once per dim",
+    )
+    verb.add_argument("--points", type=whole, help="points of the first grid per parameter")
+    _add_grid_flag(verb, required=False)
+    _add_size_flag(verb)
+    verb.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
 
 def _add_simulation_flags(verb: Any, replicates: int | None) -> None:
@@ -368,6 +421,64 @@ def _check(options: argparse.Namespace) -> int:
     )
     say(str(verdict))
     return DISAGREES if verdict.status == "disagrees" else 0
+
+
+def _optimise(options: argparse.Namespace) -> None:
+    found = simulator.optimise(
+        options.study,
+        options.output,
+        ranges(options.over),
+        maximise=options.maximise,
+        at=entry(options.at),
+        points=options.points,
+        allow_large=options.allow_large,
+        **_others(options, {}),
+    )
+    _say_found(options, found)
+
+
+def _solve(options: argparse.Namespace) -> None:
+    values = [named_number("--equals", text) for text in options.equals.split(",")]
+    others = _others(options, {"equals": values} if len(values) > 1 else {})
+    found = simulator.solve(
+        options.study,
+        options.output,
+        equals=others.pop("equals", values[0]),
+        over=ranges(options.over),
+        which=options.which,
+        at=entry(options.at),
+        points=options.points,
+        allow_large=options.allow_large,
+        **others,
+    )
+    _say_found(options, found)
+
+
+def _others(options: argparse.Namespace, more: dict[str, list[Any]]) -> dict[str, Any]:
+    """Fixed values, and the axes of the grid as arrays that broadcast to their outer product."""
+    given, grid = _given(options), axes(get_study(options.study), options.grid) | more
+    for name in grid.keys() & given.keys():
+        raise ValueError(f"{name} is given twice: in the grid and as a fixed value")
+    if not grid:
+        return given
+    arrays = np.meshgrid(*grid.values(), indexing="ij", sparse=True)
+    return given | dict(zip(grid, arrays, strict=True))
+
+
+def _say_found(options: argparse.Namespace, found: Any) -> None:
+    if options.json:
+        declared = get_study(options.study).declarations
+        attributes = {name: plain(value) for name, value in found.attrs.items()}
+        answer = {n: v for n, v in attributes.items() if n not in declared}
+        answer["params"] = {n: v for n, v in attributes.items() if n in declared}
+        answer["grid"] = {name: plain(v.values) for name, v in found.coords.items()}
+        answer["outputs"] = {name: plain(v.values) for name, v in found.data_vars.items()}
+        say(json.dumps(answer))
+    elif found.sizes:
+        say(found.to_dataframe().to_string())
+    else:
+        for name, value in found.data_vars.items():
+            say(f"{name} = {np.array2string(value.values, precision=10)}")
 
 
 def _figure(options: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -84,6 +84,16 @@ def theory_of_cells(study: Study, cells: Sequence[Values]) -> list[dict[str, np.
 
 def theory_on(study: Study, values: Values, count: int) -> dict[str, np.ndarray]:
     """Theory at ``count`` points: scalar traced parameters may be arrays that ravel to them."""
+    static, scalars, arrays = by_kind(study, values, count)
+    lanes = max(size for size in CHUNKS if size <= max(count, 1))
+    with float64_on_cpu():
+        program = _compiled(study.theory, study.params, static)
+        outputs = in_chunks(study, values, program, scalars, arrays, count, lanes)
+    return _checked(study, outputs, values)
+
+
+def by_kind(study: Study, values: Values, count: int) -> tuple[tuple, dict, dict]:
+    """Static values (hashable), columns of ``count`` scalars, and arrays: a theory's arguments."""
     declared = study.declarations
     sizes.check_static(study, values, "theory")
     static = tuple((name, values[name]) for name, p in declared.items() if p.is_static("theory"))
@@ -93,27 +103,38 @@ def theory_on(study: Study, values: Values, count: int) -> dict[str, np.ndarray]
         for name, p in declared.items()
         if p.is_scalar_number and not p.is_static("theory")
     }
+    return static, scalars, arrays
+
+
+def in_chunks(
+    study: Study,
+    values: Values,
+    program: "Program",
+    scalars: Mapping[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray],
+    count: int,
+    lanes: int,
+) -> dict[str, np.ndarray]:
+    """A program at ``count`` points, ``lanes`` of them per call; the last call is padded.
+
+    ``values`` are those of ``study`` that decide how large it is.
+    """
     pieces: list[dict[str, np.ndarray]] = []
-    with float64_on_cpu():
-        program = _compiled(study.theory, study.params, static)
-        lanes = max(size for size in CHUNKS if size <= max(count, 1))
-        for start in range(0, count, lanes):
-            index = np.minimum(np.arange(start, start + lanes), count - 1)
-            chunk = {name: jnp.asarray(column[index]) for name, column in scalars.items()}
-            arguments = (chunk, {name: jnp.asarray(value) for name, value in arrays.items()})
-            if start == 0:
-                length = sizes.longest_loop(study, values, "theory")
-                cost = program.cost(arguments, length)
-                calls = math.ceil(count / lanes)
-                sizes.check_theory(study, values, program.run, arguments, cost, calls)
-            out = program.run(*arguments)
-            kept = min(lanes, count - start)
-            pieces.append({k: np.asarray(v, dtype=np.float64)[:kept] for k, v in out.items()})
-    outputs = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
-    return _checked(study, outputs, values)
+    shared = {name: jnp.asarray(value) for name, value in arrays.items()}
+    for start in range(0, count, lanes):
+        index = np.minimum(np.arange(start, start + lanes), count - 1)
+        arguments = ({name: jnp.asarray(c[index]) for name, c in scalars.items()}, shared)
+        if start == 0:
+            cost = program.cost(arguments, sizes.longest_loop(study, values, "theory"))
+            calls = math.ceil(count / lanes)
+            sizes.check_theory(study, values, program.run, arguments, cost, calls)
+        out = program.run(*arguments)
+        kept = min(lanes, count - start)
+        pieces.append({k: np.asarray(v, dtype=np.float64)[:kept] for k, v in out.items()})
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
-class _Program:
+class Program:
     """A compiled theory, and what it costs."""
 
     def __init__(self, run: Any) -> None:
@@ -129,11 +150,11 @@ class _Program:
 
 
 @functools.lru_cache(maxsize=256)
-def _compiled(theory: Any, params_class: Any, static: tuple[tuple[str, Any], ...]) -> _Program:
+def _compiled(theory: Any, params_class: Any, static: tuple[tuple[str, Any], ...]) -> Program:
     def at_point(scalars: Mapping[str, Any], arrays: Mapping[str, Any]) -> Mapping[str, Any]:
         return theory(params_class(**dict(static), **scalars, **arrays))
 
-    return _Program(jit_on_cpu(jax.vmap(at_point, in_axes=(0, None))))
+    return Program(jit_on_cpu(jax.vmap(at_point, in_axes=(0, None))))
 
 
 def _dtype(parameter: Parameter) -> type:
@@ -159,13 +180,7 @@ def _checked(study: Study, outputs: dict[str, np.ndarray], values: Values) -> di
             f"{sorted(declared)}"
         )
     if residual is not None:
-        bad = np.any(~(residual.reshape(len(residual), -1) <= study.residual_tolerance), axis=1)
-        if bad.any():
-            raise NotConverged(
-                f"{study.name}: the fixed point did not converge (relative residual "
-                f"{np.max(residual[bad]):.1e} > {study.residual_tolerance:.0e}) at "
-                f"{_point(values, int(np.argmax(bad)))}"
-            )
+        refuse_unconverged(study, residual, lambda position: _point(values, position))
     for output in study.outputs:
         if not output.in_theory or output.nan_where_undefined:
             continue
@@ -178,6 +193,17 @@ def _checked(study: Study, outputs: dict[str, np.ndarray], values: Values) -> di
                 f"{_point(values, int(np.argmax(undefined)))}; please report this point"
             )
     return {output.name: outputs[output.name] for output in study.outputs if output.in_theory}
+
+
+def refuse_unconverged(study: Study, residual: np.ndarray, where: Callable[[int], str]) -> None:
+    """Raise where a solver of the theory missed its tolerance; ``where`` describes a point."""
+    bad = np.any(~(residual.reshape(len(residual), -1) <= study.residual_tolerance), axis=1)
+    if bad.any():
+        raise NotConverged(
+            f"{study.name}: the fixed point did not converge (relative residual "
+            f"{np.max(residual[bad]):.1e} > {study.residual_tolerance:.0e}) at "
+            f"{where(int(np.argmax(bad)))}"
+        )
 
 
 def _point(values: Values, position: int) -> str:

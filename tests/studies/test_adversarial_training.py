@@ -9,7 +9,7 @@ import pytest
 from scipy import special, stats
 
 import simulator
-from simulator.studies.robustness.adversarial_training import isotropic, mahalanobis, optimum
+from simulator.studies.robustness.adversarial_training import isotropic, mahalanobis
 from simulator.studies.robustness.adversarial_training import rademacher as rm
 from simulator.study import RESIDUAL
 from simulator.sweep.predict import predict_study
@@ -206,50 +206,6 @@ def test_gradient_in_the_regularization_and_in_the_order():
     np.testing.assert_allclose(by_order, (high - low) / 2e-5, rtol=1e-5)
     low, high = (value(0.01 + s, jnp.asarray(2.0)) for s in (-1e-6, 1e-6))
     np.testing.assert_allclose(by_lam, (high - low) / 2e-6, rtol=1e-7)
-
-
-@pytest.mark.parametrize(
-    "position",
-    [*(pytest.param(i, marks=pytest.mark.slow) for i in (0, 1, 3)), 2],
-)
-def test_optimal_regularization_reproduces_the_table(position):
-    order = (1.0, 1.5, 2.0, 3.0)[position]
-    for (alpha, eps), table in cases.BEST_ADVERSARIAL_ERROR.items():
-        params = isotropic.Params(
-            sample_ratio=alpha, attack_radius_train=eps, attack_radius_test=eps,
-            penalty_order=order,
-        )  # fmt: skip
-        found = optimum.optimal_regularization(params)
-        printed = 1e-3 if table[position] == 0.463 else 1e-4  # units of the last digit
-        np.testing.assert_allclose(found.value, table[position], atol=0.6 * printed)
-
-
-@pytest.mark.slow
-def test_optimal_regularization_reproduces_the_mahalanobis_table():
-    for (alpha, eps), table in mahalanobis_cases.BEST_ADVERSARIAL_ERROR.items():
-        for penalty, expected in zip(((1, 5), (1, 1), (1, 0.2)), table, strict=True):
-            params = mahalanobis.Params(
-                sample_ratio=alpha, attack_radius_train=eps, attack_radius_test=eps,
-                spectrum=np.array(mahalanobis_cases.two_blocks(*penalty)),
-            )  # fmt: skip
-            found = optimum.optimal_regularization(params)
-            np.testing.assert_allclose(found.value, expected, atol=6e-5)
-
-
-@pytest.mark.slow
-def test_optimal_penalty_spectrum_beats_the_table_and_matches_its_attack():
-    attack = 0.3
-    table = mahalanobis_cases.BEST_ADVERSARIAL_ERROR[1.0, attack]
-    dual = mahalanobis.Params(
-        attack_radius_train=attack, attack_radius_test=attack,
-        spectrum=np.array(mahalanobis_cases.two_blocks(1.0, 5.0)),
-    )  # fmt: skip
-    fixed = optimum.optimal_regularization(dual)
-    np.testing.assert_allclose(fixed.value, table[0], atol=6e-5)
-    free = optimum.optimal_penalty_spectrum(dual)
-    assert free.value <= fixed.value + 1e-12
-    assert free.arguments["sigma_w"][1] > free.arguments["sigma_w"][0]
-    np.testing.assert_allclose(np.mean(free.arguments["sigma_w"]), 1, rtol=1e-12)
 
 
 # -- simulations -------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from scipy import stats
 
 import simulator
 from simulator.maths.compilation import jit_on_cpu
-from simulator.studies.memory.associative_memory import _errors, infinite_data, sgd
+from simulator.studies.memory.associative_memory import _errors, sgd
 from simulator.studies.memory.associative_memory._sampling import vectors, wrong
 from tests.cases import load
 
@@ -117,17 +117,6 @@ def test_optimal_threshold_is_the_best_of_all():
     assert 1 < int(out["optimal_threshold"]) < 16
     assert int(out["optimal_threshold"]) == thresholds[np.argmin(error)]
     np.testing.assert_allclose(out["optimal_test_error"], error.min(), rtol=1e-10)
-
-
-@pytest.mark.slow
-def test_optimal_power_is_the_best_of_all():
-    with jax.enable_x64(True):
-        params = infinite_data.Params(**SMALL, threshold=20.0)
-        best = float(jax.jit(infinite_data.optimal_scheme_exponent)(params))
-    powers = np.append(np.linspace(0, 2, 13), [best - 0.02, best, best + 0.02])
-    error = predict(scheme_exponent=powers, threshold=20.0)["test_error"]
-    assert np.argmin(error) == len(powers) - 2
-    assert 0.05 < best < 1
 
 
 @pytest.mark.slow

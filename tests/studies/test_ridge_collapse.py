@@ -154,24 +154,6 @@ def test_monotonicity_of_the_effective_penalty():
     assert np.all(o["df1"] <= samples)
 
 
-def test_optimal_ridge_of_the_figures():
-    """Minima printed in the dossier's U-shape (d = 300, T0 = 600), found by gradient descent."""
-    from scipy.optimize import minimize_scalar
-
-    setting = {"dim": 300, "num_samples_generator": 600}
-    for t, n, best, lowest in ((150, 5, 2.944239, 0.835377), (900, 10, 2.815122, 0.766521)):
-
-        def error(log_ridge, t=t, n=n):
-            ridge = float(np.exp(log_ridge))
-            return float(
-                predict(num_samples=t, num_generations=n, ridge=ridge, **setting)["test_error"]
-            )
-
-        found = minimize_scalar(error, bracket=(0.0, 1.0), tol=1e-9)
-        assert np.exp(found.x) == pytest.approx(best, rel=1e-4)
-        assert found.fun == pytest.approx(lowest, rel=2e-6)
-
-
 def test_gradient_vanishes_at_the_optimal_ridge():
     with float64_on_cpu():
 

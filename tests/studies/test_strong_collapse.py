@@ -1,6 +1,4 @@
-"""strong-collapse and its parts: identities, limits, closed forms, samplers, inverse questions."""
-
-from dataclasses import replace
+"""strong-collapse and its parts: identities, limits, closed forms, samplers."""
 
 import jax
 import jax.numpy as jnp
@@ -8,12 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simulator.maths.compilation import float64_on_cpu
 from simulator.maths.mixture_resolvent import mixture_fit
 from simulator.studies.collapse import ridge_collapse
 from simulator.studies.collapse.strong_collapse import (
     classical,
-    inverse,
     multi_step,
     random_projections,
     two_covariances,
@@ -582,125 +578,6 @@ def test_a_billion_samples_cost_no_more_than_a_hundred():
         "fast",
     )
     close(values["test_error"], 0.2**2 * 0.5, rtol=1e-3)
-
-
-# --------------------------------------------------------------------------------------------
-# Inverse questions
-# --------------------------------------------------------------------------------------------
-MIXING = {
-    "dim": 100,
-    "synthetic_fraction": 0.5,
-    "ridge": 0.0,
-    "noise_std_real": 1.0,
-    "noise_std_synthetic": 0.5,
-    "synthetic_shift": 1.0,
-}
-
-
-@pytest.mark.parametrize(
-    ("num_samples", "weight", "error"),
-    [(2000, 0.083485, 0.100151), (20000, 0.0097828, 0.01000024), (200000, 0.00099776, 0.001)],
-)
-def test_optimal_mixing_weight(num_samples, weight, error):
-    params = classical.Params(**MIXING, num_samples=num_samples, weighting="mixing")
-    found = inverse.optimal_mixing_weight(classical.theory, params)
-    close(found.value, weight, rtol=5e-5)
-    close(found.test_error, error, rtol=6e-6)
-
-
-@pytest.mark.slow
-def test_optimal_width_is_finite():
-    params = random_projections.Params(
-        dim=600,
-        num_samples=500,
-        synthetic_fraction=0.2,
-        ridge=0.01,
-        noise_std_real=0.1,
-        noise_std_synthetic=0.1,
-        synthetic_shift=1.0,
-    )
-    found = inverse.optimal_width(random_projections.theory, params)
-    close(found.value, 1336, rtol=5e-4)
-    close(found.test_error, 0.9901, atol=5e-5, rtol=0)
-
-
-TUNED = {
-    0.0: ("0.00138181", "0.00031202", "6.351e-5", "9.17e-6"),
-    0.01: ("0.00206711", "0.00049532", "0.00013848", "7.234e-5"),
-    0.1: ("0.0058252", "0.00199799", "0.00135943", "0.00128566"),
-    0.3: ("0.01173611", "0.00570897", "0.00489582", "0.00481012"),
-}
-
-
-@pytest.mark.parametrize(
-    "fraction", [0.1, *(pytest.param(p, marks=pytest.mark.slow) for p in (0.0, 0.01, 0.3))]
-)
-def test_tuned_penalty_on_a_power_law(fraction):
-    for num_samples, text in zip((10**3, 10**4, 10**5, 10**6), TUNED[fraction], strict=True):
-        params = classical.Params(
-            dim=1000,
-            num_samples=num_samples,
-            synthetic_fraction=fraction,
-            spectrum="power_law",
-            noise_std_real=0.1,
-            noise_std_synthetic=0.1,
-            synthetic_shift=1.0,
-        )
-        found = inverse.optimal_ridge(classical.theory, params, 1e-8, 10.0)
-        half_unit = 0.5 * 10.0 ** -len(text.split("e")[0].split(".")[1])
-        half_unit *= 10.0 ** int(text.split("e")[1]) if "e" in text else 1
-        close(found.test_error, float(text), rtol=0, atol=1.01 * half_unit)
-
-
-def test_worth_of_a_synthetic_sample_by_hand():
-    """Least squares: sigma^2 d/(n1' - d - 1) = E(n1, n2)."""
-    params = classical.Params(
-        dim=20,
-        num_samples=80,
-        synthetic_fraction=0.25,
-        ridge=0.0,
-        noise_std_real=0.7,
-        noise_std_synthetic=0.4,
-        synthetic_shift=0.02,
-    )
-    with float64_on_cpu():
-        error = float(inverse._error(classical.theory, params, "num_samples", 80.0))
-    needed = 21 + 0.49 * 20 / error
-    found = inverse.equivalent_real_samples(classical.theory, params)
-    close(found, needed, rtol=1e-9)
-    worth = inverse.worth_of_synthetic_sample(classical.theory, params)
-    close(worth, (needed - 60) / 20, rtol=1e-8)
-    assert (
-        inverse.worth_of_synthetic_sample(classical.theory, replace(params, synthetic_shift=5.0))
-        < 0
-    )
-
-
-@pytest.mark.slow
-def test_clean_synthetic_samples_are_worth_a_real_one():
-    params = random_projections.Params(
-        dim=50, width=30, num_samples=90, synthetic_fraction=0.3, synthetic_shift=0.0, ridge=0.02
-    )
-    close(inverse.worth_of_synthetic_sample(random_projections.theory, params), 1.0, rtol=1e-8)
-    with pytest.raises(ValueError, match="synthetic_fraction"):
-        inverse.worth_of_synthetic_sample(
-            random_projections.theory, replace(params, synthetic_fraction=0.0)
-        )
-
-
-@pytest.mark.slow
-def test_real_samples_that_never_suffice():
-    """A penalty that hurts real data more than synthetic data helps the mixture."""
-    params = classical.Params(
-        dim=50,
-        num_samples=4000,
-        synthetic_fraction=1.0,
-        ridge=0.5,
-        synthetic_shift=0.25,
-        shift_profile="signal",
-        shift_correlation=1.0,
-    )
-    assert inverse.equivalent_real_samples(classical.theory, params) == float("inf")
 
 
 # --------------------------------------------------------------------------------------------

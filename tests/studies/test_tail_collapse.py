@@ -9,8 +9,7 @@ import pytest
 from scipy import special, stats
 
 import simulator
-from simulator.maths import zipf
-from simulator.studies.collapse.tail_collapse import _l1, generations, infinite_memory
+from simulator.studies.collapse.tail_collapse import _l1, generations
 from tests.cases import load
 
 STUDIES = ["tail-collapse", "tail-collapse.generations", "tail-collapse.bigram"]
@@ -154,28 +153,6 @@ def test_a_cut_beyond_the_reach_of_the_sample_helps():
     for found, expected in ((errors_clean, clean), (errors_cut, cut)):
         gap = found.mean() - expected["test_error"]
         assert abs(gap) < 5 * found.std() / np.sqrt(replicates)
-
-
-def test_grokking_time():
-    """There the unseen real tail is half of the plateau; it scales as 1 / pi."""
-    grokking_time = jax.jit(infinite_memory.grokking_time)
-    for beta, k, pi in ((1.5, 2000.0, 1e-3), (1.15, 60.0, 0.02), (2.4, 9.0, 0.04)):
-        with jax.enable_x64(True):
-            setting = infinite_memory.Params(zipf_exponent=beta, cutoff=k, real_fraction=pi)
-            t = float(grokking_time(setting))
-            scarce = infinite_memory.Params(zipf_exponent=beta, cutoff=k, real_fraction=pi / 7)
-            np.testing.assert_allclose(grokking_time(scarce), 7 * t, rtol=1e-9)
-        error = predict(
-            zipf_exponent=beta, cutoff=k, real_fraction=pi, num_samples=t, sampling="poisson"
-        )
-        # The head is known long before.
-        np.testing.assert_allclose(error["test_error"] / error["plateau_error"], 0.5, rtol=1e-3)
-    with jax.enable_x64(True):  # the constant v* of large k
-        setting = infinite_memory.Params(cutoff=1e6, real_fraction=0.5)
-        v = 0.5 * float(grokking_time(setting)) * 1e6**-1.5 / special.zeta(1.5)
-        kept = (1.5 - 1) / 1.5 * jax.jit(zipf.scaled_lower_gamma)(1 - 1 / 1.5, v)
-        np.testing.assert_allclose(kept, 0.5, rtol=1e-5)
-        assert np.isinf(grokking_time(infinite_memory.Params(cutoff=5.0, real_fraction=0.0)))
 
 
 def _naive(rng, beta, t, replicates):

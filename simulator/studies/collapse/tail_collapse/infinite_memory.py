@@ -27,12 +27,10 @@ Laws", ICML 2024, arXiv 2402.07043. The constants are this package's own.
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.scipy.special import gamma
 
 from simulator.maths import zipf
 from simulator.maths.precision import float_dtype
-from simulator.maths.roots import increasing_root
 from simulator.maths.slopes import at_most, only_slope, square_root
 from simulator.sampling import counts
 from simulator.studies.collapse.tail_collapse import _cells
@@ -187,28 +185,6 @@ def clean_closed_form(beta, t):
     """``K_beta t^-c = sum_i p_i e^{-t p_i}`` up to an error beyond all powers of 1/t."""
     c = zipf.clean_exponent(beta)
     return jnp.exp(zipf.log_amplitude(beta) / beta - c * jnp.log(t)) * gamma(c) / beta
-
-
-def grokking_time(params: Params):
-    """The T at which real data have recovered half of the lost mass: ``tail(pi T, k) = m_k / 2``.
-
-    With ``v = pi T p_k`` this is ``(beta-1) v^-c gamma(c, v) / beta = 1/2`` for large k: a
-    constant ``v*(beta)``, so that the plateau ends at ``T ~ v* k^beta / (A pi)``. Infinite
-    without a cut or without real data.
-    """
-    beta, k, pi = (
-        jnp.asarray(value, float_dtype())
-        for value in (params.zipf_exponent, params.cutoff, params.real_fraction)
-    )
-    never = jnp.isinf(k) | (pi == 0)
-    k, pi = jnp.where(never, 1.0, k), jnp.where(never, 1.0, pi)
-
-    def recovered(t, beta, k):
-        return jnp.log(zipf.tail_mass(beta, k) / 2 / zipf.unseen_mass(beta, t, k))
-
-    scale = 1 / zipf.probability(beta, k)
-    root = increasing_root(recovered, np.exp(-8) * scale, np.exp(40) * scale, beta, k)
-    return jnp.where(never, jnp.inf, root / pi)
 
 
 def simulate_direct(key: jax.Array, params: Params):

@@ -27,8 +27,6 @@ Cabannes, Dohmatob, Bietti, "Scaling Laws for Associative Memories", ICLR 2024, 
 bounds from theorem 1 (there embeddings are unnormalised Gaussians, which changes no answer).
 """
 
-from dataclasses import replace
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -200,30 +198,6 @@ def _optimal_threshold(params: Params, p):
     errors = jax.lax.stop_gradient(jax.lax.map(lambda P: error(P, _errors.COARSE), thresholds))
     best = thresholds[jnp.argmin(errors)]
     return best.astype(float_dtype()), error(best, _errors.FINE)
-
-
-def optimal_scheme_exponent(params, largest: float = 2.0):
-    """The power rho in [0, largest] of smallest test_error, the other parameters as given.
-
-    The best of 17 powers, then of 17 between its neighbours, three times over: right to 1e-3 of
-    ``largest``. With a good threshold it is near 0, without one near ``1 / (2 alpha)``.
-    """
-    p = _errors.token_law(params.num_tokens, params.zipf_exponent)
-
-    def error(rho):
-        weights = stored_weights(replace(params, scheme_exponent=rho))
-        return p @ _per_token_error(params, weights)
-
-    def zoom(_, bracket):
-        low, high = bracket
-        powers = jnp.linspace(low, high, 17)
-        best = powers[jnp.argmin(jax.lax.map(error, powers))]
-        step = (high - low) / 16
-        return jnp.maximum(best - step, 0.0), jnp.minimum(best + step, largest)
-
-    start = (jnp.zeros((), float_dtype()), jnp.asarray(largest, float_dtype()))
-    low, high = jax.lax.fori_loop(0, 3, zoom, start)
-    return (low + high) / 2
 
 
 def simulate_direct(key: jax.Array, params: Params):
