@@ -9,7 +9,7 @@ from simulator.sweep.cells import identity, key_data
 from simulator.sweep.predict import theory_of_cells
 from simulator.sweep.run import Replicates
 from tests.cases import load
-from tests.studies.battery import STUDIES, WITH_THEORY, cell, each, each_method
+from tests.studies.battery import STUDIES, WITH_THEORY, cases_module, cell, each, each_method
 
 ORDER = (
     "Params",
@@ -67,6 +67,32 @@ def test_cases_and_mutants_exist(name):
     if study.theory is not None and study.methods():
         assert len(mutants) >= 6
         assert len({m.name for m in mutants}) == len(mutants)
+
+
+@each(WITH_THEORY)
+def test_every_output_has_a_reference_value_off_special_points(name):
+    """A mistake in an output that no value reaches shows nowhere. Slow cases do not count.
+
+    The module of the cases may name, as ``SPECIAL``, outputs that have no other values, and why.
+    """
+    study = STUDIES[name]
+    values = [
+        (output, value)
+        for case in load(name)[0]
+        if not case.slow
+        for output, value in case.values(study).items()
+    ]
+    wanted = {output.name for output in study.outputs if output.in_theory}
+    generic = {output for output, value in values if is_generic(value)}
+    assert {output for output, _ in values} == wanted
+    assert wanted - generic == set(getattr(cases_module(name), "SPECIAL", {}))
+
+
+def is_generic(value):
+    """Whether some entry is finite and neither a whole number nor half of one."""
+    doubled = 2 * np.asarray(value, float)
+    finite = doubled[np.isfinite(doubled)]
+    return np.any(np.abs(finite - np.round(finite)) > 1e-9)
 
 
 @each(WITH_THEORY)
