@@ -207,7 +207,9 @@ PROGRAMMED = [
             "generic, narrow": NARROW,
             "generic, wide, mixing": WIDE | MIXED,
             "generic, narrow, mixing": NARROW | MIXED,
-            "generic, narrow, power law": NARROW | STEEP | {"dim": 200, "shift_profile": "whitened"},
+            "generic, narrow, power law": NARROW
+            | STEEP
+            | {"dim": 200, "shift_profile": "whitened"},
             "generic, wide, power law, mixing": WIDE | STEEP | MIXED,
             "no ridge, n < m < d": NARROW | {"num_samples": 70, "ridge": 0.0},
             "no ridge, n < d < m": WIDE | {"num_samples": 70, "ridge": 0.0},

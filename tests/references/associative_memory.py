@@ -183,7 +183,15 @@ def theory_of_sgd(
         count = min(visits, steps)
         q = 0.0
         for _ in range(count):
-            q += learning_rate / batch_size * visits / count * m / (m - 1) / (1 + np.exp(q) / (m - 1))
+            q += (
+                learning_rate
+                / batch_size
+                * visits
+                / count
+                * m
+                / (m - 1)
+                / (1 + np.exp(q) / (m - 1))
+            )
         return q
 
     weights = np.tile([gap(n) for n in range(num_samples + 1)], (num_tokens, 1))

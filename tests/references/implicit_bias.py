@@ -8,7 +8,6 @@ import numpy as np
 from scipy import special
 
 
-
 def _pdf(x):
     return np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
 
@@ -26,7 +25,12 @@ def channel(alpha, epsilon, m, q, v, size):
     law = 2 * _pdf(xi) * special.ndtr(shape * xi) * weight
     teacher = np.sum(2 * _pdf(xi) * _pdf(shape * xi) * g * weight) / np.sqrt(v0)
     share = law.sum()
-    return (alpha * teacher, alpha * law @ g**2, alpha * share / v, alpha * epsilon * law @ g), share
+    return (
+        alpha * teacher,
+        alpha * law @ g**2,
+        alpha * share / v,
+        alpha * epsilon * law @ g,
+    ), share
 
 
 def weights(hats, order, teacher, density):

@@ -68,9 +68,7 @@ def theory(
     dim, num_samples, num_samples_generator, num_generations, ridge, ridge_generator, noise_std,
     noise_std_generator, spectrum, spectrum_exponent, source_exponent, signal_variance, design,
 ):  # fmt: skip
-    eigen, weights = spectrum_of(
-        spectrum, dim, spectrum_exponent, source_exponent, signal_variance
-    )
+    eigen, weights = spectrum_of(spectrum, dim, spectrum_exponent, source_exponent, signal_variance)
     last = Fit(eigen, num_samples, ridge)
     generator = Fit(eigen, num_samples_generator, ridge_generator)
 

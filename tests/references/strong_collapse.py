@@ -106,7 +106,7 @@ def parts(eigen, signal, shift, correlation, noise, n, p, a, ridge, width):
     if interpolates:  # the weights drop out: unweighted, with the active samples only
         p = np.where(active, p, 0) / p[active].sum()
         p2, n = p[1], n_eff
-    if interpolates or np.all(a[active] == 1) and active.all():
+    if interpolates or (np.all(a[active] == 1) and active.all()):
         u = 0.0 if np.isinf(n) else (d2 / n) / (1 - d2 / n)
         total = (1 + u) * left - 1 + 2 * t1
         found = (
@@ -155,9 +155,7 @@ def _kappa_of_many(eigen, omega, ridge, width):
         high += 1
     if ridge == 0:
         low = -60.0
-        return np.exp(
-            brentq(lambda x: width - degrees(eigen, np.exp(x), 1), low, high, xtol=1e-15)
-        )
+        return np.exp(brentq(lambda x: width - degrees(eigen, np.exp(x), 1), low, high, xtol=1e-15))
     return np.exp(brentq(excess, low, high, xtol=1e-15, rtol=1e-15))
 
 
@@ -166,9 +164,7 @@ def theory(
     spectrum_exponent, source_exponent, signal_variance, synthetic_shift, shift_profile,
     shift_correlation, weighting, mixing_weight, width=None,
 ):  # fmt: skip
-    eigen, weights = spectrum_of(
-        spectrum, dim, spectrum_exponent, source_exponent, signal_variance
-    )
+    eigen, weights = spectrum_of(spectrum, dim, spectrum_exponent, source_exponent, signal_variance)
     signal = eigen * weights
     shift = shift_of(shift_profile, eigen, signal, synthetic_shift)
     noise = np.array([noise_std_real, noise_std_synthetic])
@@ -241,7 +237,7 @@ def theory_of_steps(
     errors = []
     hit = False
     for _ in range(num_steps + 1):
-        hit = hit or infinite and (noise > 0 or p1 * p2 * np.sum(eigen * second) > 0)
+        hit = hit or (infinite and (noise > 0 or p1 * p2 * np.sum(eigen * second) > 0))
         second, mixed = (
             f**2 * gamma + v * np.sum(b * gamma) + noise * v
             - 2 * p2 * (f * mixed - f**2 * mixed - v * np.sum(b * mixed))
@@ -260,9 +256,7 @@ def theory_of_two_covariances(
     mixing_weight,
 ):  # fmt: skip
     """Damped iteration for ``e_k`` and 2 x 2 linear algebra, as the dossier has it."""
-    eigen, weights = spectrum_of(
-        spectrum, dim, spectrum_exponent, source_exponent, signal_variance
-    )
+    eigen, weights = spectrum_of(spectrum, dim, spectrum_exponent, source_exponent, signal_variance)
     signal = eigen * weights
     shift = shift_of(shift_profile, eigen, signal, synthetic_shift)
     k = np.arange(1.0, dim + 1)
@@ -275,7 +269,7 @@ def theory_of_two_covariances(
     interpolates = ridge == 0 and n_eff < dim
     lam = 1.0 if interpolates else ridge
     e = sigma.sum(axis=1) / n if interpolates else np.zeros(2)
-    for _ in range(200_000):
+    for _ in range(5000):
         h = np.where(active, 1 / e if interpolates else a / (1 + a * e), 0.0)
         g = 1 / (p[0] * h[0] * sigma[0] + p[1] * h[1] * sigma[1] + lam)
         new = (e + sigma @ g / n) / 2
