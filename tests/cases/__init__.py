@@ -92,6 +92,11 @@ class Mutant:
         return found
 
 
+def digits(text: str) -> np.ndarray:
+    """An array of reference values."""
+    return np.array(text.split(), float)
+
+
 def module_name(study_name: str) -> str:
     """``strong-collapse.multi-step`` -> ``strong_collapse_multi_step``."""
     return study_name.replace("-", "_").replace(".", "_")
