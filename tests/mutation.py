@@ -1,7 +1,7 @@
 """Mutation score of a study: ``make mutation STUDY=ridge-collapse``.
 
 cosmic-ray changes one operator or number of the study's theory at a time and runs the study's
-reference cases and unit tests. A mutant that no test notices is a mistake that no test would notice:
+reference cases and unit tests. A mutant that survives is a mistake that no test would notice:
 it wants a new reference value, or an argument, in ``docs/mutation.md``, why nothing can tell it
 from the original.
 
