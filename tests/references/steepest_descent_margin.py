@@ -5,7 +5,7 @@ from scipy.optimize import linprog, nnls
 
 
 def largest_margins(rows):
-    """In the l1, l2 and linf norms: linear programs, and the least distance by Lawson and Hanson."""
+    """In the l1, l2 and linf norms: linear programs; the least distance by Lawson and Hanson."""
     n, d = rows.shape
     ones, halves = np.ones((n, 1)), np.hstack([rows, -rows])
     cost = np.append(np.zeros(2 * d), -1)  # maximise g, rows (u - v) >= g

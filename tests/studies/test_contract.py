@@ -76,16 +76,17 @@ def test_every_output_has_a_reference_value_off_special_points(name):
     The module of the cases may name, as ``SPECIAL``, outputs that have no other values, and why.
     """
     study = STUDIES[name]
-    values = [
-        (output, value)
-        for case in load(name)[0]
-        if not case.slow
-        for output, value in case.values(study).items()
-    ]
-    wanted = {output.name for output in study.outputs if output.in_theory}
-    generic = {output for output, value in values if is_generic(value)}
-    assert {output for output, _ in values} == wanted
-    assert wanted - generic == set(getattr(cases_module(name), "SPECIAL", {}))
+    missing = {output.name for output in study.outputs if output.in_theory}
+    special = dict(getattr(cases_module(name), "SPECIAL", {}))
+    reached = set()
+    for case in load(name)[0]:
+        if case.slow or (missing == special.keys() and special.keys() <= reached):
+            continue  # enough is known, and programs take time
+        values = case.values(study)
+        reached |= values.keys()
+        missing -= {output for output, value in values.items() if is_generic(value)}
+    assert missing == special.keys()
+    assert special.keys() <= reached
 
 
 def is_generic(value):
