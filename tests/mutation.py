@@ -39,12 +39,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("study")
     parser.add_argument("--mutants", type=int, default=SETTINGS["mutants"], help="sample size")
+    parser.add_argument(
+        "--references", action="store_true", help="run the reference cases alone: a lower bound"
+    )
     parser.add_argument("--list", action="store_true", help="name the mutants and stop")
     given = parser.parse_args()
     work = ROOT / "build" / "mutation" / module_name(given.study)
     session = work / "session.sqlite"
     if not session.exists():
-        prepare(given.study, work, session)
+        prepare(given.study, work, session, given.references)
     with use_db(str(session), WorkDB.Mode.open) as database:
         chosen, total = sample(database, given.mutants)
         if given.list:
@@ -65,7 +68,7 @@ COSMIC_RAY = str(Path(sys.executable).parent / "cosmic-ray")
 # --------------------------------------------------------------------------------------------
 # Which mutants
 # --------------------------------------------------------------------------------------------
-def prepare(name: str, work: Path, session: Path) -> None:
+def prepare(name: str, work: Path, session: Path, only_references: bool) -> None:
     """Copy the tree, check that its tests pass, list the mutants and keep those of the theory."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -77,11 +80,9 @@ def prepare(name: str, work: Path, session: Path) -> None:
         else:
             shutil.copy(ROOT / part, work / part)
     functions = functions_of_theory(name)
-    family = module_name(name.split(".")[0])
-    tests = [
-        f"tests/studies/test_numbers.py::test_reference_cases[{name}]",
-        f"tests/studies/test_{family}.py",
-    ]
+    tests = [f"tests/studies/test_numbers.py::test_reference_cases[{name}]"]
+    if not only_references:
+        tests.append(f"tests/studies/test_{module_name(name.split('.')[0])}.py")
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     # Without compiled files, which would hide a change within the clock's resolution.
     begin = time.perf_counter()
@@ -112,9 +113,13 @@ def functions_of_theory(name: str) -> dict[str, list[tuple[int, int]]]:
         if event == "call" and path.parent == own and is_of(study, path):
             called[path].add(frame.f_code.co_firstlineno)
 
+    def program(params):  # what decides which program a case runs
+        return tuple(params[n] for n, p in study.declarations.items() if p.static)
+
+    cases = [study.canonical(case.params) for case in load(name)[0]]
     with float64_on_cpu():
-        for case in load(name)[0]:
-            params = study.params(**study.canonical(case.params))
+        for values in {program(values): values for values in cases}.values():
+            params = study.params(**values)
             jax.clear_caches()
             sys.setprofile(note)
             try:

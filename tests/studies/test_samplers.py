@@ -99,7 +99,7 @@ CELLS = [
     ("adversarial-training", _ATTACK | {"attack_norm": "l2", "teacher_variance": 1.4}, False),
     (
         "adversarial-training.mahalanobis",  # one sample: the blocks' factors are used
-        _ATTACK | {"dim": 4, "sample_ratio": 0.25, "spectrum": _BLOCKS},
+        _ATTACK | {"dim": 5, "sample_ratio": 0.2, "spectrum": _BLOCKS},
         False,
     ),
 ]
