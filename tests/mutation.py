@@ -5,15 +5,14 @@ reference cases and unit tests. A mutant that survives is a mistake that no test
 it wants a new reference value, or an argument, in ``docs/mutation.md``, why nothing can tell it
 from the original.
 
-Changed is what the theory runs inside the study's own package: the functions that are called while
-it is traced at its reference cases. The work is done in a copy under ``build/mutation``; a second
+Changed is what the theory runs of ``simulator/studies`` and ``simulator/maths``: the functions that
+are called while it is traced at its reference cases. The work is done in a copy under ``build/mutation``; a second
 call goes on where the first stopped. Settings: ``[tool.mutation]`` in ``pyproject.toml``.
 """
 
 import argparse
 import ast
 import collections
-import inspect
 import random
 import shutil
 import subprocess
@@ -105,12 +104,12 @@ def prepare(name: str, work: Path, session: Path, only_references: bool) -> None
 def functions_of_theory(name: str) -> dict[str, list[tuple[int, int]]]:
     """Line ranges, by file, of the functions that run while the theory is traced."""
     study = get_study(name)
-    own = Path(inspect.getfile(study.params)).parent
+    mathematics = [ROOT / "simulator" / part for part in ("studies", "maths")]
     called = collections.defaultdict(set)
 
     def note(frame, event, argument):
         path = Path(frame.f_code.co_filename)
-        if event == "call" and path.parent == own and is_of(study, path):
+        if event == "call" and any(path.is_relative_to(part) for part in mathematics):
             called[path].add(frame.f_code.co_firstlineno)
 
     def program(params):  # what decides which program a case runs
@@ -133,11 +132,6 @@ def functions_of_theory(name: str) -> dict[str, list[tuple[int, int]]]:
             (first_line(node), node.end_lineno) for node in nodes if first_line(node) in first_lines
         ]
     return found
-
-
-def is_of(study, path: Path) -> bool:
-    """A study's own module, and what its package's parts share."""
-    return path == Path(inspect.getfile(study.params)) or path.name.startswith("_")
 
 
 def first_line(node) -> int:

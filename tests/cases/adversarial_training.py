@@ -254,6 +254,24 @@ CASES += [
     ),
 ]
 
+# Programs of their own: the hinge under the linf attack, and the other penalties.
+CASES += [
+    Case(label, OFF | params, rtol=1e-9, slow=True, program=reference.theory)
+    for label, params in {
+        "hinge, linf": {"loss": "hinge"},
+        "r = 3/2, linf": {"penalty_order": 1.5},
+        "r = 3, linf": {"penalty_order": 3.0},
+        "r = 1, linf": {"penalty_order": 1.0},
+        "r = 1, l2": {"penalty_order": 1.0, "attack_norm": "l2"},
+        "r = 1, l2, below the threshold": {
+            "penalty_order": 1.0, "attack_norm": "l2", "attack_radius_train": 0.9
+        },
+        "r = 1, l2, beyond the threshold": {
+            "penalty_order": 1.0, "attack_norm": "l2", "attack_radius_train": 1.2
+        },
+    }.items()
+]  # fmt: skip
+
 #: Where the robust error falls with the training radius; alpha = 1, lambda = 0.01, r = 2, linf.
 ADVERSARIAL_ERROR_BY_TRAIN_RADIUS = {
     0.0: 0.357824, 0.1: 0.355232, 0.2: 0.353132, 0.3: 0.351522, 0.4: 0.350394, 0.6: 0.349512,
