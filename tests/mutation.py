@@ -6,8 +6,9 @@ it wants a new reference value, or an argument, in ``docs/mutation.md``, why not
 from the original.
 
 Changed is what the theory runs of ``simulator/studies`` and ``simulator/maths``: the functions that
-are called while it is traced at its reference cases. The work is done in a copy under ``build/mutation``; a second
-call goes on where the first stopped. Settings: ``[tool.mutation]`` in ``pyproject.toml``.
+are called while it is traced at its reference cases. The work is done in a copy under
+``build/mutation``; a second call goes on where the first stopped. Settings: ``[tool.mutation]`` in
+``pyproject.toml``.
 """
 
 import argparse
