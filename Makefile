@@ -21,12 +21,13 @@ export JAX_COMPILATION_CACHE_DIR ?= $(HOME)/.cache/theory-simulator
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
 export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES ?= -1
 
-.PHONY: help setup lint test test-all figures bench clean
+.PHONY: help setup lint test test-all mutation figures bench clean
 
 help:
 	@echo "make figures   set up, draw the figures of the README into figures/"
 	@echo "make test      set up, lint, check types, run the tests"
 	@echo "make test-all  the same with the slow tests"
+	@echo "make mutation STUDY=NAME  which mistakes in a study's theory its tests would miss (hours)"
 	@echo "make bench     side-by-side speed ratios"
 	@echo "make lint      ruff and mypy only"
 
@@ -48,6 +49,13 @@ test: lint
 
 test-all: lint
 	$(PYTHON) -m pytest -n 2 --dist loadgroup -m ''
+
+# One mutant after the other, each in a fresh process; a second call goes on where this one stopped.
+mutation: $(READY)
+	@test -n "$(STUDY)" || { echo "name a study: make mutation STUDY=ridge-collapse"; exit 2; }
+	@$(PYTHON) -c "import cosmic_ray" 2>/dev/null || $(PYTHON) -m pip install --quiet \
+		--disable-pip-version-check --constraint constraints.txt --editable ".[all,mutation]"
+	$(PYTHON) -m tests.mutation $(STUDY)
 
 # One script per core, the long ones first: most of their time is compilation and small matrices.
 figures: $(READY)

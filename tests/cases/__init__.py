@@ -27,6 +27,10 @@ class Case:
     ``expected`` holds theory values, right to ``rtol`` (the digits that the source prints) plus
     ``atol`` for values that are zero. ``monte_carlo`` holds (mean, standard error) pairs. A case
     that takes seconds and has a cheaper neighbour is ``slow``.
+
+    ``program`` is an independent one (see `tests.references`), a function of the study's parameters
+    by name. Alone it gives the values when the test runs; beside ``expected``, which are then its
+    digits, it takes seconds and a slow test runs it again.
     """
 
     label: str
@@ -36,6 +40,16 @@ class Case:
     atol: float = 1e-12
     monte_carlo: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     slow: bool = False
+    program: Callable[..., Mapping[str, Any]] | None = None
+
+    def values(self, study: Study) -> Mapping[str, Any]:
+        """What the theory must be here."""
+        return self.expected or self.programmed(study)
+
+    def programmed(self, study: Study) -> Mapping[str, Any]:
+        """What the independent program says."""
+        assert self.program is not None, f"{self.label}: neither values nor a program"
+        return self.program(**study.canonical(self.params))
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,11 @@ class Mutant:
                     wrong = self.after(params, dict(outputs))
                     outputs.update({name: np.asarray(value) for name, value in wrong.items()})
         return found
+
+
+def digits(text: str) -> np.ndarray:
+    """An array of reference values."""
+    return np.array(text.split(), float)
 
 
 def module_name(study_name: str) -> str:

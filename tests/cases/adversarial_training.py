@@ -4,10 +4,13 @@ Monte-Carlo means are of 40 replicates at dim = 400 (300 in the last two cases) 
 solvers. ``V`` of the third and fourth case agrees with values published by the authors.
 """
 
+import math
+
 import numpy as np
 from scipy import special
 
 from tests.cases import Case, Mutant
+from tests.references import adversarial_training as reference
 
 NAMES = ("generalization_error", "adversarial_error", "m", "q", "P", "robust_train_loss")
 
@@ -96,6 +99,178 @@ CASES = [
 
 #: Published by the authors to these digits.
 CASES.append(Case("V of linf, r = 2", {}, {"V": 17.559309}, rtol=0, atol=6e-7))
+
+OFF = {
+    "sample_ratio": 1.3, "attack_radius_train": 0.4, "attack_radius_test": 0.25,
+    "regularization": 0.07, "teacher_variance": 1.4, "noise_std": 0.5,
+}  # fmt: skip
+
+#: All outputs, by the independent program; the threshold of vanishing weights is at 1.1442871 (it
+#: would be at 0.877 without the drift along the teacher).
+CASES += [
+    Case(
+        "generic, linf",
+        OFF,
+        {
+            "generalization_error": 0.282181455646,
+            "adversarial_error": 0.354372098914,
+            "boundary_error": 0.0721906432681,
+            "robust_train_loss": 0.35911492647,
+            "robust_train_error": 0.0800844752618,
+            "m": 1.07665697427,
+            "q": 1.75816635831,
+            "P": 0.913507210236,
+            "V": 2.57317833501,
+            "m_hat": 0.298868012933,
+            "q_hat": 0.132015169493,
+            "V_hat": 0.158961263763,
+            "P_hat": 0.148716142174,
+        },
+        rtol=1e-10,
+        program=reference.theory,
+    ),
+    Case(
+        "generic, l2",
+        OFF | {"attack_norm": "l2"},
+        {
+            "generalization_error": 0.277745282269,
+            "adversarial_error": 0.384641055791,
+            "boundary_error": 0.106895773522,
+            "robust_train_loss": 0.410485717842,
+            "robust_train_error": 0.118085191583,
+            "m": 1.02677684515,
+            "q": 1.54606422326,
+            "P": 1.54606422326,
+            "V": 2.22920878915,
+            "m_hat": 0.329001049978,
+            "q_hat": 0.159580276624,
+            "V_hat": 0.174988793993,
+            "P_hat": 0.0668004301334,
+        },
+        rtol=1e-10,
+        program=reference.theory,
+    ),
+    Case(
+        "generic, l2, hinge",
+        {
+            "sample_ratio": 1.3,
+            "attack_radius_train": 0.4,
+            "attack_radius_test": 0.25,
+            "regularization": 0.07,
+            "teacher_variance": 1.4,
+            "noise_std": 0.5,
+            "attack_norm": "l2",
+            "loss": "hinge",
+        },
+        {
+            "generalization_error": 0.284650022868,
+            "adversarial_error": 0.391193844663,
+            "boundary_error": 0.106543821795,
+            "robust_train_loss": 0.281674171543,
+            "robust_train_error": 0.113604889653,
+            "m": 1.24306203467,
+            "q": 2.38898689502,
+            "P": 2.38898689502,
+            "V": 1.45154138188,
+            "m_hat": 0.611695584031,
+            "q_hat": 0.610008141558,
+            "V_hat": 0.367603262068,
+            "P_hat": 0.0906597851144,
+        },
+        rtol=1e-10,
+        program=reference.theory,
+    ),
+    Case(
+        "below the threshold",
+        OFF | {"attack_norm": "l2", "attack_radius_train": 1.1},
+        {
+            "generalization_error": 0.296174410378,
+            "adversarial_error": 0.402156542164,
+            "boundary_error": 0.105982131786,
+            "robust_train_loss": 0.692017273689,
+            "robust_train_error": 0.484121346439,
+            "m": 0.0577270207582,
+            "q": 0.00565781051335,
+            "P": 0.00565781051335,
+            "V": 0.100535961973,
+            "m_hat": 0.410137680554,
+            "q_hat": 0.324266635914,
+            "V_hat": 0.31670986929,
+            "P_hat": 4.74498982864,
+        },
+        rtol=1e-10,
+        program=reference.theory,
+    ),
+    Case(
+        "just beyond the threshold",
+        OFF | {"attack_norm": "l2", "attack_radius_train": 1.16},
+        {
+            "generalization_error": 0.5,
+            "adversarial_error": 0.5,
+            "boundary_error": 0.0,
+            "robust_train_loss": 0.69314718056,
+            "robust_train_error": 0.5,
+            "m": 0.0,
+            "q": 0.0,
+            "P": 0.0,
+            "V": 0.0,
+            "m_hat": 0.403748987296,
+            "q_hat": 0.325,
+            "V_hat": 0.325,
+            "P_hat": math.inf,
+        },
+        rtol=1e-10,
+        program=reference.theory,
+    ),
+    Case(
+        "hinge beyond the threshold",
+        {
+            "sample_ratio": 1.3,
+            "attack_radius_train": 1.16,
+            "attack_radius_test": 0.25,
+            "regularization": 0.07,
+            "teacher_variance": 1.4,
+            "noise_std": 0.5,
+            "attack_norm": "l2",
+            "loss": "hinge",
+        },
+        {
+            "generalization_error": 0.5,
+            "adversarial_error": 0.5,
+            "boundary_error": 0.0,
+            "robust_train_loss": 1.0,
+            "robust_train_error": 0.5,
+            "m": 0.0,
+            "q": 0.0,
+            "P": 0.0,
+            "V": 0.0,
+            "m_hat": 0.807497974592,
+            "q_hat": 1.3,
+            "V_hat": 0.0,
+            "P_hat": math.inf,
+        },
+        rtol=1e-10,
+        program=reference.theory,
+    ),
+]
+
+# Programs of their own: the hinge under the linf attack, and the other penalties.
+CASES += [
+    Case(label, OFF | params, rtol=1e-9, slow=True, program=reference.theory)
+    for label, params in {
+        "hinge, linf": {"loss": "hinge"},
+        "r = 3/2, linf": {"penalty_order": 1.5},
+        "r = 3, linf": {"penalty_order": 3.0},
+        "r = 1, linf": {"penalty_order": 1.0},
+        "r = 1, l2": {"penalty_order": 1.0, "attack_norm": "l2"},
+        "r = 1, l2, below the threshold": {
+            "penalty_order": 1.0, "attack_norm": "l2", "attack_radius_train": 0.9
+        },
+        "r = 1, l2, beyond the threshold": {
+            "penalty_order": 1.0, "attack_norm": "l2", "attack_radius_train": 1.2
+        },
+    }.items()
+]  # fmt: skip
 
 #: Where the robust error falls with the training radius; alpha = 1, lambda = 0.01, r = 2, linf.
 ADVERSARIAL_ERROR_BY_TRAIN_RADIUS = {

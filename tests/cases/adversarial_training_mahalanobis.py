@@ -3,9 +3,12 @@
 Monte-Carlo means are of 40 replicates at dim = 400 with independent solvers.
 """
 
+import math
+
 import numpy as np
 
 from tests.cases import Case, Mutant
+from tests.references import adversarial_training as reference
 
 NAMES = ("generalization_error", "adversarial_error", "m", "q", "P", "robust_train_loss")
 
@@ -49,6 +52,79 @@ CASES = [
          (0.1651, 0.0026)],
     ),
 ]  # fmt: skip
+
+OFF = {
+    "sample_ratio": 1.3, "attack_radius_train": 0.4, "attack_radius_test": 0.25,
+    "regularization": 0.12, "noise_std": 0.5,
+    "spectrum": [[0.3, 0.7, 1.6, 2.2, 0.9], [0.7, 1.3, 0.8, 0.6, 1.4]],
+}  # fmt: skip
+
+#: All outputs, by the independent program; the weights vanish from a radius of 1.4339079 on.
+CASES += [
+    Case(
+        "generic",
+        OFF,
+        {
+            "generalization_error": 0.30204829088,
+            "adversarial_error": 0.389064109569,
+            "boundary_error": 0.0870158186887,
+            "robust_train_loss": 0.40883876007,
+            "robust_train_error": 0.124510646165,
+            "m": 0.844805917654,
+            "q": 1.60039248232,
+            "P": 1.10190821006,
+            "V": 2.234798093,
+            "m_hat": 0.358965016341,
+            "q_hat": 0.15952749707,
+            "V_hat": 0.172876939493,
+            "P_hat": 0.0784467165417,
+        },
+        rtol=1e-10,
+        program=reference.theory_of_blocks,
+    ),
+    Case(
+        "just below the threshold",
+        OFF | {"attack_radius_train": 1.42},
+        {
+            "generalization_error": 0.333761102919,
+            "adversarial_error": 0.405800498733,
+            "boundary_error": 0.0720393958141,
+            "robust_train_loss": 0.693096761655,
+            "robust_train_error": 0.498103915425,
+            "m": 0.0089938297944,
+            "q": 0.000247388143198,
+            "P": 0.000120560288773,
+            "V": 0.0189690678888,
+            "m_hat": 0.453809456458,
+            "q_hat": 0.324967231775,
+            "V_hat": 0.323449438528,
+            "P_hat": 42.0277823304,
+        },
+        rtol=1e-10,
+        program=reference.theory_of_blocks,
+    ),
+    Case(
+        "just beyond the threshold",
+        OFF | {"attack_radius_train": 1.45},
+        {
+            "generalization_error": 0.5,
+            "adversarial_error": 0.5,
+            "boundary_error": 0.0,
+            "robust_train_loss": 0.69314718056,
+            "robust_train_error": 0.5,
+            "m": 0.0,
+            "q": 0.0,
+            "P": 0.0,
+            "V": 0.0,
+            "m_hat": 0.452434522139,
+            "q_hat": 0.325,
+            "V_hat": 0.325,
+            "P_hat": math.inf,
+        },
+        rtol=1e-10,
+        program=reference.theory_of_blocks,
+    ),
+]
 
 #: Smallest robust error over lambda in [1e-4, 10]: (alpha, eps) -> by Sigma_w = (1, 5), (1, 1),
 #: (1, 1/5).

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator.studies.memory.associative_memory import _errors, finite_data
-from tests.cases import Case, Mutant
+from tests.cases import Case, Mutant, digits
 from tests.cases.associative_memory import token_law
+from tests.references import associative_memory as reference
 
 FLOAT32_RTOL = 1e-4
 
@@ -50,6 +51,119 @@ CASES = [
         rtol=1e-9,
         atol=5e-9,
     )
+]
+
+#: All outputs, by the independent program.
+GENERIC = {
+    "num_tokens": 8,
+    "num_classes": 4,
+    "zipf_exponent": 1.3,
+    "dim": 9,
+    "num_samples": 20.0,
+    "scheme_exponent": 0.6,
+    "threshold": 7,
+    "cutoff": 6,
+}
+CASES += [
+    Case(
+        "generic",
+        GENERIC,
+        {
+            "test_error": 0.173789547648,
+            "per_token_error": digits(
+                "0.00220994854596 0.10721103164 0.242171851575 0.360573671599 "
+                "0.40457589047 0.47927507287 0.797986838953 0.82249399472"
+            ),
+            "per_token_error_std": digits(
+                "0.0469581161609 0.309381360678 0.42839776596 0.480166949038 "
+                "0.490809779161 0.499570292747 0.401501984815 0.382096353515"
+            ),
+        },
+        rtol=1e-8,
+        atol=2e-10,
+        program=reference.theory_of_finite_data,
+    ),
+    Case(
+        "fill",
+        GENERIC | {"scheme_exponent": 0.0},
+        {
+            "test_error": 0.156223195063,
+            "per_token_error": digits(
+                "0.0684078602377 0.0746839766617 0.114711231017 0.200862650001 "
+                "0.274772591488 0.336654047767 0.774585074361 0.783948777797"
+            ),
+        },
+        rtol=1e-8,
+        atol=2e-10,
+        program=reference.theory_of_finite_data,
+    ),
+    Case(
+        "no sample",
+        GENERIC | {"num_samples": 0.0},
+        {
+            "test_error": 0.75,
+            "per_token_error": digits("0.75 0.75 0.75 0.75 0.75 0.75 0.75 0.75"),
+        },
+        rtol=1e-8,
+        atol=2e-10,
+        program=reference.theory_of_finite_data,
+    ),
+    Case(
+        "one sample",
+        GENERIC | {"num_samples": 1.0},
+        {
+            "test_error": 0.576354895489,
+            "per_token_error": digits(
+                "0.406142087737 0.658514980819 0.771928844508 0.804088778671 "
+                "0.623234202927 0.711802442186 0.793704764575 0.81676104904"
+            ),
+        },
+        rtol=1e-8,
+        atol=2e-10,
+        program=reference.theory_of_finite_data,
+    ),
+    Case(
+        "no cut",
+        GENERIC | {"num_samples": 90.0, "threshold": float("inf"), "cutoff": float("inf")},
+        {
+            "test_error": 0.131642665281,
+            "per_token_error": digits(
+                "0.00144083875202 0.0807961108811 0.188698748167 0.289160739148 "
+                "0.366814008883 0.423468432606 0.476840616187 0.523520076866"
+            ),
+        },
+        rtol=1e-8,
+        atol=2e-10,
+        program=reference.theory_of_finite_data,
+    ),
+    Case(
+        "unembeddings on the sphere",
+        GENERIC | {"unembedding": "sphere"},
+        {
+            "test_error": 0.191923415007,
+            "per_token_error": digits(
+                "0.00400476073119 0.140443886553 0.294264197884 0.410194848328 "
+                "0.42146841057 0.511911352678 0.790572766972 0.805533596065"
+            ),
+        },
+        rtol=1e-8,
+        atol=2e-10,
+        program=reference.theory_of_finite_data,
+    ),
+    Case(
+        "embeddings on the sphere",
+        GENERIC | {"embedding": "sphere"},
+        {
+            "test_error": 0.163748142835,
+            "per_token_error": digits(
+                "0.000219655979569 0.0868237348448 0.218516521677 0.338270643219 "
+                "0.395115642451 0.468128170191 0.797986838953 0.82249399472"
+            ),
+        },
+        rtol=1e-8,
+        atol=2e-10,
+        program=reference.theory_of_finite_data,
+    ),
 ]
 
 

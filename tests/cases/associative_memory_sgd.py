@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from simulator.studies.memory.associative_memory import _errors
 from simulator.studies.memory.associative_memory.finite_data import count_values, expected_error
 from simulator.studies.memory.associative_memory.sgd import logit_gap
-from tests.cases import Case, Mutant
+from tests.cases import Case, Mutant, digits
+from tests.references import associative_memory as reference
 
 FLOAT32_RTOL = 1e-4
 
@@ -33,6 +34,60 @@ CASES = [
             (0.1030, 0.0014),
         ),
     )
+]
+
+#: All outputs, by the independent program.
+GENERIC = {
+    "num_tokens": 8,
+    "num_classes": 4,
+    "zipf_exponent": 1.3,
+    "dim": 20,
+    "num_samples": 20,
+    "learning_rate": 0.7,
+}
+CASES += [
+    Case(
+        "generic",
+        GENERIC,
+        {
+            "test_error": 0.120641936884,
+            "per_token_error": digits(
+                "4.72756574101e-05 0.0428611057198 0.161740589308 0.282009561085 "
+                "0.34739094901 0.425732838076 0.492261811483 0.544834564859"
+            ),
+        },
+        rtol=1e-8,
+        atol=2e-10,
+        program=reference.theory_of_sgd,
+    ),
+    Case(
+        "batches",
+        GENERIC | {"batch_size": 5},
+        {
+            "test_error": 0.158564375491,
+            "per_token_error": digits(
+                "6.21640704306e-05 0.0889936706696 0.249417532373 0.381455981487 "
+                "0.407585890934 0.503094401898 0.57209405037 0.621111525093"
+            ),
+        },
+        rtol=1e-8,
+        atol=2e-10,
+        program=reference.theory_of_sgd,
+    ),
+    Case(
+        "one batch",
+        GENERIC | {"batch_size": 20},
+        {
+            "test_error": 0.168807544623,
+            "per_token_error": digits(
+                "6.98966068384e-05 0.104827813441 0.27381217769 0.406506188962 "
+                "0.419993288603 0.52136174692 0.590309659239 0.638016139011"
+            ),
+        },
+        rtol=1e-8,
+        atol=2e-10,
+        program=reference.theory_of_sgd,
+    ),
 ]
 
 

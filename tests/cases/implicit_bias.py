@@ -7,6 +7,7 @@ import numpy as np
 from scipy import special
 
 from tests.cases import Case, Mutant
+from tests.references import implicit_bias as reference
 
 
 def _case(label, params, radius_max, l1, l2, price, margin, **more):
@@ -114,6 +115,54 @@ CASES = [
         rtol=1e-8,
     ),
 ]  # fmt: skip
+
+#: All outputs, by the independent program.
+CASES += [
+    Case(
+        "generic, signs",
+        {
+            "sample_ratio": 0.7,
+            "attack_radius_fraction": 0.4,
+            "teacher": "signs",
+            "teacher_density": 0.3,
+        },
+        {
+            "attack_radius_max": 1.53327175202,
+            "attack_radius": 0.613308700808,
+            "generalization_error": [0.327382911713, 0.302589597154],
+            "adversarial_error": [0.463897822281, 0.484361097059],
+            "price": 0.0204632747777,
+            "cosine": [0.516101001525, 0.581184148605],
+            "norm_ratio": [0.527190099731, 0.684675919611],
+            "robust_margin_l2": 0.556153441254,
+            "support_fraction_l2": 0.721155415067,
+        },
+        rtol=1e-9,
+        program=reference.theory,
+    ),
+    Case(
+        "generic, gaussian",
+        {
+            "sample_ratio": 0.7,
+            "attack_radius_fraction": 0.4,
+            "teacher": "gaussian",
+            "teacher_density": 0.3,
+        },
+        {
+            "attack_radius_max": 1.62236495812,
+            "attack_radius": 0.64894598325,
+            "generalization_error": [0.277822299732, 0.284485971965],
+            "adversarial_error": [0.415239849425, 0.468759178412],
+            "price": 0.0535193289866,
+            "cosine": [0.642680456883, 0.626502131612],
+            "norm_ratio": [0.488587045476, 0.647588997235],
+            "robust_margin_l2": 0.549049004312,
+            "support_fraction_l2": 0.709972148014,
+        },
+        rtol=1e-9,
+        program=reference.theory,
+    ),
+]
 
 
 def _reattacked(change):

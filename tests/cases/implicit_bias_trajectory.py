@@ -4,6 +4,9 @@ import numpy as np
 
 from tests.cases import Case, Mutant
 
+#: Outputs without a value off special points, and why.
+SPECIAL = {"robust_margin_fraction": "the bound is 1"}
+
 CASES = [
     Case(optimizer, {"optimizer": optimizer, "num_steps": 149}, {"robust_margin_fraction": [1, 1]})
     for optimizer in ("gradient_descent", "sign_descent", "diagonal_network")

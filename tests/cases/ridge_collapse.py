@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from simulator.maths.resolvent import degrees_of_freedom, ridge_fit
 from simulator.maths.spectra import named_spectrum
 from tests.cases import Case, Mutant
+from tests.references import ridge_collapse as reference
 
 
 def _case(label, params, test_error, bias, variance, generator_variance, **more):
@@ -140,6 +141,42 @@ CASES = [
         {"variance": 0.0, "generator_variance": 0.0, "bias": 1 - 0.95**2},
         rtol=1e-10,
     ),
+]
+
+# All outputs against the independent program: off special points, then on both sides of each edge.
+GENERIC = _setting(20, 31, 13, 3, 0.07, 0.6, 0.35, ridge_generator=0.03, signal_variance=1.7)
+STEEP = POWER_LAW | {"spectrum_exponent": 1.2, "source_exponent": 0.4}
+SHARED = {"design": "same", "ridge_generator": 0.0}
+PROGRAMMED = {
+    "generic, isotropic": GENERIC,
+    "generic, power law": GENERIC | STEEP,
+    "generic, same design": GENERIC | SHARED,
+    "as few samples as one": GENERIC | {"num_samples": 1, "num_samples_generator": 1},
+    "no generation": GENERIC | {"num_generations": 0},
+    "no generation, same design": GENERIC | SHARED | {"num_generations": 0},
+    "one generation, same design": GENERIC | SHARED | {"num_generations": 1},
+    **{
+        f"last fit without ridge, T - d = {n - 20}": GENERIC | {"num_samples": n, "ridge": 0.0}
+        for n in (18, 19, 20, 21, 22)
+    },
+    **{
+        f"generators without ridge, power law, T0 - d = {n - 20}": GENERIC
+        | STEEP
+        | {"num_samples_generator": n, "ridge_generator": 0.0}
+        for n in (18, 19, 20, 21, 22)
+    },
+    **{
+        f"generators without ridge, same design, T0 - d = {n - 20}": GENERIC
+        | SHARED
+        | {"num_samples_generator": n}
+        for n in (18, 19, 20, 21, 22)
+    },
+    "generators without noise at their threshold": GENERIC
+    | {"num_samples_generator": 20, "ridge_generator": 0.0, "noise_std_generator": 0.0},
+}
+CASES += [
+    Case(label, params, rtol=1e-11, atol=1e-13, program=reference.theory)
+    for label, params in PROGRAMMED.items()
 ]
 
 

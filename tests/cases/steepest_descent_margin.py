@@ -8,6 +8,7 @@ import math
 import jax.numpy as jnp
 
 from tests.cases import Case, Mutant
+from tests.references import steepest_descent_margin as reference
 
 
 def _case(label, params, margin, error, margin_mc=None, error_mc=None):
@@ -52,6 +53,17 @@ CASES = [
         [0.65737399, 0.47065535, 0.28520448],
         [0.5, 0.5, 0.5],
     ),
+]
+
+# The root's bracket is another one above alpha = 1.
+CASES += [
+    Case(
+        f"random labels, alpha = {alpha}",
+        {"sample_ratio": alpha, "label_rule": "random"},
+        rtol=1e-9,
+        program=reference.theory_of_random_labels,
+    )
+    for alpha in (0.3, 0.99, 1.01, 1.7)
 ]
 
 

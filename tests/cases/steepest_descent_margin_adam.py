@@ -5,6 +5,9 @@ import jax.numpy as jnp
 from simulator.studies.robustness.steepest_descent_margin._problem import linear_margins
 from tests.cases import Case, Mutant
 
+#: Outputs without a value off special points, and why.
+SPECIAL = {"margin_fraction": "no direction has more than the largest margin: 1"}
+
 CASES = [
     Case(
         f"stability constant {delta:g}", {"stability_constant": delta}, {"margin_fraction": [1] * 3}

@@ -8,6 +8,9 @@ import numpy as np
 from simulator.studies.robustness.steepest_descent_margin._problem import DATASET_B
 from tests.cases import Case, Mutant
 
+#: Outputs without a value off special points, and why.
+SPECIAL = {"linear_alignment": "1 at the end of every run"}
+
 CASES = [
     Case(
         "A",

@@ -8,6 +8,9 @@ from tests.cases import Case, Mutant
 
 _STEPS = 20
 
+#: Outputs without a value off special points, and why.
+SPECIAL = {"alignment": "the bound is 1", "bregman": "the bound is 0"}
+
 CASES = [
     Case(
         model,

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from simulator.studies.collapse.strong_collapse.classical import least_squares
 from tests.cases import Case, Mutant
+from tests.references import strong_collapse as reference
 
 
 def printed(label, params, output, text, slow=False):
@@ -252,7 +253,75 @@ END_CELLS = (
     {"dim": 12, "num_samples": 40, "ridge": 0.0, "weighting": "mixing"},
 )
 
-CASES = [*TABLE, *KAPPA, *PLATEAUS, *MIXING_ERRORS, LEAST_SQUARES, *INFINITE]
+# All outputs against the independent program, at sizes that other cases have compiled: off special
+# points, then on both sides of each edge.
+GENERIC = {
+    "dim": 100,
+    "num_samples": 180,
+    "synthetic_fraction": 0.25,
+    "ridge": 0.06,
+    "noise_std_real": 0.6,
+    "noise_std_synthetic": 0.35,
+    "signal_variance": 1.7,
+    "synthetic_shift": 0.8,
+    "shift_correlation": 0.3,
+}
+MIXED = {"weighting": "mixing", "mixing_weight": 0.4}
+STEEP = {
+    "spectrum": "power_law",
+    "spectrum_exponent": 1.2,
+    "source_exponent": 0.4,
+    "shift_profile": "signal",
+}
+
+
+def amplified(**params):
+    """Where as many samples are active as there are directions: all but what is 0 or infinite."""
+    values = reference.theory(**params)
+    return {name: values[name] for name in values if name not in ("omega", "variance_inflation")}
+
+
+def edges(generic, ranks, share=1.0):
+    """Without ridge, with active samples two to none above or below what can be fitted.
+
+    A share of the samples is active.
+    """
+    return [
+        Case(
+            f"without ridge, {ranks + gap} active samples for {ranks} directions",
+            generic | {"num_samples": round((ranks + gap) / share), "ridge": 0.0},
+            rtol=1e-10,
+            program=reference.theory if gap else amplified,
+        )
+        for gap in (-2, -1, 0, 1, 2)
+    ]
+
+
+PROGRAMMED = [
+    *(
+        Case(label, GENERIC | params, rtol=1e-10, program=reference.theory)
+        for label, params in {
+            "generic": {},
+            "generic, power law": STEEP,
+            "generic, mixing": MIXED,
+            "generic, power law, mixing": STEEP | MIXED,
+            "generic, shift like the inputs": STEEP | {"dim": 150, "shift_profile": "isotropic"},
+            "few samples without ridge": {"num_samples": 60, "ridge": 0.0},
+            "few weighted samples without ridge": MIXED | {"num_samples": 60, "ridge": 0.0},
+            "weighted least squares": MIXED | {"num_samples": 360, "ridge": 0.0},
+            "no synthetic sample": MIXED | {"synthetic_fraction": 0.0},
+            "only synthetic samples": {"synthetic_fraction": 1.0},
+            "synthetic samples without weight": MIXED | {"mixing_weight": 0.0},
+            "real samples without weight": MIXED | {"mixing_weight": 1.0},
+        }.items()
+    ),
+    *edges(GENERIC, 100),
+    *edges(GENERIC | STEEP, 100),
+    *edges(GENERIC | MIXED, 100),
+    *edges(GENERIC | MIXED | {"mixing_weight": 0.0}, 100, share=0.75)[::4],
+]
+
+CASES = [*TABLE, *KAPPA, *PLATEAUS, *MIXING_ERRORS, LEAST_SQUARES, *INFINITE, *PROGRAMMED]
 
 #: Large deviations of float32: 1 - df/n and its relatives lose the digits that n - df has less.
 FLOAT32_RTOL = 5e-5

@@ -10,7 +10,8 @@ from simulator.studies.collapse.strong_collapse._mixture import (
     spectrum_of,
 )
 from tests.cases import Case, Mutant
-from tests.cases.strong_collapse import swapped_noise
+from tests.cases.strong_collapse import GENERIC, STEEP, swapped_noise
+from tests.references import strong_collapse as reference
 
 NOISE = {"noise_std_real": 0.3, "noise_std_synthetic": 0.3, "synthetic_shift": 1.0}
 LEAST_SQUARES = {
@@ -107,6 +108,21 @@ CASES = [
         },
         {"test_error": (0.0, 0.0)},
     ),
+]
+
+# Against the independent program, at sizes that other cases have compiled.
+CASES += [
+    Case(label, GENERIC | params, rtol=1e-10, program=reference.theory_of_steps)
+    for label, params in {
+        "generic": {},
+        "generic, power law": STEEP | {"num_steps": 4, "shift_profile": "whitened"},
+        "only synthetic samples": {"synthetic_fraction": 1.0},
+        "no synthetic sample": {"synthetic_fraction": 0.0},
+        **{
+            f"without ridge, n - d = {n - 100}": {"num_samples": n, "ridge": 0.0}
+            for n in (60, 98, 99, 100, 101, 102)
+        },
+    }.items()
 ]
 
 FIRST_CELL = {"dim": 32, "num_samples": 80, "noise_std_real": 0.8}

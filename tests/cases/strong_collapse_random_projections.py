@@ -4,12 +4,17 @@ import jax.numpy as jnp
 
 from tests.cases import Case, Mutant
 from tests.cases.strong_collapse import (
+    GENERIC,
+    MIXED,
     SMALL_NOISE,
+    STEEP,
+    edges,
     printed,
     swapped_noise,
     table,
     with_parts,
 )
+from tests.references import strong_collapse as reference
 
 D = {
     "dim": 150,
@@ -199,7 +204,49 @@ END_CELLS = (
     {"dim": 12, "num_samples": 8, "width": 20, "ridge": 0.0},
 )
 
-CASES = [*TABLE, *PENALTIES, *OVER_PARAMETRISED, *PEAK, *UNDER_PARAMETRISED, *INFINITE]
+# All outputs against the independent program, at sizes that other cases have compiled: off special
+# points, then on both sides of each edge in the samples and in the width.
+WIDE = GENERIC | {"dim": 150, "width": 190}
+NARROW = GENERIC | {"dim": 150, "width": 110}
+PROGRAMMED = [
+    *(
+        Case(label, params, rtol=1e-10, program=reference.theory)
+        for label, params in {
+            "generic, wide": WIDE,
+            "generic, narrow": NARROW,
+            "generic, wide, mixing": WIDE | MIXED,
+            "generic, narrow, mixing": NARROW | MIXED,
+            "generic, narrow, power law": NARROW
+            | STEEP
+            | {"dim": 200, "shift_profile": "whitened"},
+            "generic, wide, power law, mixing": WIDE | STEEP | MIXED,
+            "no ridge, n < m < d": NARROW | {"num_samples": 70, "ridge": 0.0},
+            "no ridge, n < d < m": WIDE | {"num_samples": 70, "ridge": 0.0},
+            "no ridge, m < n < d": NARROW | {"num_samples": 130, "ridge": 0.0},
+            "no ridge, m < d < n": NARROW | {"ridge": 0.0},
+            "no ridge, d < n < m": WIDE | {"ridge": 0.0},
+            "no ridge, d < m < n": WIDE | {"num_samples": 230, "ridge": 0.0},
+            "no ridge, m < d < n, mixing": NARROW | MIXED | {"ridge": 0.0},
+            "no ridge, d < m < n, mixing": WIDE | MIXED | {"num_samples": 230, "ridge": 0.0},
+        }.items()
+    ),
+    *edges(NARROW, 110),
+    *edges(WIDE, 150),
+    *(
+        case
+        for width in (149, 150, 151)
+        for case in edges(GENERIC | {"dim": 150, "width": width}, min(width, 150))
+    ),
+    *edges(NARROW | MIXED, 110)[::2],
+    *edges(WIDE | MIXED, 150)[::2],
+    *edges(NARROW | {"shift_correlation": 0.0}, 110)[1:4],
+    *edges(NARROW | {"synthetic_shift": 0.0}, 110)[1:4],
+    *edges(NARROW | {"synthetic_fraction": 0.0}, 110)[1:4],
+]
+
+CASES = [
+    *TABLE, *PENALTIES, *OVER_PARAMETRISED, *PEAK, *UNDER_PARAMETRISED, *INFINITE, *PROGRAMMED
+]  # fmt: skip
 
 #: As for ``strong-collapse``.
 FLOAT32_RTOL = 5e-5

@@ -13,7 +13,8 @@ from simulator.studies.collapse.strong_collapse._mixture import (
 from simulator.studies.collapse.strong_collapse._two_covariances_fit import two_covariances_fit
 from simulator.studies.collapse.strong_collapse.two_covariances import _covariances
 from tests.cases import Case, Mutant
-from tests.cases.strong_collapse import swapped_noise
+from tests.cases.strong_collapse import GENERIC, MIXED, swapped_noise
+from tests.references import strong_collapse as reference
 
 I = {
     "dim": 120,
@@ -102,6 +103,39 @@ CASES = [
     threshold(30, 1.0, 0, 0.6, **NOISE_FREE),
     threshold(60, 0.5, 0, 0.6, weighting="mixing", mixing_weight=1.0, **NOISE_FREE),
 ]
+
+# Against the independent program, at sizes that other cases have compiled.
+OWN = {name: value for name, value in GENERIC.items() if name != "shift_correlation"} | {
+    "dim": 120,
+    "spectrum_synthetic": "power_law",
+    "spectrum_exponent_synthetic": 0.7,
+    "covariance_scale_synthetic": 2.3,
+}
+REAL_LAW = {"spectrum": "power_law", "spectrum_exponent": 1.2, "source_exponent": 0.4}
+CASES += [
+    Case(label, OWN | params, rtol=1e-9, program=reference.theory_of_two_covariances)
+    for label, params in {
+        "generic": {},
+        "generic, real power law": REAL_LAW | {"spectrum_synthetic": "isotropic"},
+        "generic, two power laws, mixing": REAL_LAW | MIXED,
+        "no synthetic sample": {"synthetic_fraction": 0.0},
+        "only synthetic samples": {"synthetic_fraction": 1.0},
+        "synthetic samples without weight": REAL_LAW | MIXED | {"mixing_weight": 0.0},
+        "real samples without weight": REAL_LAW | MIXED | {"mixing_weight": 1.0},
+        "few samples without ridge": {"dim": 30, "num_samples": 18, "ridge": 0.0},
+        "few weighted samples without ridge": {"dim": 30, "num_samples": 18, "ridge": 0.0} | MIXED,
+        **{
+            f"without ridge, n - d = {gap}": {"dim": 30, "num_samples": 30 + gap, "ridge": 0.0}
+            for gap in (-2, -1, 0, 1, 2)
+        },
+        **{
+            f"without ridge nor noise, n - d = {gap}": {
+                "dim": 30, "num_samples": 30 + gap, "ridge": 0.0, **NOISE_FREE
+            }
+            for gap in (-1, 0, 1)
+        },
+    }.items()
+]  # fmt: skip
 
 #: n - df2 loses in single precision what df2 has of n.
 FLOAT32_RTOL = 5e-5

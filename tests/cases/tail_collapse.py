@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from simulator.maths import zipf
 from simulator.studies.collapse.tail_collapse.infinite_memory import theory
 from tests.cases import Case, Mutant
+from tests.references import tail_collapse as reference
 
 
 def _case(label, params, mean=None, **expected):
@@ -133,6 +134,36 @@ CASES = [
     ),
     # The printed value is the leading order, right to O(1/T); `test_tail_collapse` has the whole.
     Case("spread", {"num_samples": 1000.0}, {"test_error_std": 0.0042319}, rtol=5e-4),
+]
+
+# All outputs against the independent program, in each regime of the closed form. The spread of
+# exactly T tokens is a series whose rest is O(T^-4).
+GENERIC = {
+    "zipf_exponent": 1.8,
+    "num_samples": 150.0,
+    "cutoff": 40.0,
+    "zipf_exponent_synthetic": 2.1,
+    "real_fraction": 0.1,
+}
+SAME = {"zipf_exponent_synthetic": 0.0}
+UNCUT = {"cutoff": float("inf")}
+CASES += [
+    Case(label, GENERIC | params, rtol=5e-8, program=reference.theory)
+    for label, params in {
+        "generic": {},
+        "generic, Poisson": POISSON,
+        "cut and mixed": SAME,
+        "cut": SAME | {"real_fraction": 0.0},
+        "clean": SAME | UNCUT,
+        "narrowed": UNCUT | {"real_fraction": 0.0},
+        "narrowed and mixed": UNCUT,
+        "narrowed and cut": {"real_fraction": 0.0},
+        "exponent below the real one": {"zipf_exponent_synthetic": 1.7},
+        "only real data": {"real_fraction": 1.0},
+        "cut behind the head": {"zipf_exponent": 2.0, "cutoff": 30_000.0},
+        "cut at the first token": {"cutoff": 1.0, "real_fraction": 0.0},
+        "cut at the first token, Poisson": {"cutoff": 1.0, **POISSON},
+    }.items()
 ]
 
 

@@ -8,6 +8,7 @@ from simulator.maths import zipf
 from simulator.studies.collapse.tail_collapse import _l1
 from simulator.studies.collapse.tail_collapse.bigram import context_law
 from tests.cases import Case, Mutant
+from tests.references import tail_collapse as reference
 
 #: Probabilities of millions of tokens, from differences of nearly equal logarithms.
 FLOAT32_RTOL = 1e-4
@@ -37,6 +38,138 @@ CASES = [
         (0.0376536, 1.3e-4),
         l1_error=0.03758728,
         l1_error_asymptotic=0.03757204,
+    ),
+]
+
+TWO = {
+    "zipf_exponent": 1.6,
+    "num_samples": 40.0,
+    "num_contexts": 2,
+    "zipf_exponent_context": 1.6,
+}
+
+#: All outputs, by the independent program, with cuts on both sides of the single ranks (512) and of
+#: the last token that is expected once. The constant of the two-term law is summed to 3e-7.
+CASES += [
+    Case(
+        "generic",
+        {"zipf_exponent": 1.6, "num_samples": 700.0},
+        {
+            "l1_error": 0.243467041111,
+            "l1_error_asymptotic": 0.243475072336,
+            "plateau_error": 0.0,
+        },
+        rtol=3e-7,
+        program=reference.theory_of_bigrams,
+    ),
+    Case(
+        "cut beyond the heads",
+        {"zipf_exponent": 1.6, "num_samples": 700.0, "cutoff": 2000.0},
+        {
+            "l1_error": 0.236790488789,
+            "l1_error_asymptotic": 0.0152462803933,
+            "plateau_error": 0.0152462803933,
+        },
+        rtol=3e-7,
+        program=reference.theory_of_bigrams,
+    ),
+    Case(
+        "cut within",
+        {"zipf_exponent": 1.6, "num_samples": 700.0, "cutoff": 30.0},
+        {
+            "l1_error": 0.241389784537,
+            "l1_error_asymptotic": 0.187606753232,
+            "plateau_error": 0.187606753232,
+        },
+        rtol=5e-9,
+        program=reference.theory_of_bigrams,
+    ),
+    Case(
+        "steep",
+        {"zipf_exponent": 2.5, "num_samples": 700.0},
+        {
+            "l1_error": 0.0666522533655,
+            "l1_error_asymptotic": 0.0666994943692,
+            "plateau_error": 0.0,
+        },
+        rtol=3e-7,
+        program=reference.theory_of_bigrams,
+    ),
+    Case(
+        "cut at the last head",
+        {"zipf_exponent": 1.6, "num_samples": 700.0, "cutoff": 512.0},
+        {
+            "l1_error": 0.229220753279,
+            "l1_error_asymptotic": 0.0345168100344,
+            "plateau_error": 0.0345168100344,
+        },
+        rtol=3e-7,
+        program=reference.theory_of_bigrams,
+    ),
+    Case(
+        "cut after the last head",
+        {"zipf_exponent": 1.6, "num_samples": 700.0, "cutoff": 513.0},
+        {
+            "l1_error": 0.229235415087,
+            "l1_error_asymptotic": 0.0344764631033,
+            "plateau_error": 0.0344764631033,
+        },
+        rtol=3e-7,
+        program=reference.theory_of_bigrams,
+    ),
+    Case(
+        "many tokens",
+        {"zipf_exponent": 1.6, "num_samples": 30000.0, "cutoff": 3000.0},
+        {
+            "l1_error": 0.0636550688844,
+            "l1_error_asymptotic": 0.0119544846792,
+            "plateau_error": 0.0119544846792,
+        },
+        rtol=3e-7,
+        program=reference.theory_of_bigrams,
+    ),
+    Case(
+        "one token",
+        {"zipf_exponent": 1.6, "num_samples": 1.0, "cutoff": 5.0},
+        {
+            "l1_error": 1.40042568392,
+            "l1_error_asymptotic": 0.523672599534,
+            "plateau_error": 0.523672599534,
+        },
+        rtol=5e-9,
+        program=reference.theory_of_bigrams,
+    ),
+    Case(
+        "critical",
+        {"zipf_exponent": 2.0, "num_samples": 700.0},
+        {
+            "l1_error": 0.118500987592,
+            "plateau_error": 0.0,
+        },
+        rtol=5e-9,
+        program=reference.theory_of_bigrams,
+    ),
+    Case(
+        "two contexts",
+        {**TWO},
+        {
+            "l1_error": 0.70598666461,
+            "l1_error_asymptotic": 0.69973625206,
+            "plateau_error": 0.0,
+        },
+        rtol=3e-7,
+        program=reference.theory_of_bigrams,
+    ),
+    Case(
+        "two contexts, cut",
+        {**TWO, "cutoff": 20.0},
+        {
+            "l1_error": 0.627887785518,
+            "l1_error_asymptotic": 0.238096719535,
+            "plateau_error": 0.238096719535,
+        },
+        rtol=5e-9,
+        program=reference.theory_of_bigrams,
     ),
 ]
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from simulator.maths import zipf
 from simulator.studies.collapse.tail_collapse.infinite_memory import clean_closed_form
 from tests.cases import Case, Mutant
+from tests.references import tail_collapse as reference
 
 
 def _case(label, params, poisson=None, multinomial=None, **expected):
@@ -77,6 +78,28 @@ CASES = [
             (1001, 0.00199183),
         )
     ),
+]
+
+# All outputs against the independent program.
+GENERIC = {
+    "zipf_exponent": 1.6,
+    "num_samples": 700.0,
+    "num_samples_generator": 250.0,
+    "num_generations": 4,
+}
+CASES += [
+    Case(label, GENERIC | params, rtol=2e-9, program=reference.theory_of_generations)
+    for label, params in {
+        "generic": {},
+        "generic, Poisson": {"sampling": "poisson"},
+        "generic, cut": {"cutoff": 30.0},
+        "cut behind the head": {"zipf_exponent": 2.0, "cutoff": 30_000.0},
+        "cut at the first token": {"cutoff": 1.0},
+        "one generation": {"num_generations": 1},
+        "two generations, cut": {"num_generations": 2, "cutoff": 30.0},
+        "three generations": {"num_generations": 3},
+        "few tokens": {"num_samples": 3.0, "num_samples_generator": 2.0},
+    }.items()
 ]
 
 

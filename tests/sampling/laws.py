@@ -13,9 +13,10 @@ def assert_same_law(sample, reference):
     """Two-sample Kolmogorov-Smirnov test and, for the tails, a 5-sigma test of the mean."""
     sample, reference = np.asarray(sample, float), np.asarray(reference, float)
     assert np.all(np.isfinite(sample))
-    assert stats.ks_2samp(sample, reference).pvalue > LEVEL
+    # The exact computation gives up, with a warning, on samples with many ties.
+    assert stats.ks_2samp(sample, reference, method="asymp").pvalue > LEVEL
     error = np.sqrt(sample.var() / sample.size + reference.var() / reference.size)
-    assert abs(sample.mean() - reference.mean()) < 5 * error
+    assert abs(sample.mean() - reference.mean()) <= 5 * error
 
 
 def minimum_norm_fit(inputs, labels):

@@ -9,7 +9,7 @@ from simulator.sweep.cells import identity, key_data
 from simulator.sweep.predict import theory_of_cells
 from simulator.sweep.run import Replicates
 from tests.cases import load
-from tests.studies.battery import STUDIES, WITH_THEORY, cell, each, each_method
+from tests.studies.battery import STUDIES, WITH_THEORY, cases_module, cell, each, each_method
 
 ORDER = (
     "Params",
@@ -67,6 +67,33 @@ def test_cases_and_mutants_exist(name):
     if study.theory is not None and study.methods():
         assert len(mutants) >= 6
         assert len({m.name for m in mutants}) == len(mutants)
+
+
+@each(WITH_THEORY)
+def test_every_output_has_a_reference_value_off_special_points(name):
+    """A mistake in an output that no value reaches shows nowhere. Slow cases do not count.
+
+    The module of the cases may name, as ``SPECIAL``, outputs that have no other values, and why.
+    """
+    study = STUDIES[name]
+    missing = {output.name for output in study.outputs if output.in_theory}
+    special = dict(getattr(cases_module(name), "SPECIAL", {}))
+    reached = set()
+    for case in load(name)[0]:
+        if case.slow or (missing == special.keys() and special.keys() <= reached):
+            continue  # enough is known, and programs take time
+        values = case.values(study)
+        reached |= values.keys()
+        missing -= {output for output, value in values.items() if is_generic(value)}
+    assert missing == special.keys()
+    assert special.keys() <= reached
+
+
+def is_generic(value):
+    """Whether some entry is finite and neither a whole number nor half of one."""
+    doubled = 2 * np.asarray(value, float)
+    finite = doubled[np.isfinite(doubled)]
+    return np.any(np.abs(finite - np.round(finite)) > 1e-9)
 
 
 @each(WITH_THEORY)

@@ -39,8 +39,19 @@ def matches(name, cases):
     study = STUDIES[name]
     values = [study.canonical(case.params) for case in cases]
     for case, outputs in zip(cases, theory_of_cells(study, values), strict=True):
-        for output, expected in case.expected.items():
+        for output, expected in case.values(study).items():
             assert_close(outputs[output], expected, case.rtol, case.atol, f"{case.label}: {output}")
+
+
+@pytest.mark.slow
+@each([name for name in WITH_THEORY if any(c.expected and c.program for c in load(name)[0])])
+def test_independent_programs_give_the_digits_again(name):
+    for case in load(name)[0]:
+        if case.expected and case.program:
+            found = case.programmed(STUDIES[name])
+            for output, expected in case.expected.items():
+                message = f"{case.label}: {output}"
+                assert_close(found[output], expected, case.rtol, case.atol, message)
 
 
 @pytest.mark.parametrize("count", [8, pytest.param(100, marks=pytest.mark.slow)])

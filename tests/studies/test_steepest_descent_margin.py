@@ -16,6 +16,7 @@ from simulator.studies.robustness.steepest_descent_margin import (
 from simulator.studies.robustness.steepest_descent_margin._problem import DATASET_B, relu_network
 from simulator.studies.robustness.steepest_descent_margin.gaussian_inputs import Params
 from tests.cases.steepest_descent_margin import CASES
+from tests.references import steepest_descent_margin as reference
 
 STUDY = "steepest-descent-margin"
 B = {"inputs": np.array(DATASET_B[0]), "labels": np.array(DATASET_B[1])}
@@ -308,6 +309,18 @@ def test_each_optimiser_ends_with_the_largest_margin_in_its_own_norm():
 def test_geometry_of_adam_by_its_stability_constant(delta, fractions):
     found = _values("adam", stability_constant=delta, dtype="float64")
     np.testing.assert_allclose(found["margin_fraction"], fractions, atol=6e-4)
+
+
+@pytest.mark.parametrize("stability_constant", [0.0, 0.3])
+@pytest.mark.parametrize(
+    "num_steps", [*(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2)), 23]
+)
+def test_adam_takes_the_steps_of_an_independent_program(num_steps, stability_constant):
+    """After few steps: the end of a long run hardly depends on the decay of the moments."""
+    options = {"num_steps": num_steps, "step_size": 0.13, "stability_constant": stability_constant}
+    found = _values("adam", dtype="float64", **options)
+    expected = reference.adam(B["inputs"], B["labels"], **options)
+    np.testing.assert_allclose(found["margin_fraction"], expected, rtol=1e-9)
 
 
 def test_adam_with_a_dead_feature_divides_no_zero():
