@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks.report import Row, seconds
 from simulator.maths.robust_erm import robust_erm
-from simulator.studies.robustness.adversarial_training.isotropic import Params, theory
+from simulator.studies.robustness.adversarial_training.main import Params, theory
 
 RATIOS = np.geomspace(0.1, 10, 50)
 RADII = np.array([0.0, 0.1, 0.2, 0.3, 0.4])

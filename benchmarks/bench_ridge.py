@@ -12,11 +12,11 @@ from sklearn.linear_model import Ridge
 
 import simulator
 from benchmarks.report import Row, seconds
+from simulator.engine.batch_size import batch_size
 from simulator.maths.resolvent import effective_penalty
 from simulator.maths.spectra import signal_profile
 from simulator.sampling.bidiagonal import isotropic_ridge_path
 from simulator.sampling.ridge_path import ridge_errors, ridge_path
-from simulator.sweep.batch import batch_size
 from simulator.verdict import POWER_QUANTILE
 
 DIM = 256

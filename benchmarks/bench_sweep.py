@@ -97,7 +97,7 @@ def _weak_scaling() -> Row:
 
 
 def _best_on_workers(workers: int, options: dict[str, Any]) -> float:
-    from simulator.sweep.dask_cells import local_cluster
+    from simulator.store.dask import local_cluster
 
     times = []
     with local_cluster(workers) as cluster:

@@ -14,7 +14,7 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 import numpy as np
 
 import simulator
-from simulator import plot
+from simulator.pictures import style as plot
 from simulator.studies.robustness.adversarial_training.any_order import ANY_ORDER
 
 STUDY = "adversarial-training"

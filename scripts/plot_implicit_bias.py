@@ -14,7 +14,7 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 import numpy as np
 
 import simulator
-from simulator import plot
+from simulator.pictures import style as plot
 
 STUDY = "implicit-bias"
 GEOMETRIES = ("coordinate descent (l1)", "gradient descent (l2)")

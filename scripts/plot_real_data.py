@@ -23,7 +23,6 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 import numpy as np
 from PIL import Image
 
-from simulator import plot
 from simulator.data.comparison import Comparison, compare
 from simulator.data.datasets import digits, photograph_patches
 from simulator.data.experiment import (
@@ -37,6 +36,7 @@ from simulator.data.feature_maps import FEATURE_MAPS, apply_feature_map
 from simulator.data.loading import DataError, load
 from simulator.data.population import Population, population, power_law
 from simulator.data.prediction import predict_generations, predict_mixture
+from simulator.pictures import style as plot
 
 GENERATIONS = (0, 1, 5)
 AFTER = ("no generation (clean)", "1 generation", "5 generations")

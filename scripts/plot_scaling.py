@@ -16,7 +16,7 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 import numpy as np
 
 import simulator
-from simulator import plot
+from simulator.pictures import style as plot
 
 
 def curves(panels, colour, label, name, x, *, replicates, dense, **params):

@@ -21,9 +21,9 @@ import numpy as np
 from matplotlib.ticker import NullLocator
 
 import simulator
-from simulator import plot
 from simulator.data.corpus import RankLaw, corpus
 from simulator.data.loading import DataError
+from simulator.pictures import style as plot
 
 SAMPLES = np.geomspace(10, 1e7, 7)
 LONG = np.geomspace(10, 1e12, 9)

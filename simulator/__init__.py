@@ -30,9 +30,11 @@ if TYPE_CHECKING:
         sweep,
         sweep_status,
     )
+    from simulator.engine.results import SimulationResult
+    from simulator.engine.theory import NotConverged
     from simulator.search import NoSolution
+    from simulator.store.files import StoreError
     from simulator.study import Study
-    from simulator.sweep import NotConverged, SimulationResult, StoreError
     from simulator.verdict import Verdict
 
 __all__ = [

@@ -9,18 +9,15 @@ import numpy as np
 # `simulator.sweep` is the verb, so everything inside the package imports from the subpackage of
 # that name with `from simulator.sweep import ...`.
 from simulator import checks
+from simulator.engine.results import SimulationResult
+from simulator.engine.simulation import simulate_study
+from simulator.engine.theory import predict_study
+from simulator.registry import get
 from simulator.search import optimise_study, solve_study
-from simulator.studies import get_study
+from simulator.store.manifest import read_manifest
+from simulator.store.resume import open_store, store_status
+from simulator.store.sweep import sweep_study
 from simulator.study import Study
-from simulator.sweep import (
-    SimulationResult,
-    open_store,
-    predict_study,
-    read_manifest,
-    simulate_study,
-    store_status,
-    sweep_study,
-)
 from simulator.verdict import Verdict, check_study
 
 if TYPE_CHECKING:
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
 
 def get(name: str) -> Study:
     """The study called ``name``; its ``theory`` is the pure function for jax transformations."""
-    return get_study(name)
+    return get(name)
 
 
 def predict(name: str, *, allow_large: bool = False, **params: Any) -> dict[str, np.ndarray]:

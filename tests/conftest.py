@@ -74,8 +74,9 @@ def pytest_runtest_teardown(item, nextitem):
     if maps.read_bytes().count(b"\n") > (5000 if done else 20_000):
         import jax
 
+        from simulator.engine import run
+        from simulator.engine import theory as predict
         from simulator.search import objective
-        from simulator.sweep import predict, run
 
         objective._compiled.cache_clear()
         predict._compiled.cache_clear()

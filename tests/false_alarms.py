@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from simulator.sweep.moments import Moments
-from simulator.sweep.predict import theory_of_cells
-from simulator.sweep.run import Replicates
+from simulator.engine.moments import Moments
+from simulator.engine.run import Replicates
+from simulator.engine.theory import theory_of_cells
 from simulator.verdict.compare import Rung, compare_ladder
 
 

@@ -25,9 +25,9 @@ from pathlib import Path
 import jax
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult
+from simulator.registry import get
 
-from simulator.maths.compilation import float64_on_cpu
-from simulator.studies import get_study
+from simulator.runtime.compilation import float64_on_cpu
 from tests.cases import load, module_name
 
 ROOT = Path(__file__).parent.parent
@@ -104,7 +104,7 @@ def prepare(name: str, work: Path, session: Path, only_references: bool) -> None
 
 def functions_of_theory(name: str) -> dict[str, list[tuple[int, int]]]:
     """Line ranges, by file, of the functions that run while the theory is traced."""
-    study = get_study(name)
+    study = get(name)
     mathematics = [ROOT / "simulator" / part for part in ("studies", "maths")]
     called = collections.defaultdict(set)
 

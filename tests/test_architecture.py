@@ -105,12 +105,12 @@ import simulator
 loaded = {"jax", "numpy"} & set(sys.modules)
 assert not loaded, loaded
 assert {"predict", "studies"} <= set(dir(simulator))
-import simulator.sweep.cells
-import simulator.studies.collapse.ridge_collapse as module
-assert simulator.studies.collapse.ridge_collapse is module
+import simulator.engine.cells
+import simulator.studies.collapse.ridge_collapse.main as module
+assert simulator.studies.collapse.ridge_collapse.main is module
 assert simulator.studies()[0] == "adversarial-training"
 assert simulator.sweep.__name__ == "sweep" and callable(simulator.sweep)
-assert simulator.maths.compilation.CPU_OPTIONS
+assert simulator.runtime.compilation.CPU_OPTIONS
 assert not hasattr(simulator, "swep")
 from simulator import *
 assert predict is simulator.predict and studies is simulator.studies

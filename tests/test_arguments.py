@@ -10,9 +10,8 @@ import pytest
 
 import simulator
 from simulator import checks
-from simulator.figures import save_figures
-from simulator.studies import registry
-from simulator.sweep import StoreError
+from simulator.pictures.declared import save_figures
+from simulator.store.files import StoreError
 from tests.toy import STUDY
 
 MALFORMED = [
@@ -91,8 +90,8 @@ def test_any_argument_is_refused_in_one_line_or_taken(verb, argument, monkeypatc
     call, others, _ = VERBS[verb]
     drawn = []
     if verb == "figure":  # what is legal need not be drawn again and again
-        monkeypatch.setattr("simulator.figures.draw", lambda *_, **__: drawn.append(1))
-        monkeypatch.setattr("simulator.plot.save", lambda *_: None)
+        monkeypatch.setattr("simulator.pictures.declared.draw", lambda *_, **__: drawn.append(1))
+        monkeypatch.setattr("simulator.pictures.style.save", lambda *_: None)
     words = {
         "name": ["name = ", "unknown study"],
         "path": ["path = ", "holds no sweep", "a is a file"],

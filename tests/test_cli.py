@@ -16,7 +16,8 @@ import xarray as xr
 import simulator
 from simulator import cli
 from simulator.cli import main, values
-from simulator.sweep import predict_study, simulate_study
+from simulator.engine.simulation import simulate_study
+from simulator.engine.theory import predict_study
 from tests.toy import STUDY, command_line
 
 SMALL = ["--dim", "12", "--num-generations", "1"]

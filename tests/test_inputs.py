@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simulator.cli import main
-from simulator.studies import registry
-from simulator.study import Parameter
-from simulator.sweep import NotConverged, predict_study, simulate_study, sweep_study
+from simulator.engine.simulation import simulate_study
+from simulator.engine.theory import NotConverged, predict_study
+from simulator.parameters import Parameter
+from simulator.store.sweep import sweep_study
 from tests.toy import STUDY
 
 #: No static parameter varies: what is legal shares one compiled program.

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import simulator
+from simulator.engine.simulation import simulate_study
+from simulator.engine.theory import predict_study
 from simulator.equality import same
-from simulator.studies import registry
-from simulator.sweep import predict_study, simulate_study, sweep_study
+from simulator.store.sweep import sweep_study
 from simulator.verdict import check_study
 from tests.toy import ASYMPTOTIC, STUDY
 
@@ -77,7 +78,7 @@ FORKED = """
 import os, sys, warnings
 import simulator
 from tests.toy import STUDY
-from simulator.sweep import predict_study
+from simulator.engine.theory import predict_study
 warnings.simplefilter("ignore")
 if {computed}:
     predict_study(STUDY)

@@ -6,21 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from simulator.registry import get
 
-from simulator.studies import get_study
-from simulator.study import (
-    RESIDUAL,
-    Output,
-    Study,
-    exact,
-    lower_bound,
-    parameters,
-    traced,
-    upper_bound,
-)
-from simulator.sweep import simulate_study
-from simulator.sweep.moments import Moments
-from simulator.sweep.predict import NotConverged
+from simulator.engine.moments import Moments
+from simulator.engine.simulation import simulate_study
+from simulator.engine.theory import NotConverged
+from simulator.parameters import parameters, traced
+from simulator.study import RESIDUAL, Output, Study, exact, lower_bound, upper_bound
 from simulator.verdict import check_study, gather, judge
 from simulator.verdict.points import estimate_of_spread
 from simulator.verdict.scores import critical_ratio, normal_score
@@ -136,7 +128,7 @@ WORST = {
 
 def worst_statuses(name, replicates, verdicts, factor=1.0):
     study, cell = WORST[name]
-    return statuses(get_study(study), cell | WITHOUT_RIDGE[study], replicates, verdicts, factor)
+    return statuses(get(study), cell | WITHOUT_RIDGE[study], replicates, verdicts, factor)
 
 
 WITHOUT_RIDGE = {

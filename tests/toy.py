@@ -8,20 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from simulator.cli import main
-from simulator.maths.precision import float_dtype
+from simulator.parameters import parameters, static, traced
+from simulator.runtime.precision import float_dtype
 from simulator.sampling.gamma import chi_square
-from simulator.studies import registry
-from simulator.study import (
-    Dispersion,
-    Figure,
-    Output,
-    Study,
-    asymptotic,
-    exact,
-    parameters,
-    static,
-    traced,
-)
+from simulator.study import Dispersion, Figure, Output, Study, asymptotic, exact
 
 
 @parameters

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.studies import get_study
+from simulator.registry import get
 
 
 def say(text: str) -> None:
@@ -39,7 +39,7 @@ def _drop_what_is_left() -> None:
 
 def say_json(study: str, params: dict[str, Any], outputs: dict[str, Any]) -> None:
     """One JSON object: the study, all its parameters, and the outputs."""
-    complete = {name: plain(value) for name, value in get_study(study).canonical(params).items()}
+    complete = {name: plain(value) for name, value in get(study).canonical(params).items()}
     say(json.dumps({"study": study, "params": complete, "outputs": outputs}))
 
 

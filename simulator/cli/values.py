@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from simulator.study import Parameter, Study
+from simulator.parameters import Parameter
+from simulator.study import Study
 
 _NEGATIVE_NUMBER = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
 

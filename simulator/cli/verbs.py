@@ -22,8 +22,8 @@ from simulator.cli.values import (
     ranges,
     whole,
 )
-from simulator.figures import save_figures
-from simulator.studies import get_study, registry
+from simulator.pictures.declared import save_figures
+from simulator.registry import get
 
 DISAGREES = 1
 
@@ -158,7 +158,7 @@ def _verb_with_parameters(
     verb.add_argument("study")
     if len(words) > 1 and words[0] == name and not words[1].startswith("-"):
         group = verb.add_argument_group(f"parameters of {words[1]}")
-        for parameter in get_study(words[1]).declarations.values():
+        for parameter in get(words[1]).declarations.values():
             group.add_argument(
                 f"--{parameter.name.replace('_', '-')}",
                 f"--{parameter.name}",
@@ -246,7 +246,7 @@ def _use_platform(platform: str | None) -> None:
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
     """The parameters given on the command line, read according to their declarations."""
-    declared = get_study(options.study).declarations
+    declared = get(options.study).declarations
     prefix = "parameter_"
     return {
         name[len(prefix) :]: parameter_value(declared[name[len(prefix) :]], text)
@@ -266,7 +266,7 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
-    study = get_study(options.study)
+    study = get(options.study)
     module = inspect.getmodule(study.params)
     say(f"{study.name}: {study.title}\n{study.reference}\n")
     say(inspect.cleandoc((module.__doc__ if module else None) or ""))
@@ -323,7 +323,7 @@ def _simulate(options: argparse.Namespace) -> None:
 
 
 def _sweep(options: argparse.Namespace) -> None:
-    from simulator.sweep import check_netcdf, write_netcdf
+    from simulator.store.netcdf import check_netcdf, write_netcdf
 
     to_file = options.out is not None and options.out.suffix == ".nc"
     to_store = options.out is not None and not to_file
@@ -344,7 +344,7 @@ def _sweep(options: argparse.Namespace) -> None:
     _use_platform(options.platform)
     tree = simulator.sweep(
         options.study,
-        axes(get_study(options.study), options.grid),
+        axes(get(options.study), options.grid),
         replicates=options.replicates,
         seed=options.seed,
         method=options.method,
@@ -399,7 +399,7 @@ def _status(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from simulator.sweep import check_netcdf, write_netcdf
+    from simulator.store.netcdf import check_netcdf, write_netcdf
 
     check_netcdf(options.file)
     write_netcdf(simulator.open_sweep(options.store), options.file)
@@ -410,7 +410,7 @@ def _check(options: argparse.Namespace) -> int:
     _use_platform(options.platform)
     verdict = simulator.check(
         options.study,
-        axes(get_study(options.study), options.grid) or None,
+        axes(get(options.study), options.grid) or None,
         replicates=options.replicates,
         seed=options.seed,
         method=options.method,
@@ -456,7 +456,7 @@ def _solve(options: argparse.Namespace) -> None:
 
 def _others(options: argparse.Namespace, more: dict[str, list[Any]]) -> dict[str, Any]:
     """Fixed values, and the axes of the grid as arrays that broadcast to their outer product."""
-    given, grid = _given(options), axes(get_study(options.study), options.grid) | more
+    given, grid = _given(options), axes(get(options.study), options.grid) | more
     for name in grid.keys() & given.keys():
         raise ValueError(f"{name} is given twice: in the grid and as a fixed value")
     if not grid:
@@ -467,7 +467,7 @@ def _others(options: argparse.Namespace, more: dict[str, list[Any]]) -> dict[str
 
 def _say_found(options: argparse.Namespace, found: Any) -> None:
     if options.json:
-        declared = get_study(options.study).declarations
+        declared = get(options.study).declarations
         attributes = {name: plain(value) for name, value in found.attrs.items()}
         answer = {n: v for n, v in attributes.items() if n not in declared}
         answer["params"] = {n: v for n, v in attributes.items() if n in declared}
@@ -484,6 +484,6 @@ def _say_found(options: argparse.Namespace, found: Any) -> None:
 def _figure(options: argparse.Namespace) -> None:
     name, _, only = options.figure.partition("/")
     for path in save_figures(
-        get_study(name), only or None, options.out, replicates=options.replicates, seed=options.seed
+        get(name), only or None, options.out, replicates=options.replicates, seed=options.seed
     ):
         say(str(path))

@@ -42,8 +42,8 @@ from simulator.data.checks import (
     whole_number,
 )
 from simulator.data.population import Population
-from simulator.maths.compilation import compiler_options, default_platform, simulation_scope
-from simulator.maths.precision import float_dtype
+from simulator.runtime.compilation import compiler_options, default_platform, simulation_scope
+from simulator.runtime.precision import float_dtype
 
 Law = Literal["gaussian", "features", "targets"]
 LAWS: tuple[Law, ...] = get_args(Law)

@@ -22,12 +22,12 @@ from simulator.data.checks import (
     noise_level,
 )
 from simulator.data.population import Population
-from simulator.maths.compilation import float64_on_cpu, jit_on_cpu
 from simulator.maths.generations import generation_errors
 from simulator.maths.mixture_error import mixture_errors
 from simulator.maths.mixture_resolvent import mixture_fit
 from simulator.maths.resolvent import ridge_fit
 from simulator.maths.spectra import Spectrum
+from simulator.runtime.compilation import float64_on_cpu, jit_on_cpu
 
 
 def predict_generations(

@@ -15,8 +15,8 @@ import numpy as np
 from jax import lax
 from jax.scipy.special import gammaln, xlogy
 
-from simulator.maths.precision import float_dtype
 from simulator.maths.quadrature import unit_rule
+from simulator.runtime.precision import float_dtype
 
 _EXPLICIT = 32
 _NODES = 16

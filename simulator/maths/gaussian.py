@@ -18,8 +18,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import erfc
 
-from simulator.maths.precision import float_dtype
 from simulator.maths.quadrature import panel_rule
+from simulator.runtime.precision import float_dtype
 
 _NODES = 48  # Gauss-Legendre nodes of Owen's integral: absolute error below 1e-15
 

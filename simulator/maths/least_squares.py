@@ -5,7 +5,7 @@ from jax import Array
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Bool, Float
 
-from simulator.maths.precision import float_dtype
+from simulator.runtime.precision import float_dtype
 
 
 def ridge_solution(

@@ -21,7 +21,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.precision import float_dtype
 from simulator.maths.resolvent import (
     degrees_of_freedom,
     effective_penalty,
@@ -32,6 +31,7 @@ from simulator.maths.resolvent import (
 )
 from simulator.maths.roots import increasing_root, newton_steps, nonzero_slope
 from simulator.maths.slopes import ratio
+from simulator.runtime.precision import float_dtype
 
 
 class MixtureFit(NamedTuple):

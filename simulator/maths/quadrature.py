@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from simulator.maths.precision import float_dtype
+from simulator.runtime.precision import float_dtype
 
 
 def unit_rule(order: int) -> tuple[Array, Array]:

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.precision import float_dtype
 from simulator.maths.roots import MAX_ITERATIONS, nonzero_slope
 from simulator.maths.slopes import ratio
+from simulator.runtime.precision import float_dtype
 
 
 # ------------------------------------------------------------------------------------------------

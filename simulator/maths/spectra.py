@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from simulator.maths.precision import float_dtype
+from simulator.runtime.precision import float_dtype
 
 SPECTRA = ("isotropic", "power_law")
 

@@ -33,9 +33,9 @@ from jax import lax
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
-from simulator.maths.precision import float_dtype
 from simulator.maths.quadrature import log_panel_rule
 from simulator.maths.slopes import at_least, only_slope
+from simulator.runtime.precision import float_dtype
 
 HEAD = 128
 """Ranks summed term by term; the end-point corrections at this rank are good to 1e-12."""

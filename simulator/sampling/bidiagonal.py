@@ -23,7 +23,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.precision import float_dtype
+from simulator.runtime.precision import float_dtype
 from simulator.sampling.gamma import chi_square
 
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.precision import float_dtype
+from simulator.runtime.precision import float_dtype
 
 _LARGE_RATE = 16.0
 _LARGEST_SMALL = 48  # P(Poisson(16) > 48) = 1e-10

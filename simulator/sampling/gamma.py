@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.precision import float_dtype
+from simulator.runtime.precision import float_dtype
 
 _BLOCK = 32  # entries that share one redraw: about as many as hold one refusal at worst
 

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.precision import float_dtype
+from simulator.runtime.precision import float_dtype
 from simulator.sampling.gamma import chi_square
 
 

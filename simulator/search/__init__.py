@@ -12,12 +12,13 @@ import numpy as np
 
 from simulator import checks
 from simulator.arrays import plain_array
+from simulator.engine import sizes
+from simulator.engine.theory import NotConverged
 from simulator.search import box, line
 from simulator.search.labels import grids_of, labelled
 from simulator.search.objective import Objective, selected
 from simulator.search.ranges import Range, at_ends, checked_ranges, inside
 from simulator.study import Study
-from simulator.sweep import NotConverged, sizes
 
 if TYPE_CHECKING:
     import xarray as xr

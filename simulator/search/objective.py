@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator import checks
-from simulator.maths.compilation import float64_on_cpu, jit_on_cpu
+from simulator.engine.cells import Values
+from simulator.engine.theory import NotConverged, Program, by_kind, in_chunks, refuse_unconverged
+from simulator.runtime.compilation import float64_on_cpu, jit_on_cpu
 from simulator.search.ranges import Range
 from simulator.study import RESIDUAL, Output, Study
-from simulator.sweep.cells import Values
-from simulator.sweep.predict import NotConverged, Program, by_kind, in_chunks, refuse_unconverged
 
 #: Points per call; the large program is worth its compilation from so many points on.
 LANES, MANY_LANES, MANY = 16, 256, 4096

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from simulator import checks
-from simulator.study import Parameter, Study
-from simulator.sweep.cells import Values, broadcast_cells, single_cells
+from simulator.engine.cells import Values, broadcast_cells, single_cells
+from simulator.parameters import Parameter
+from simulator.study import Study
 
 SCALES = ("log", "linear")
 #: Ends that are both positive and this far apart are searched on a logarithmic scale by default.

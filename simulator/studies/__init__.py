@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from simulator import checks
-from simulator.study import Study, suggestion
+from simulator.parameters import suggestion
+from simulator.study import Study
 
 
 @functools.cache
@@ -30,7 +31,7 @@ def registry() -> Mapping[str, Study]:
     return dict(sorted(found.items()))
 
 
-def get_study(name: str) -> Study:
+def get(name: str) -> Study:
     """The study called ``name``; ``ValueError`` with the nearest name if there is none."""
     checks.text("name", name, "the name of a study")
     found = registry()

@@ -8,12 +8,12 @@ from typing import Any
 import scipy
 
 from simulator import checks
+from simulator.engine import sizes
+from simulator.engine.cells import Values, product_cells
+from simulator.engine.progress import replicates_bar
+from simulator.engine.run import Replicates
+from simulator.engine.theory import theory_of_cells
 from simulator.study import Study
-from simulator.sweep import sizes
-from simulator.sweep.cells import Values, product_cells
-from simulator.sweep.predict import theory_of_cells
-from simulator.sweep.progress import replicates_bar
-from simulator.sweep.run import Replicates
 from simulator.verdict.compare import Comparison, Rung, Theories, compare_ladder
 from simulator.verdict.report import Verdict
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from simulator.engine.cells import Values
+from simulator.engine.run import Replicates
 from simulator.study import Output, Relation, Study
-from simulator.sweep.cells import Values
-from simulator.sweep.run import Replicates
 from simulator.verdict.points import HEAVY, Point, point
 from simulator.verdict.relations import RELATIONS, Deviation
 from simulator.verdict.report import Comparison, Status

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.engine.moments import Summary
 from simulator.study import Output, Study
-from simulator.sweep.moments import Summary
 
 ROUNDING = 1e3  # units in the last place, of the cell's largest output, that are no discrepancy
 HEAVY = 25  # fewer replicates than this carry the variance: the standard error is not believed

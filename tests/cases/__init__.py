@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from simulator.maths.compilation import float64_on_cpu
+from simulator.engine.theory import theory_of_cells
+from simulator.runtime.compilation import float64_on_cpu
 from simulator.study import Study
-from simulator.sweep.predict import theory_of_cells
 
 
 @dataclass(frozen=True)

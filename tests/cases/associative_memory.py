@@ -8,8 +8,8 @@ import functools
 import jax
 import numpy as np
 
-from simulator.studies.memory.associative_memory import _errors
-from simulator.studies.memory.associative_memory.infinite_data import stored_weights
+from simulator.studies.memory.associative_memory import _theory as _errors
+from simulator.studies.memory.associative_memory.main import stored_weights
 from tests.cases import Case, Mutant, digits
 from tests.references import associative_memory as reference
 

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simulator.studies.memory.associative_memory import _errors, finite_data
+from simulator.studies.memory.associative_memory import _theory as _errors
+from simulator.studies.memory.associative_memory import finite_data
 from tests.cases import Case, Mutant, digits
 from tests.cases.associative_memory import token_law
 from tests.references import associative_memory as reference

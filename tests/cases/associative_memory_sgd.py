@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from simulator.studies.memory.associative_memory import _errors
+from simulator.studies.memory.associative_memory import _theory as _errors
 from simulator.studies.memory.associative_memory.finite_data import count_values, expected_error
 from simulator.studies.memory.associative_memory.sgd import logit_gap
 from tests.cases import Case, Mutant, digits

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from simulator.studies.robustness.steepest_descent_margin._problem import linear_margins
+from simulator.studies.robustness.steepest_descent_margin._model import linear_margins
 from tests.cases import Case, Mutant
 
 #: Outputs without a value off special points, and why.

@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
-from simulator.studies.robustness.steepest_descent_margin._problem import DATASET_B
+from simulator.studies.robustness.steepest_descent_margin._model import DATASET_B
 from tests.cases import Case, Mutant
 
 #: Outputs without a value off special points, and why.

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import jax.numpy as jnp
 
-from simulator.studies.collapse.strong_collapse.classical import least_squares
+from simulator.studies.collapse.strong_collapse.main import least_squares
 from tests.cases import Case, Mutant
 from tests.references import strong_collapse as reference
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from simulator.maths.resolvent import ridge_fit
-from simulator.studies.collapse.strong_collapse._mixture import (
+from simulator.studies.collapse.strong_collapse._model import (
     geometric_mean,
     shift_of,
     spectrum_of,

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from simulator.studies.collapse.strong_collapse._mixture import (
+from simulator.studies.collapse.strong_collapse._model import (
     fractions_of,
     noise_of,
     sample_weights,

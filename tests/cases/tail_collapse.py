@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from simulator.maths import zipf
-from simulator.studies.collapse.tail_collapse.infinite_memory import theory
+from simulator.studies.collapse.tail_collapse.main import theory
 from tests.cases import Case, Mutant
 from tests.references import tail_collapse as reference
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator.maths import zipf
-from simulator.studies.collapse.tail_collapse import _l1
+from simulator.studies.collapse.tail_collapse import _theory as _l1
 from simulator.studies.collapse.tail_collapse.bigram import context_law
 from tests.cases import Case, Mutant
 from tests.references import tail_collapse as reference

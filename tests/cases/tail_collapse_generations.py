@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from simulator.maths import zipf
-from simulator.studies.collapse.tail_collapse.infinite_memory import clean_closed_form
+from simulator.studies.collapse.tail_collapse.main import clean_closed_form
 from tests.cases import Case, Mutant
 from tests.references import tail_collapse as reference
 

@@ -2,7 +2,8 @@
 
 import jax.numpy as jnp
 
-from simulator.study import Output, Study, array, choice, parameters, static, traced
+from simulator.parameters import array, choice, parameters, static, traced
+from simulator.study import Output, Study
 
 
 @parameters

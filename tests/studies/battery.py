@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 
-from simulator.studies import registry
 from tests.cases import module_name
 
 STUDIES = registry()

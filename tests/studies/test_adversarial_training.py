@@ -9,10 +9,11 @@ import pytest
 from scipy import special, stats
 
 import simulator
-from simulator.studies.robustness.adversarial_training import isotropic, mahalanobis
-from simulator.studies.robustness.adversarial_training import rademacher as rm
+from simulator.engine.theory import predict_study
+from simulator.studies.robustness.adversarial_training import _rademacher as rm
+from simulator.studies.robustness.adversarial_training import mahalanobis
+from simulator.studies.robustness.adversarial_training import main as isotropic
 from simulator.study import RESIDUAL
-from simulator.sweep.predict import predict_study
 from tests.cases import adversarial_training as cases
 from tests.cases import adversarial_training_mahalanobis as mahalanobis_cases
 

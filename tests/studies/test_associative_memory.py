@@ -10,9 +10,10 @@ import pytest
 from scipy import stats
 
 import simulator
-from simulator.maths.compilation import jit_on_cpu
-from simulator.studies.memory.associative_memory import _errors, sgd
-from simulator.studies.memory.associative_memory._sampling import vectors, wrong
+from simulator.runtime.compilation import jit_on_cpu
+from simulator.studies.memory.associative_memory import _theory as _errors
+from simulator.studies.memory.associative_memory import sgd
+from simulator.studies.memory.associative_memory._simulation import vectors, wrong
 from tests.cases import load
 
 SMALL = {"num_tokens": 24, "num_classes": 4, "zipf_exponent": 1.3, "dim": 14}

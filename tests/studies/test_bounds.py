@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from simulator.sweep.predict import NotConverged, theory_of_cells
+from simulator.engine.theory import NotConverged, theory_of_cells
 from tests.studies.battery import STUDIES, WITH_THEORY, cell, check_cells, each
 
 ROUNDING = 1e-12

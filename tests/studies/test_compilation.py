@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simulator.maths.compilation import simulation_scope
-from simulator.sweep.predict import theory_of_cells
-from simulator.sweep.run import Replicates, _one_lane
+from simulator.engine.run import Replicates, _one_lane
+from simulator.engine.theory import theory_of_cells
+from simulator.runtime.compilation import simulation_scope
 from tests.studies.battery import STUDIES, WITH_THEORY, cell, each, each_method, perturbed_floats
 
 BACKEND_COMPILE = "/jax/core/compile/backend_compile_duration"

@@ -4,10 +4,10 @@ import inspect
 
 import numpy as np
 
+from simulator.engine.cells import identity, key_data
+from simulator.engine.run import Replicates
+from simulator.engine.theory import theory_of_cells
 from simulator.study import Study
-from simulator.sweep.cells import identity, key_data
-from simulator.sweep.predict import theory_of_cells
-from simulator.sweep.run import Replicates
 from tests.cases import load
 from tests.studies.battery import STUDIES, WITH_THEORY, cases_module, cell, each, each_method
 

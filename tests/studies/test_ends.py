@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simulator.maths.compilation import float64_on_cpu
+from simulator.runtime.compilation import float64_on_cpu
 from simulator.study import RESIDUAL
 from tests.studies.battery import (
     LIKE_ANOTHER,

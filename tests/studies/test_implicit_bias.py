@@ -10,12 +10,12 @@ import pytest
 import simulator
 from simulator.maths.margins import max_margin, robust_margin
 from simulator.studies.robustness.implicit_bias import sparse_inputs, trajectory
-from simulator.studies.robustness.implicit_bias._problem import (
+from simulator.studies.robustness.implicit_bias._model import (
     draw_teacher,
     gaussian_errors,
     signed_gaussian_inputs,
 )
-from simulator.studies.robustness.implicit_bias.gaussian_inputs import Params
+from simulator.studies.robustness.implicit_bias.main import Params
 from tests.cases import implicit_bias as cases
 
 SCALARS = ("sample_ratio", "attack_radius_fraction", "teacher_density")

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simulator.maths.compilation import float64_on_cpu
+from simulator.engine.theory import CHUNKS, theory_of_cells, theory_on
+from simulator.runtime.compilation import float64_on_cpu
 from simulator.study import RESIDUAL
-from simulator.sweep.predict import CHUNKS, theory_of_cells, theory_on
 from tests.cases import load
 from tests.studies.battery import (
     LIKE_ANOTHER,

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import simulator
-from simulator.maths.compilation import float64_on_cpu
+from simulator.runtime.compilation import float64_on_cpu
 
 NAME = "ridge-collapse"
 STUDY = simulator.get(NAME)

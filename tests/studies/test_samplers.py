@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simulator.sweep.run import Replicates
+from simulator.engine.run import Replicates
 from tests.sampling.laws import assert_same_law
 from tests.studies.battery import STUDIES
 

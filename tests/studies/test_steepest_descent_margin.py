@@ -8,13 +8,10 @@ import pytest
 from scipy import integrate, stats
 
 import simulator
-from simulator.studies.robustness.steepest_descent_margin import (
-    dataset,
-    gaussian_inputs,
-    two_layer,
-)
-from simulator.studies.robustness.steepest_descent_margin._problem import DATASET_B, relu_network
-from simulator.studies.robustness.steepest_descent_margin.gaussian_inputs import Params
+from simulator.studies.robustness.steepest_descent_margin import dataset, two_layer
+from simulator.studies.robustness.steepest_descent_margin import main as gaussian_inputs
+from simulator.studies.robustness.steepest_descent_margin._model import DATASET_B, relu_network
+from simulator.studies.robustness.steepest_descent_margin.main import Params
 from tests.cases.steepest_descent_margin import CASES
 from tests.references import steepest_descent_margin as reference
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from simulator.engine.run import Replicates
+from simulator.engine.theory import NotConverged, predict_study
 from simulator.maths.mixture_resolvent import mixture_fit
-from simulator.studies.collapse import ridge_collapse
+from simulator.studies.collapse.ridge_collapse.main import main as ridge_collapse
+from simulator.studies.collapse.strong_collapse import main as classical
 from simulator.studies.collapse.strong_collapse import (
-    classical,
     multi_step,
     random_projections,
     two_covariances,
 )
-from simulator.studies.collapse.strong_collapse._mixture import counts_of
-from simulator.sweep.predict import NotConverged, predict_study
-from simulator.sweep.run import Replicates
+from simulator.studies.collapse.strong_collapse._model import counts_of
 from tests.cases import load
 
 CLASSICAL = classical.STUDY

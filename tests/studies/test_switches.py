@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simulator.sweep.predict import theory_on
+from simulator.engine.theory import theory_on
 from tests.studies.battery import STUDIES
 
 #: Study, point, the parameter that crosses, and where.

@@ -9,7 +9,8 @@ import pytest
 from scipy import special, stats
 
 import simulator
-from simulator.studies.collapse.tail_collapse import _l1, generations
+from simulator.studies.collapse.tail_collapse import _theory as _l1
+from simulator.studies.collapse.tail_collapse import generations
 from tests.cases import load
 
 STUDIES = ["tail-collapse", "tail-collapse.generations", "tail-collapse.bigram"]

@@ -20,10 +20,10 @@ from simulator.maths.gaussian import (
     skew_normal_cdf,
     skew_normal_moments,
 )
-from simulator.maths.precision import float_dtype
 from simulator.maths.proximal import logistic_proximal, loss_value
 from simulator.maths.quadrature import panel_rule
 from simulator.maths.replica.order_parameters import Averages, Order
+from simulator.runtime.precision import float_dtype
 
 SLOPE_AT_ZERO = {"logistic": 0.5, "hinge": 1.0}
 """``-loss'(0)``: how strongly a sample pulls while the weights are zero."""

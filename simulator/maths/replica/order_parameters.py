@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from simulator.maths.precision import float_dtype
 from simulator.maths.saddle_point import saddle_point, saddle_point_curve
+from simulator.runtime.precision import float_dtype
 
 PATH_POINTS = 8
 

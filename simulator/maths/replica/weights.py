@@ -14,10 +14,10 @@ from jax import Array, lax
 from jax.scipy.special import erfinv
 
 from simulator.maths.gaussian import normal_cdf, normal_pdf
-from simulator.maths.precision import float_dtype
 from simulator.maths.proximal import power_proximal
 from simulator.maths.quadrature import panel_rule
 from simulator.maths.replica.order_parameters import Hats, Order
+from simulator.runtime.precision import float_dtype
 
 
 # --------------------------------------------------------------------------------------------

@@ -20,9 +20,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.linalg import cho_factor, cho_solve
 
-from simulator.maths.precision import float_dtype
+from simulator.runtime.precision import float_dtype
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
-from simulator.studies.collapse.strong_collapse._mixture import (
+from simulator.studies.collapse.strong_collapse._model import (
     counts_of,
     geometric_mean,
     noise_of,

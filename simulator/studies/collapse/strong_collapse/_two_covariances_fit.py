@@ -17,9 +17,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.precision import float_dtype
 from simulator.maths.roots import MAX_ITERATIONS, increasing_root
 from simulator.maths.slopes import only_slope, ratio
+from simulator.runtime.precision import float_dtype
 
 
 class TwoCovariancesFit(NamedTuple):

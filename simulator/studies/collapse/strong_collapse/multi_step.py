@@ -30,7 +30,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from simulator.maths.resolvent import ridge_fit
-from simulator.studies.collapse.strong_collapse._mixture import (
+from simulator.parameters import parameters, static, traced
+from simulator.studies.collapse.strong_collapse._model import (
     MixtureParams,
     fractions_of,
     geometric_mean,
@@ -48,8 +49,8 @@ from simulator.studies.collapse.strong_collapse._simulation import (
     experiment,
     trapezoidal_fit,
 )
-from simulator.studies.collapse.strong_collapse._test_error import interpolation_threshold
-from simulator.study import Figure, Output, Study, asymptotic, parameters, static, traced
+from simulator.studies.collapse.strong_collapse._theory import interpolation_threshold
+from simulator.study import Figure, Output, Study, asymptotic
 
 
 @parameters

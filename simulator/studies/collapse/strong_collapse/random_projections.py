@@ -30,15 +30,17 @@ arXiv 2410.04840.
 
 from dataclasses import replace
 
-from simulator.studies.collapse.strong_collapse import _mixture, classical
+from simulator.parameters import parameters, traced
+from simulator.studies.collapse.strong_collapse import _model as _mixture
+from simulator.studies.collapse.strong_collapse import main as classical
 from simulator.studies.collapse.strong_collapse._simulation import (
     averaged_errors,
     drawn_fit,
     sampled_errors,
     trapezoidal_fit,
 )
-from simulator.studies.collapse.strong_collapse._test_error import mixture_theory
-from simulator.study import Figure, Output, Study, asymptotic, parameters, traced
+from simulator.studies.collapse.strong_collapse._theory import mixture_theory
+from simulator.study import Figure, Output, Study, asymptotic
 
 
 @parameters

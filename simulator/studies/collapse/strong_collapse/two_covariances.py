@@ -30,8 +30,9 @@ from dataclasses import replace
 import jax.numpy as jnp
 
 from simulator.maths.spectra import check_spectrum, eigenvalues
-from simulator.studies.collapse.strong_collapse import _mixture
-from simulator.studies.collapse.strong_collapse._mixture import (
+from simulator.parameters import choice, parameters, traced
+from simulator.studies.collapse.strong_collapse import _model as _mixture
+from simulator.studies.collapse.strong_collapse._model import (
     SPECTRA,
     WEIGHTINGS,
     MixtureParams,
@@ -48,18 +49,9 @@ from simulator.studies.collapse.strong_collapse._simulation import (
     sampled_errors,
     trapezoidal_fit,
 )
-from simulator.studies.collapse.strong_collapse._test_error import interpolation_threshold
+from simulator.studies.collapse.strong_collapse._theory import interpolation_threshold
 from simulator.studies.collapse.strong_collapse._two_covariances_fit import two_covariances_fit
-from simulator.study import (
-    RESIDUAL,
-    Figure,
-    Output,
-    Study,
-    asymptotic,
-    choice,
-    parameters,
-    traced,
-)
+from simulator.study import RESIDUAL, Figure, Output, Study, asymptotic
 
 
 @parameters

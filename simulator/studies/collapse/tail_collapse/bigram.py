@@ -27,20 +27,11 @@ import jax
 import jax.numpy as jnp
 
 from simulator.maths import binomial, zipf
-from simulator.maths.precision import float_dtype
+from simulator.parameters import parameters, static, traced
+from simulator.runtime.precision import float_dtype
 from simulator.sampling import counts
-from simulator.studies.collapse.tail_collapse import _l1
-from simulator.study import (
-    NO_RELATION,
-    Figure,
-    Output,
-    Study,
-    asymptotic,
-    exact,
-    parameters,
-    static,
-    traced,
-)
+from simulator.studies.collapse.tail_collapse import _theory as _l1
+from simulator.study import NO_RELATION, Figure, Output, Study, asymptotic, exact
 
 _HEADS = 1024
 _HEADS_DIRECT = 4096

@@ -28,22 +28,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from simulator.maths import zipf
-from simulator.maths.precision import float_dtype
 from simulator.maths.slopes import at_most
+from simulator.parameters import choice, parameters, static, traced
+from simulator.runtime.precision import float_dtype
 from simulator.sampling import counts
-from simulator.studies.collapse.tail_collapse.infinite_memory import clean_closed_form
-from simulator.study import (
-    Figure,
-    Output,
-    Study,
-    asymptotic,
-    choice,
-    exact,
-    parameters,
-    static,
-    traced,
-    upper_bound,
-)
+from simulator.studies.collapse.tail_collapse.main import clean_closed_form
+from simulator.study import Figure, Output, Study, asymptotic, exact, upper_bound
 
 _HEADS = 1024
 _HEADS_DIRECT = 4096

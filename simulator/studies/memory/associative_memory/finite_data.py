@@ -23,20 +23,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator.maths.binomial import log_probability
-from simulator.maths.precision import float_dtype
 from simulator.maths.slopes import square_root
+from simulator.parameters import choice, parameters, static, traced
+from simulator.runtime.precision import float_dtype
 from simulator.sampling import counts
-from simulator.studies.memory.associative_memory import _errors, _sampling
-from simulator.study import (
-    Figure,
-    Output,
-    Study,
-    asymptotic,
-    choice,
-    parameters,
-    static,
-    traced,
-)
+from simulator.studies.memory.associative_memory import _simulation as _sampling
+from simulator.studies.memory.associative_memory import _theory as _errors
+from simulator.study import Figure, Output, Study, asymptotic
 
 _COUNT_VALUES = 45
 

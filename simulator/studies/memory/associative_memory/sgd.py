@@ -30,22 +30,13 @@ import numpy as np
 import optax
 from jax import lax
 
-from simulator.maths.precision import float_dtype
+from simulator.parameters import choice, parameters, static, traced
+from simulator.runtime.precision import float_dtype
 from simulator.sampling import counts
-from simulator.studies.memory.associative_memory import _errors
-from simulator.studies.memory.associative_memory._sampling import wrong
+from simulator.studies.memory.associative_memory import _theory as _errors
+from simulator.studies.memory.associative_memory._simulation import wrong
 from simulator.studies.memory.associative_memory.finite_data import count_values, expected_error
-from simulator.study import (
-    NO_RELATION,
-    Figure,
-    Output,
-    Study,
-    asymptotic,
-    choice,
-    parameters,
-    static,
-    traced,
-)
+from simulator.study import NO_RELATION, Figure, Output, Study, asymptotic
 
 
 @parameters

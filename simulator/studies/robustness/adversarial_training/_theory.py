@@ -5,7 +5,6 @@ import jax.numpy as jnp
 from jax import Array
 
 from simulator.maths.gaussian import attacked_error
-from simulator.maths.precision import float_dtype
 from simulator.maths.proximal import loss_value
 from simulator.maths.replica.channels import CHANNELS, SLOPE_AT_ZERO, train_error
 from simulator.maths.replica.order_parameters import (
@@ -19,6 +18,7 @@ from simulator.maths.replica.order_parameters import (
     linf_damage,
     solve,
 )
+from simulator.runtime.precision import float_dtype
 from simulator.study import RESIDUAL
 
 

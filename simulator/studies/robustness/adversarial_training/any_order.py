@@ -6,8 +6,8 @@ takes formulas of its own; at any ``r > 1`` the theory is a smooth function of i
 
 import dataclasses
 
-from simulator.studies.robustness.adversarial_training import isotropic
-from simulator.study import parameters, traced
+from simulator.parameters import parameters, traced
+from simulator.studies.robustness.adversarial_training import main as isotropic
 
 
 @parameters

@@ -35,25 +35,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from simulator.maths.precision import float_dtype
 from simulator.maths.replica.order_parameters import Hats, Order
 from simulator.maths.robust_erm import robust_erm
 from simulator.maths.slopes import square_root
+from simulator.parameters import array, choice, parameters, traced
+from simulator.runtime.precision import float_dtype
 from simulator.sampling.gamma import chi
 from simulator.sampling.trapezoid import trapezoidal_factor
-from simulator.studies.robustness.adversarial_training import _experiment as experiment
-from simulator.studies.robustness.adversarial_training._outputs import CONJUGATES, ERRORS
+from simulator.studies.robustness.adversarial_training import _simulation as experiment
+from simulator.studies.robustness.adversarial_training._model import CONJUGATES, ERRORS
 from simulator.studies.robustness.adversarial_training._theory import fit_of, outputs
-from simulator.study import (
-    Figure,
-    Output,
-    Study,
-    array,
-    asymptotic,
-    choice,
-    parameters,
-    traced,
-)
+from simulator.study import Figure, Output, Study, asymptotic
 
 COLUMNS = ("weight", "sigma_x", "sigma_theta", "sigma_delta", "sigma_w")
 

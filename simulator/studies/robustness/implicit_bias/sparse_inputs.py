@@ -30,8 +30,9 @@ from jax import lax
 
 from simulator.maths.margins import max_margin
 from simulator.maths.norms import lp_norm
-from simulator.maths.precision import float_dtype
-from simulator.studies.robustness.implicit_bias._problem import (
+from simulator.parameters import choice, parameters, static, traced
+from simulator.runtime.precision import float_dtype
+from simulator.studies.robustness.implicit_bias._model import (
     TEACHERS,
     cosine,
     draw_teacher,
@@ -39,16 +40,7 @@ from simulator.studies.robustness.implicit_bias._problem import (
     num_samples,
     validate,
 )
-from simulator.study import (
-    RESIDUAL,
-    Figure,
-    Output,
-    Study,
-    choice,
-    parameters,
-    static,
-    traced,
-)
+from simulator.study import RESIDUAL, Figure, Output, Study
 
 
 @parameters

@@ -30,26 +30,17 @@ from jax import lax, nn
 
 from simulator.maths.margins import max_margin, robust_margin
 from simulator.maths.norms import soft_threshold, steepest_direction
-from simulator.maths.precision import float_dtype
 from simulator.maths.steepest_descent import log_exponential_loss
-from simulator.studies.robustness.implicit_bias._problem import (
+from simulator.parameters import choice, parameters, static, traced
+from simulator.runtime.precision import float_dtype
+from simulator.studies.robustness.implicit_bias._model import (
     TEACHERS,
     draw_teacher,
     gaussian_errors,
     signed_gaussian_inputs,
     validate,
 )
-from simulator.study import (
-    RESIDUAL,
-    Figure,
-    Output,
-    Study,
-    choice,
-    parameters,
-    static,
-    traced,
-    upper_bound,
-)
+from simulator.study import RESIDUAL, Figure, Output, Study, upper_bound
 
 ORDERS = {
     "gradient_descent": 2.0,

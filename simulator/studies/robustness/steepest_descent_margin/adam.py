@@ -21,9 +21,10 @@ from jax import lax
 
 from simulator.maths.margins import robust_margin
 from simulator.maths.norms import GEOMETRIES, ORDERS
-from simulator.maths.precision import float_dtype
 from simulator.maths.steepest_descent import log_exponential_loss
-from simulator.studies.robustness.steepest_descent_margin._problem import (
+from simulator.parameters import array, parameters, static, traced
+from simulator.runtime.precision import float_dtype
+from simulator.studies.robustness.steepest_descent_margin._model import (
     DATASET_B,
     geometries,
     linear_margins,
@@ -31,17 +32,7 @@ from simulator.studies.robustness.steepest_descent_margin._problem import (
     signed_inputs,
     validate_dataset,
 )
-from simulator.study import (
-    RESIDUAL,
-    Figure,
-    Output,
-    Study,
-    array,
-    parameters,
-    static,
-    traced,
-    upper_bound,
-)
+from simulator.study import RESIDUAL, Figure, Output, Study, upper_bound
 
 MOMENTUM, SQUARES = 0.9, 0.95
 

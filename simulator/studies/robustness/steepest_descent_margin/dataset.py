@@ -21,9 +21,10 @@ Reference: N. Tsilivis, G. Vardi, J. Kempe, "Flavors of Margin", ICLR 2025, arXi
 import jax
 import jax.numpy as jnp
 
-from simulator.maths.precision import float_dtype
 from simulator.maths.steepest_descent import OPTIMIZERS
-from simulator.studies.robustness.steepest_descent_margin._problem import (
+from simulator.parameters import array, parameters, static, traced
+from simulator.runtime.precision import float_dtype
+from simulator.studies.robustness.steepest_descent_margin._model import (
     DATASET_A,
     descend,
     diagonal_model,
@@ -35,17 +36,7 @@ from simulator.studies.robustness.steepest_descent_margin._problem import (
     unit_step_descent,
     validate_dataset,
 )
-from simulator.study import (
-    RESIDUAL,
-    Figure,
-    Output,
-    Study,
-    array,
-    parameters,
-    static,
-    traced,
-    upper_bound,
-)
+from simulator.study import RESIDUAL, Figure, Output, Study, upper_bound
 
 
 @parameters

@@ -23,9 +23,10 @@ Reference: N. Tsilivis, G. Vardi, J. Kempe, "Flavors of Margin", ICLR 2025, arXi
 import jax
 import jax.numpy as jnp
 
-from simulator.maths.precision import float_dtype
 from simulator.maths.steepest_descent import OPTIMIZERS
-from simulator.studies.robustness.steepest_descent_margin._problem import (
+from simulator.parameters import array, choice, parameters, static, traced
+from simulator.runtime.precision import float_dtype
+from simulator.studies.robustness.steepest_descent_margin._model import (
     DATASET_A,
     HOMOGENEITY,
     RECORD_EVERY,
@@ -40,19 +41,7 @@ from simulator.studies.robustness.steepest_descent_margin._problem import (
     signed_inputs,
     validate_dataset,
 )
-from simulator.study import (
-    RESIDUAL,
-    Figure,
-    Output,
-    Study,
-    array,
-    choice,
-    lower_bound,
-    parameters,
-    static,
-    traced,
-    upper_bound,
-)
+from simulator.study import RESIDUAL, Figure, Output, Study, lower_bound, upper_bound
 
 
 @parameters

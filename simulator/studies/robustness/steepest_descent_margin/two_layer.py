@@ -21,9 +21,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from simulator.maths.precision import float_dtype
 from simulator.maths.steepest_descent import OPTIMIZERS, log_exponential_loss
-from simulator.studies.robustness.steepest_descent_margin._problem import (
+from simulator.parameters import choice, parameters, static, traced
+from simulator.runtime.precision import float_dtype
+from simulator.studies.robustness.steepest_descent_margin._model import (
     RECORD_EVERY,
     geometries,
     loss_paced_descent,
@@ -32,7 +33,7 @@ from simulator.studies.robustness.steepest_descent_margin._problem import (
     recorded_steps,
     relu_network,
 )
-from simulator.study import Figure, Output, Study, choice, parameters, static, traced
+from simulator.study import Figure, Output, Study
 
 
 @parameters

@@ -21,13 +21,14 @@ Reference: arXiv 2410.22069 (stationarity); the exact values are this package's 
 import jax
 import jax.numpy as jnp
 
-from simulator.maths.precision import float_dtype
-from simulator.studies.robustness.steepest_descent_margin._problem import (
+from simulator.parameters import parameters, static, traced
+from simulator.runtime.precision import float_dtype
+from simulator.studies.robustness.steepest_descent_margin._model import (
     descend,
     relu_network,
     unit_step_descent,
 )
-from simulator.study import Figure, Output, Study, parameters, static, traced, upper_bound
+from simulator.study import Figure, Output, Study, upper_bound
 
 
 @parameters

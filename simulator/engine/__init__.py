@@ -1,0 +1,1 @@
+"""One grid, computed: cells, theory, programs, moments, results."""

@@ -1,0 +1,69 @@
+"""Monte-Carlo of a study at one point or on a broadcast grid."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from simulator import checks
+from simulator.engine import sizes
+from simulator.engine.cells import broadcast_cells, single_cells
+from simulator.engine.progress import replicates_bar
+from simulator.engine.results import (
+    SimulationResult,
+    simulation_result,
+)
+from simulator.engine.run import Replicates
+from simulator.study import Study
+
+if TYPE_CHECKING:
+    pass
+
+
+def simulate_study(
+    study: Study,
+    *,
+    replicates: int,
+    seed: int = 0,
+    method: str | None = None,
+    dtype: str | None = None,
+    keep_values: bool = False,
+    allow_large: bool = False,
+    **params: Any,
+) -> SimulationResult:
+    """Monte-Carlo of ``study`` at one point, or on a grid of scalar traced parameters.
+
+    Parameters
+    ----------
+    replicates : int >= 1
+        Independent replicates per point. Asking for more later repeats the first ones exactly.
+    seed : int >= 0
+    method : {"fast", "direct", "conditional"}, optional
+        The preferred one unless given; ``study.methods()`` lists what there is.
+    dtype : {"float32", "float64"}, optional
+        float64 on CPU and float32 on accelerators unless given.
+    keep_values : bool
+        Return every replicate's value too.
+    allow_large : bool
+        Compute also what is estimated to take more than three days, or more memory than is free.
+    **params
+        As in :func:`predict_study`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument; the message names it, its value and what is allowed.
+    """
+    count = checks.whole("replicates", replicates, 1)
+    with sizes.allowing(allow_large):
+        shape, values = broadcast_cells(study, params)
+        sizes.check_points(study, math.prod(shape))
+        run = Replicates(
+            study,
+            single_cells(study, shape, values),
+            seed=seed,
+            method=method,
+            dtype=dtype,
+            keep_values=checks.flag("keep_values", keep_values),
+        )
+        with replicates_bar(count * len(run.cells), study.name) as progress:
+            run.extend(count, progress)
+    return simulation_result(run, shape, values)

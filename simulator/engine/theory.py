@@ -1,0 +1,218 @@
+"""Theory at one point or on a grid: float64, on the CPU, one compilation per static signature."""
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from simulator.engine import sizes
+from simulator.engine.batch_size import Cost, cost_of
+from simulator.engine.cells import Values, broadcast_cells, single_cells
+from simulator.parameters import Parameter
+from simulator.runtime.compilation import float64_on_cpu, jit_on_cpu
+from simulator.study import RESIDUAL, Study
+
+#: Grid points per call: few sizes, because each is a compilation; not more than 256, because a
+#: vmapped iteration runs until its slowest lane. A handful of points go one by one: padding them
+#: would cost more than it saves.
+CHUNKS = (1, 16, 256)
+
+
+class NotConverged(RuntimeError):
+    """A solver did not reach its tolerance at the named parameters."""
+
+
+def predict_study(
+    study: Study, *, allow_large: bool = False, **params: Any
+) -> dict[str, np.ndarray]:
+    """Theory of ``study``.
+
+    Parameters
+    ----------
+    allow_large : bool
+        Compute also what is estimated to take more than five minutes, or more memory than is free.
+    **params
+        Parameters by name; defaults for the rest. An array for a scalar traced parameter is a
+        grid; several arrays broadcast together.
+
+    Returns
+    -------
+    mapping output -> float64 value of shape (grid shape + output dims)
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad parameter; the message names it, its value and what is allowed.
+    NotConverged
+        If a fixed point did not converge.
+    """
+    if study.theory is None:
+        raise ValueError(f"{study.name} has a simulation only: there is no theory to predict")
+    with sizes.allowing(allow_large):
+        shape, values = broadcast_cells(study, params)
+        if study.validate is not None:
+            sizes.check_points(study, math.prod(shape))
+            for cell in single_cells(study, shape, values):
+                study.validate(study.params(**cell), "theory")
+        flat = theory_on(study, values, math.prod(shape))
+    return {name: value.reshape(shape + value.shape[1:]) for name, value in flat.items()}
+
+
+def theory_of_cells(study: Study, cells: Sequence[Values]) -> list[dict[str, np.ndarray]]:
+    """Theory of checked cells that may differ in static parameters too."""
+    results: list[dict[str, np.ndarray]] = [{} for _ in cells]
+    groups: dict[Any, list[int]] = {}
+    scalars = [
+        name
+        for name, p in study.declarations.items()
+        if p.is_scalar_number and not p.is_static("theory")
+    ]
+    for index, cell in enumerate(cells):
+        if study.validate is not None:
+            study.validate(study.params(**cell), "theory")
+        groups.setdefault(_group_key(cell, scalars), []).append(index)
+    for members in groups.values():
+        columns = {name: np.array([float(cells[i][name]) for i in members]) for name in scalars}
+        flat = theory_on(study, cells[members[0]] | columns, len(members))
+        for position, index in enumerate(members):
+            results[index] = {name: value[position] for name, value in flat.items()}
+    return results
+
+
+def theory_on(study: Study, values: Values, count: int) -> dict[str, np.ndarray]:
+    """Theory at ``count`` points: scalar traced parameters may be arrays that ravel to them."""
+    static, scalars, arrays = by_kind(study, values, count)
+    lanes = max(size for size in CHUNKS if size <= max(count, 1))
+    with float64_on_cpu():
+        program = _compiled(study.theory, study.params, static)
+        outputs = in_chunks(study, values, program, scalars, arrays, count, lanes)
+    return _checked(study, outputs, values)
+
+
+def by_kind(study: Study, values: Values, count: int) -> tuple[tuple, dict, dict]:
+    """Static values (hashable), columns of ``count`` scalars, and arrays: a theory's arguments."""
+    declared = study.declarations
+    sizes.check_static(study, values, "theory")
+    static = tuple((name, values[name]) for name, p in declared.items() if p.is_static("theory"))
+    arrays = {n: values[n] for n, p in declared.items() if p.type == "array" and not p.static}
+    scalars: dict[str, np.ndarray] = {
+        name: np.broadcast_to(np.asarray(values[name], _dtype(p)).ravel(), (count,))
+        for name, p in declared.items()
+        if p.is_scalar_number and not p.is_static("theory")
+    }
+    return static, scalars, arrays
+
+
+def in_chunks(
+    study: Study,
+    values: Values,
+    program: "Program",
+    scalars: Mapping[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray],
+    count: int,
+    lanes: int,
+) -> dict[str, np.ndarray]:
+    """A program at ``count`` points, ``lanes`` of them per call; the last call is padded.
+
+    ``values`` are those of ``study`` that decide how large it is.
+    """
+    pieces: list[dict[str, np.ndarray]] = []
+    shared = {name: jnp.asarray(value) for name, value in arrays.items()}
+    for start in range(0, count, lanes):
+        index = np.minimum(np.arange(start, start + lanes), count - 1)
+        arguments = ({name: jnp.asarray(c[index]) for name, c in scalars.items()}, shared)
+        if start == 0:
+            cost = program.cost(arguments, sizes.longest_loop(study, values, "theory"))
+            calls = math.ceil(count / lanes)
+            sizes.check_theory(study, values, program.run, arguments, cost, calls)
+        out = program.run(*arguments)
+        kept = min(lanes, count - start)
+        pieces.append({k: np.asarray(v, dtype=np.float64)[:kept] for k, v in out.items()})
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+class Program:
+    """A compiled theory, and what it costs."""
+
+    def __init__(self, run: Any) -> None:
+        self.run = run
+        self._costs: dict[Any, Cost] = {}
+
+    def cost(self, arguments: tuple, length: int) -> Cost:
+        """Cost of a run, whose traced loops have the given length; known after the first."""
+        key = (length, *((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(arguments)))
+        if key not in self._costs:  # the trace is the one that compilation will use
+            self._costs[key] = cost_of(self.run.trace(*arguments).jaxpr.jaxpr, length)
+        return self._costs[key]
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(theory: Any, params_class: Any, static: tuple[tuple[str, Any], ...]) -> Program:
+    def at_point(scalars: Mapping[str, Any], arrays: Mapping[str, Any]) -> Mapping[str, Any]:
+        return theory(params_class(**dict(static), **scalars, **arrays))
+
+    return Program(jit_on_cpu(jax.vmap(at_point, in_axes=(0, None))))
+
+
+def _dtype(parameter: Parameter) -> type:
+    """Sample sizes and the like are real numbers to a theory; lengths of loops are not."""
+    return np.int64 if parameter.static else np.float64
+
+
+def _group_key(cell: Values, scalars: Sequence[str]) -> Any:
+    others = {name: value for name, value in cell.items() if name not in scalars}
+    return tuple(
+        (name, (value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value)
+        for name, value in others.items()
+    )
+
+
+def _checked(study: Study, outputs: dict[str, np.ndarray], values: Values) -> dict:
+    """Refuse what was not declared, what did not converge, and values that are not a number."""
+    residual = outputs.pop(RESIDUAL, None)
+    declared = {output.name for output in study.outputs if output.in_theory}
+    if outputs.keys() != declared:
+        raise TypeError(
+            f"{study.name}: the theory returns {sorted(outputs)}, but the declared outputs are "
+            f"{sorted(declared)}"
+        )
+    if residual is not None:
+        refuse_unconverged(study, residual, lambda position: _point(values, position))
+    for output in study.outputs:
+        if not output.in_theory or output.nan_where_undefined:
+            continue
+        undefined = (
+            np.isnan(outputs[output.name]).reshape(len(outputs[output.name]), -1).any(axis=1)
+        )
+        if undefined.any():
+            raise NotConverged(
+                f"{study.name}: {output.name} came out as not-a-number at "
+                f"{_point(values, int(np.argmax(undefined)))}; please report this point"
+            )
+    return {output.name: outputs[output.name] for output in study.outputs if output.in_theory}
+
+
+def refuse_unconverged(study: Study, residual: np.ndarray, where: Callable[[int], str]) -> None:
+    """Raise where a solver of the theory missed its tolerance; ``where`` describes a point."""
+    bad = np.any(~(residual.reshape(len(residual), -1) <= study.residual_tolerance), axis=1)
+    if bad.any():
+        raise NotConverged(
+            f"{study.name}: the fixed point did not converge (relative residual "
+            f"{np.max(residual[bad]):.1e} > {study.residual_tolerance:.0e}) at "
+            f"{where(int(np.argmax(bad)))}"
+        )
+
+
+def _point(values: Values, position: int) -> str:
+    """The parameters of one grid point, for error messages."""
+
+    def at(value: Any) -> Any:
+        if isinstance(value, np.ndarray) and value.size > position and value.ndim:
+            return value.ravel()[position]
+        return value
+
+    return ", ".join(f"{name} = {at(value)}" for name, value in values.items())

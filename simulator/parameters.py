@@ -1,0 +1,315 @@
+"""Declaring parameters, and checking what is given for them."""
+
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from simulator import checks
+from simulator.arrays import holds_mask, plain_array
+
+RESERVED_PARAMETERS = frozenset(
+    {"name", "grid", "seed", "replicates", "method", "dtype", "keep_values", "out", "retry_failed"}
+    | {"dask", "tolerance", "max_replicates", "family_wise_error", "allow_large"}
+    | {"study", "output", "over", "maximise", "equals", "which", "at", "points"}
+)
+Method = Literal["direct", "fast", "conditional"]
+METHODS: tuple[Method, ...] = ("fast", "direct", "conditional")
+Bound = float | str
+#: Numbers beyond it are infinite to whatever is computed of them.
+LARGEST = int(np.finfo(np.float64).max)
+
+
+# --------------------------------------------------------------------------------------------
+# Parameters
+# --------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Parameter:
+    """Declaration of one parameter.
+
+    Attributes
+    ----------
+    name, symbol, meaning : str
+        Name in code, symbol in the paper, one line of prose.
+    type : {"int", "float", "choice", "array"}
+    default : value used when the parameter is not given.
+    static : bool
+        It fixes array shapes or program structure: a new value means a new compilation.
+    static_in : tuple of str
+        Simulation methods in which a traced parameter is static all the same, because it fixes
+        the shape of drawn data: often ``("direct",)``, where rows are drawn one by one.
+    traced_in : tuple of str
+        Sides (``"theory"``, simulation methods) that take a static parameter traced all the same:
+        a length over which they loop. Reverse differentiation through the loop needs it static.
+    at_least, above, at_most, below : number or str, optional
+        Closed and open bounds; a string names another parameter, as in ``"dim"`` or ``"dim + 2"``.
+    integer : bool
+        The value must be a whole number (always true for ``int``).
+    infinite : bool
+        ``inf`` is a legal value.
+    choices : tuple of str
+    dims : tuple of str
+        Dims of an array parameter; an empty array means "not given".
+    """
+
+    name: str
+    type: Literal["int", "float", "choice", "array"]
+    default: Any
+    symbol: str
+    meaning: str
+    static: bool = False
+    static_in: tuple[str, ...] = ()
+    traced_in: tuple[str, ...] = ()
+    at_least: Bound | None = None
+    above: Bound | None = None
+    at_most: Bound | None = None
+    below: Bound | None = None
+    integer: bool = False
+    infinite: bool = False
+    choices: tuple[str, ...] = ()
+    dims: tuple[str, ...] = ()
+
+    @property
+    def is_scalar_number(self) -> bool:
+        return self.type in ("int", "float")
+
+    @property
+    def is_whole(self) -> bool:
+        """The values are whole numbers."""
+        return self.integer or self.type == "int"
+
+    def is_static(self, side: str) -> bool:
+        """Static on this side: ``"theory"`` or a simulation method."""
+        if self.static:
+            return side not in self.traced_in
+        return side in self.static_in
+
+    def describe_range(self) -> str:
+        """What is allowed, in words, for help texts and errors."""
+        if self.type == "choice":
+            return "one of " + ", ".join(self.choices)
+        bounds = [
+            f"{sign} {value:g}" if not isinstance(value, str) else f"{sign} {value}"
+            for sign, value in ((">=", self.at_least), (">", self.above), ("<=", self.at_most))
+            if value is not None
+        ]
+        if self.below is not None:
+            bounds.append(f"< {self.below}")
+        kind = "a whole number" if self.is_whole else "a finite number"
+        if self.type == "array":
+            kind = f"an array with dims ({', '.join(self.dims)}) of " + (
+                "whole numbers" if self.integer else "finite numbers"
+            )
+        if self.infinite:
+            kind = kind.replace("finite ", "") + " or inf"
+        return f"{kind} {' and '.join(bounds)}".rstrip()
+
+    # -- validation ---------------------------------------------------------------------------
+    def canonical(self, value: Any) -> Any:
+        """Check type and finiteness; return a Python number, string, or (tuple of) array values.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the parameter, the value and what is allowed.
+        """
+        if self.type == "choice":
+            if not isinstance(value, str):
+                raise TypeError(self._refusal(value))
+            if value not in self.choices:
+                raise ValueError(self._refusal(value) + suggestion(value, self.choices))
+            return value
+        if self.type == "array":
+            return self._canonical_array(value)
+        return self._canonical_number(value)
+
+    def _canonical_number(self, value: Any) -> float | int:
+        number = value
+        if type(value) is not int:  # of which NumPy takes no more than 64 bits
+            array = self._numeric(value)
+            if array.ndim != 0:
+                raise TypeError(self._refusal(value))
+            number = array.item()
+        elif abs(value) > LARGEST:
+            raise ValueError(self._refusal(value))
+        if math.isnan(number) or (math.isinf(number) and not (self.infinite and number > 0)):
+            raise ValueError(self._refusal(value))
+        if self.is_whole and math.isfinite(number):
+            if number != int(number):
+                raise ValueError(self._refusal(value))
+            if self.type == "int":
+                return int(number)
+        return float(number) + 0.0 if self.type == "float" else number  # -0.0 is 0.0
+
+    def _canonical_array(self, value: Any) -> Any:
+        array = self._numeric(value)
+        if array.size == 0:
+            return () if self.static else np.zeros((0,) * len(self.dims))
+        if array.ndim != len(self.dims):
+            raise ValueError(
+                f"{self._refusal(value)}; got {array.ndim} dims of shape {array.shape}"
+            )
+        if not np.all(np.isfinite(array)):
+            raise ValueError(self._refusal(value))
+        if self.integer and np.any(array != np.round(array)):
+            raise ValueError(self._refusal(value))
+        array = array.astype(int) if self.integer else array.astype(float) + 0.0  # -0.0 is 0.0
+        return _nested_tuple(array) if self.static else array
+
+    def _numeric(self, value: Any) -> np.ndarray:
+        """The array that ``value`` is: of numbers, none of which is masked."""
+        if isinstance(value, (str, bytes)) or value is None:
+            raise TypeError(self._refusal(value))
+        try:
+            array = plain_array(value)
+        except (TypeError, ValueError, OverflowError, Warning) as error:
+            raise TypeError(self._refusal(value)) from error
+        if array.dtype.kind == "O" and all(type(v) is int for v in array.flat):
+            if any(abs(v) > LARGEST for v in array.flat):
+                raise ValueError(self._refusal(value))
+            return array.astype(np.float64)  # more than 64 bits
+        if array.size and array.dtype.kind not in "iuf":
+            raise TypeError(self._refusal(value))
+        return array
+
+    def canonical_grid(self, given: Any) -> np.ndarray:
+        """Check an array of values of a scalar traced parameter; return it as float64."""
+        if self.static or not self.is_scalar_number:
+            raise ValueError(
+                f"{self.name} does not take a grid of values here: "
+                + (f"it is {self.describe_range()}" if self.type != "array" else "it is an array")
+                + (", static; sweep over it with `sweep`" if self.static else "")
+            )
+        grid = self._numeric(given).astype(np.float64) + 0.0  # -0.0 is 0.0
+        legal = np.isfinite(grid) | (self.infinite & (grid == np.inf))
+        if self.is_whole:
+            legal &= np.isinf(grid) | (grid == np.round(np.where(legal, grid, 0.0)))
+        if not legal.all():
+            raise ValueError(self._refusal(grid[~legal].flat[0]))
+        return grid
+
+    def check_bounds(self, value: Any, values: Mapping[str, Any]) -> None:
+        """Raise ``ValueError`` if ``value`` (or any entry of it) is out of range.
+
+        Bounds may name other parameters, whose values are looked up in ``values``.
+        """
+        if self.type == "choice":
+            return
+        array = np.asarray(value, dtype=float)
+        tests = (
+            (self.at_least, np.greater_equal),
+            (self.above, np.greater),
+            (self.at_most, np.less_equal),
+            (self.below, np.less),
+        )
+        for bound, holds in tests:
+            if bound is None or array.size == 0:
+                continue
+            limit = _bound_value(bound, values)
+            wrong, limit = np.broadcast_arrays(~holds(array, limit), limit)
+            if wrong.any():
+                shown = np.broadcast_to(array, wrong.shape)[wrong].flat[0]
+                where = f" (here {bound} = {limit[wrong].flat[0]:g})" * isinstance(bound, str)
+                raise ValueError(self._refusal(f"{shown:g}", literal=True) + where)
+
+    def _refusal(self, value: Any, literal: bool = False) -> str:
+        shown = value if literal else checks.shown(value)
+        mask = ", without a mask: fill, or drop, what is masked" if holds_mask(value) else ""
+        return f"{self.name} = {shown} is not allowed: it must be {self.describe_range()}{mask}"
+
+
+def _nested_tuple(array: np.ndarray) -> Any:
+    if array.ndim == 1:
+        return tuple(array.tolist())
+    return tuple(_nested_tuple(row) for row in array)
+
+
+_BOUND_PATTERN = re.compile(r"^\s*(\w+)\s*(?:([+-])\s*(\d+))?\s*$")
+
+
+def _bound_value(bound: Bound, values: Mapping[str, Any]) -> np.ndarray:
+    if not isinstance(bound, str):
+        return np.asarray(float(bound))
+    match = _BOUND_PATTERN.match(bound)
+    if match is None or match[1] not in values:
+        raise ValueError(f"the bound {bound!r} does not name a parameter")
+    offset = float(match[3] or 0) * (-1 if match[2] == "-" else 1)
+    return np.asarray(values[match[1]], dtype=float) + offset
+
+
+def suggestion(name: str, allowed: Sequence[str]) -> str:
+    """``"; did you mean 'ridge'?"`` for the nearest allowed name, or an empty string."""
+    near = difflib.get_close_matches(name, list(allowed), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def static(default: Any, symbol: str, meaning: str, **bounds: Any) -> Any:
+    """Declare a static parameter: a new value means a new compilation.
+
+    With ``traced_in=("theory", "fast")`` the engine traces it on these sides, as a whole number.
+    """
+    return _declare(default, symbol, meaning, static=True, **bounds)
+
+
+def traced(default: Any, symbol: str, meaning: str, **bounds: Any) -> Any:
+    """Declare a traced parameter: a whole grid of values shares one compilation.
+
+    With ``static_in_simulation=True`` it is traced in the theory only; ``static_in=("direct",)``
+    makes it static in the named simulation methods.
+    """
+    if bounds.pop("static_in_simulation", False):
+        bounds["static_in"] = METHODS
+    return _declare(default, symbol, meaning, **bounds)
+
+
+def choice(default: str, choices: Sequence[str], symbol: str, meaning: str) -> Any:
+    """Declare a (static) choice between named options."""
+    return _declare(default, symbol, meaning, static=True, choices=tuple(choices))
+
+
+def array(
+    default: Any, symbol: str, meaning: str, *, dims: Sequence[str], static: bool = False, **bounds
+) -> Any:
+    """Declare an array parameter: traced values (unless ``static``) of static shape.
+
+    ``default`` is a (nested) tuple; the empty tuple means "not given".
+    """
+    return _declare(default, symbol, meaning, dims=tuple(dims), static=static, **bounds)
+
+
+def _declare(default: Any, symbol: str, meaning: str, **options: Any) -> Any:
+    options.update(symbol=symbol, meaning=meaning)
+    return field(default=default, metadata={"declaration": options})
+
+
+_TYPES: dict[Any, str] = {int: "int", float: "float", str: "choice"}
+
+
+def parameters(cls: type) -> Any:
+    """Class decorator: turn declarations into a frozen dataclass registered as a pytree.
+
+    Traced fields are leaves; static fields are part of the tree's structure, so that
+    ``jax.jit``, ``jax.vmap`` and ``jax.grad`` apply to ``theory`` directly.
+    """
+    cls = dataclass(frozen=True, kw_only=True)(cls)
+    declared: dict[str, Parameter] = {}
+    for item in dataclasses.fields(cls):
+        if item.name in RESERVED_PARAMETERS:
+            raise ValueError(f"{cls.__qualname__}.{item.name}: the name is reserved")
+        options = item.metadata["declaration"]
+        kind: Any = "array" if options.get("dims") else _TYPES[item.type]
+        declared[item.name] = Parameter(name=item.name, type=kind, default=item.default, **options)
+    # By name: the type checker does not know the attribute.
+    setattr(cls, "declarations", MappingProxyType(declared))  # noqa: B010
+    return jax.tree_util.register_dataclass(
+        cls,
+        data_fields=[name for name, p in declared.items() if not p.static],
+        meta_fields=[name for name, p in declared.items() if p.static],
+    )

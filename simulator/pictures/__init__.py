@@ -1,0 +1,1 @@
+"""One house style, and the figures that studies declare."""

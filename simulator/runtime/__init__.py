@@ -1,0 +1,1 @@
+"""In which scope things are computed: precision, compilation, threads."""

@@ -1,0 +1,58 @@
+"""How programs are compiled for the CPU, so that their sums are right, and in which scope they run.
+
+From jaxlib 0.10.2 on, XLA hands a product of matrices to one library call *together with* the sums
+or maxima taken of its rows, and the results can be wrong without a word [1]_: rows beyond the
+16,384th are not summed, and a factor of equal entries, such as the zeros that a training starts
+from, is read past its end. With these options every such call is a single product.
+
+A function that is compiled with them must not be called inside another compiled function.
+
+Whatever the package computes, it computes in one of two scopes: `float64_on_cpu` or
+`simulation_scope`. They set precision without touching JAX's global configuration, and see to it
+that XLA has enough threads, which it counts when JAX first looks for devices.
+
+.. [1] https://github.com/jax-ml/jax/issues/39103
+"""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+
+import jax
+
+from simulator.runtime.threads import ensure_threads
+
+#: For ``jax.jit(..., compiler_options=...)`` of any program that runs on a CPU.
+CPU_OPTIONS = {
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
+}
+
+#: `jax.jit` of what always runs on the CPU, theory above all: call it in `float64_on_cpu`.
+jit_on_cpu = functools.partial(jax.jit, compiler_options=CPU_OPTIONS)
+
+
+def compiler_options(platform: str) -> dict[str, str]:
+    """Options for a program that runs on ``platform`` ("cpu", "gpu", "tpu")."""
+    return CPU_OPTIONS if platform == "cpu" else {}
+
+
+def default_platform() -> str:
+    """The kind of device that simulations run on: "cpu", "gpu", "tpu"."""
+    ensure_threads()
+    return jax.default_backend()
+
+
+@contextlib.contextmanager
+def float64_on_cpu() -> Iterator[None]:
+    """The scope of theory: double precision, on the CPU whatever accelerators there are."""
+    ensure_threads()
+    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        yield
+
+
+@contextlib.contextmanager
+def simulation_scope(dtype: str) -> Iterator[None]:
+    """The scope of a simulation: the dtype asked for, products at full precision."""
+    ensure_threads()
+    with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
+        yield

@@ -1,0 +1,1 @@
+"""The same, surviving: a sweep on disk."""

@@ -1,0 +1,150 @@
+"""What the four studies share: the parameters of a two-source mixture and what follows from them.
+
+Arrays over the sources have the real source first. Everything is written per eigenvector of the
+covariance of the real inputs, in units of label variance: ``s_k = lambda_k E w1_k^2`` for the
+teacher and ``g_k = lambda_k E delta_k^2`` for the shift ``delta = w2 - w1`` of the synthetic
+labels, so that nothing overflows for steep power laws.
+"""
+
+import math
+from dataclasses import replace
+
+import jax.numpy as jnp
+from jax import Array
+
+from simulator.maths.slopes import ratio, square_root
+from simulator.maths.spectra import Spectrum, check_spectrum, named_spectrum
+from simulator.parameters import choice, parameters, static, traced
+from simulator.runtime.precision import float_dtype
+
+SPECTRA = ("isotropic", "power_law")
+PROFILES = ("whitened", "isotropic", "signal")
+WEIGHTINGS = ("uniform", "mixing")
+
+
+@parameters
+class MixtureParams:
+    """Parameters that all parts of the paper have; each study adds its own."""
+
+    dim: int = static(200, "d", "number of features", at_least=2)
+    num_samples: int = traced(
+        400, "n", "real and synthetic samples together", at_least=1, static_in=("direct",)
+    )
+    synthetic_fraction: float = traced(
+        0.2, "p2", "share of synthetic samples", at_least=0, at_most=1
+    )
+    ridge: float = traced(0.1, "λ", "penalty (mean-square loss + λ‖·‖²)", at_least=0)
+    noise_std_real: float = traced(0.5, "σ1", "label noise of real samples", at_least=0)
+    noise_std_synthetic: float = traced(0.5, "σ2", "label noise of synthetic samples", at_least=0)
+    spectrum: str = choice("isotropic", SPECTRA, "Σ", "covariance of the inputs")
+    spectrum_exponent: float = traced(1.5, "β", "λ_k = k^-β (power_law)", above=0)
+    source_exponent: float = traced(0.5, "r", "s_k ~ k^-(1+2βr) (power_law)", above=0)
+    signal_variance: float = traced(1.0, "Σ_k s_k", "variance of the true signal", above=0)
+    synthetic_shift: float = traced(0.5, "c²", "E‖w2 - w1‖²_Σ, lack of quality", at_least=0)
+    shift_profile: str = choice(
+        "whitened", PROFILES, "Δ", "shift: g_k equal, g_k ~ λ_k, or g_k ~ s_k"
+    )
+
+
+def validate(params, side):
+    """Refuse spectra that underflow, on either side."""
+    check_spectrum(params.spectrum, params.dim, params.spectrum_exponent)
+
+
+# --------------------------------------------------------------------------------------------
+# Profiles
+# --------------------------------------------------------------------------------------------
+def spectrum_of(params) -> Spectrum:
+    """``lambda_k`` and ``s_k``."""
+    return named_spectrum(
+        params.spectrum,
+        params.dim,
+        params.spectrum_exponent,
+        params.source_exponent,
+        params.signal_variance,
+    )
+
+
+def shift_of(params) -> Array:
+    """``g_k``, summing to ``c^2``."""
+    spectrum = spectrum_of(params)
+    if params.shift_profile == "isotropic":
+        share = spectrum.eigenvalues / jnp.sum(spectrum.eigenvalues)
+    elif params.shift_profile == "signal":
+        share = spectrum.signal / jnp.sum(spectrum.signal)
+    else:
+        share = jnp.full(params.dim, 1 / params.dim, float_dtype())
+    return params.synthetic_shift * share
+
+
+def geometric_mean(signal, shift) -> Array:
+    """``sqrt(s_k g_k)``, with derivative 0 (not NaN) where one of them vanishes."""
+    return square_root(signal * shift)
+
+
+def noise_of(params) -> Array:
+    """``(sigma_1, sigma_2)``."""
+    return _pair(params.noise_std_real, params.noise_std_synthetic)
+
+
+# --------------------------------------------------------------------------------------------
+# Samples and their weights
+# --------------------------------------------------------------------------------------------
+def fractions_of(params) -> Array:
+    """``(p1, p2)``: the theory takes the fraction as given."""
+    p2 = jnp.asarray(params.synthetic_fraction, float_dtype())
+    return _pair(1 - p2, p2)
+
+
+def counts_of(params) -> Array:
+    """``(n1, n2)``: simulations round ``p2 n`` to the nearest whole number, halves up.
+
+    To the precision of the scope: in single precision counts beyond 2^24 are themselves rounded.
+    """
+    n = jnp.asarray(params.num_samples, jnp.int32)
+    p2 = jnp.asarray(params.synthetic_fraction, float_dtype())
+    n2 = jnp.minimum(jnp.floor(p2 * n + 0.5).astype(jnp.int32), n)
+    return jnp.stack([n - n2, n2])
+
+
+def sample_weights(fractions, weighting="uniform", mixing_weight=0.0) -> Array:
+    """``a_j``: ones, or ``((1 - alpha)/p1, alpha/p2)``; 0 for a source without samples."""
+    weights, per = weights_per(fractions, weighting, mixing_weight)
+    return jnp.where(fractions > 0, ratio(weights, per), 0)
+
+
+def weights_per(fractions, weighting="uniform", mixing_weight=0.0) -> tuple[Array, Array]:
+    """Numerators and denominators of ``a_j``, finite also for a source without samples."""
+    if weighting == "uniform":
+        return jnp.ones_like(fractions), jnp.ones_like(fractions)
+    alpha = jnp.asarray(mixing_weight, float_dtype())
+    return _pair(1 - alpha, alpha), fractions
+
+
+def _pair(real, synthetic):
+    return jnp.stack([jnp.asarray(real, float_dtype()), jnp.asarray(synthetic, float_dtype())])
+
+
+def realised(params):
+    """The fraction that a simulation makes of ``p2``: a whole number of samples, concrete."""
+    n = params.num_samples
+    n2 = min(math.floor(params.synthetic_fraction * n + 0.5), n)
+    return replace(params, synthetic_fraction=n2 / n)
+
+
+# --------------------------------------------------------------------------------------------
+# The ladder of sizes
+# --------------------------------------------------------------------------------------------
+def resize(params, factor):
+    """The same problem at ``factor`` times the size.
+
+    Power laws are self-similar: with the ridge scaled by ``factor^-beta`` the ratio
+    ``kappa / lambda_k`` at equal ``k/d`` stays, and df2 grows with the size.
+    """
+    scale = factor**-params.spectrum_exponent if params.spectrum == "power_law" else 1.0
+    return replace(
+        params,
+        dim=max(2, round(params.dim * factor)),
+        num_samples=max(1, round(params.num_samples * factor)),
+        ridge=params.ridge * scale,
+    )

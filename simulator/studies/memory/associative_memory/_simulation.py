@@ -1,0 +1,108 @@
+"""One replicate of recalling from a matrix of random associations, three ways.
+
+All take the weights ``q(x)`` of one memory. The dimension may be traced: Gaussian vectors enter
+through their inner products, whose law is that of a lower-trapezoidal factor (Bartlett).
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from simulator.runtime.precision import float_dtype
+from simulator.sampling.gamma import chi, chi_square
+from simulator.studies.memory.associative_memory import _theory as _errors
+
+
+def vectors(key: Array, count: int, dim, sphere: bool) -> Array:
+    """Rows with the inner products of ``count`` vectors in ``dim`` dimensions, up to rotation.
+
+    Gaussian ``N(0, I/d)`` or uniform on the sphere. Row i lives in its first ``min(i, d - 1) + 1``
+    coordinates: normals, and on the diagonal the norm of what is left, chi with ``d - i`` degrees.
+    """
+    key_normal, key_chi = jax.random.split(key)
+    d = jnp.asarray(dim, float_dtype())
+    index = jnp.arange(count, dtype=float_dtype())
+    normals = jax.random.normal(key_normal, (count, count), float_dtype())
+    lower = (index[:, None] > index) & (index < d)
+    factor = jnp.where(lower, normals, 0.0) + jnp.diag(chi(key_chi, d - index))
+    if sphere:
+        return factor / jnp.linalg.norm(factor, axis=1, keepdims=True)
+    return factor / jnp.sqrt(d)
+
+
+def gram(key: Array, num_classes: int, dim, unembedding: str) -> Array:
+    """Inner products of the unembeddings."""
+    if unembedding == "orthonormal":
+        return jnp.eye(num_classes, dtype=float_dtype())
+    factor = vectors(key, num_classes, dim, sphere=True)
+    return factor @ factor.T
+
+
+def wrong(scores: Array, classes: Array) -> Array:
+    """Probability of a wrong answer: ties are broken uniformly; NaN where a score is.
+
+    Scores are compared with the right one, never with their own maximum: a compiler may compute
+    the two sides of such a comparison with different rounding, and nothing would be best.
+    """
+    own = jnp.arange(scores.shape[1]) == classes[:, None]
+    right = jnp.take_along_axis(scores, classes[:, None], axis=1)
+    beaten = jnp.any(~own & (scores > right), axis=1)
+    equal = jnp.sum(~own & (scores == right), axis=1)
+    error = jnp.where(beaten, 1.0, equal / (1.0 + equal))
+    return jnp.where(jnp.any(jnp.isnan(scores), axis=1), jnp.nan, error)
+
+
+def recall_directly(key: Array, weights: Array, num_classes: int, dim, embedding, unembedding):
+    """All scores ``u_y^T W e_x`` of one draw of embeddings and unembeddings."""
+    key_e, key_u = jax.random.split(key)
+    num_tokens = weights.shape[0]
+    classes = jnp.arange(num_tokens) % num_classes
+    e = vectors(key_e, num_tokens, dim, embedding == "sphere")
+    stored = jax.ops.segment_sum(weights[:, None] * e, classes, num_classes)  # W = sum_y u_y v_y
+    scores = e @ stored.T @ gram(key_u, num_classes, dim, unembedding)
+    return wrong(scores, classes)
+
+
+def _class_scores(key, weights, num_classes, dim, embedding):
+    """Signal and class noises of every token, independent between tokens, in units of R / sqrt d.
+
+    One token at a time this is the law of the direct draw; jointly it is not.
+    """
+    key_norm, key_noise = jax.random.split(key)
+    num_tokens = weights.shape[0]
+    d = jnp.asarray(dim, float_dtype())
+    norm = jnp.ones(num_tokens, float_dtype())
+    if embedding == "gaussian":
+        norm = jnp.sqrt(chi_square(key_norm, jnp.full(num_tokens, d)) / d)
+    noise = _errors.noise_of_tokens(weights**2, num_classes)
+    g = jax.random.normal(key_noise, (num_tokens, num_classes), float_dtype())
+    others = g[:, 1:] * jnp.sqrt(noise.others)  # classes f + 1, f + 2, ... modulo M
+    return weights * norm * jnp.sqrt(d), g[:, 0], jnp.sqrt(noise.own), others
+
+
+def recall_reduced(key: Array, weights: Array, num_classes: int, dim, embedding, unembedding):
+    """The same error of every single token from M numbers each."""
+    key_tokens, key_u = jax.random.split(key)
+    signal, g, own, others = _class_scores(key_tokens, weights, num_classes, dim, embedding)
+    activation = jnp.concatenate([(signal + own * g)[:, None], others], axis=1)
+    if unembedding == "orthonormal":
+        # The token's class is column 0.
+        return wrong(activation, jnp.zeros(weights.shape[0], int))
+    classes = jnp.arange(weights.shape[0]) % num_classes
+    turned = (jnp.arange(num_classes) - classes[:, None]) % num_classes
+    activation = jnp.take_along_axis(activation, turned, axis=1)  # by class, not by offset
+    return wrong(activation @ gram(key_u, num_classes, dim, unembedding), classes)
+
+
+def recall_conditionally(key: Array, weights: Array, num_classes: int, dim, embedding):
+    """Orthonormal unembeddings: the noise of the token's own class is integrated out.
+
+    ``P(s + sqrt(Q_f) h < max)``: rare failures of frequent tokens get their exact probability.
+    """
+    signal, _, own, others = _class_scores(key, weights, num_classes, dim, embedding)
+    best = jnp.max(others, axis=1)
+    loud = own > 0
+    smooth = jax.scipy.stats.norm.cdf((best - signal) / jnp.where(loud, own, 1.0))
+    equal = 1 + jnp.sum(others == signal[:, None], axis=1)
+    sharp = jnp.where(signal == best, 1 - 1 / equal, signal < best)
+    return jnp.where(loud, smooth, sharp)

@@ -1,0 +1,149 @@
+"""What the trajectories of arXiv 2410.22069 share: data sets, homogeneous models, the runner.
+
+Array outputs over the dim ``geometry`` are in the order (l1, l2, linf); parameters are flat
+vectors, because the norm is that of all parameters jointly.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+
+from simulator.maths.margins import max_margin
+from simulator.maths.norms import GEOMETRIES, ORDERS
+from simulator.maths.steepest_descent import (
+    OPTIMIZER_ORDERS,
+    all_geometries,
+    log_exponential_loss,
+    scale_by_loss_decrease,
+    steepest_descent,
+)
+from simulator.runtime.precision import float_dtype
+
+DATASET_A = ((2.0, 1.0, 0.0), (1.0, 3.0, 1.0), (1.0, 0.0, 2.0)), (1, 1, 1)
+DATASET_B = (
+    (3.0, 1.0, 0.0, 1.0), (1.0, 2.0, 1.0, 0.0), (-2.0, 1.0, -1.0, 1.0),
+    (0.0, -1.0, 2.0, 3.0), (1.0, -4.0, 0.0, 2.0),
+), (1, 1, -1, 1, -1)  # fmt: skip
+
+RECORD_EVERY = 50
+HOMOGENEITY = {"linear": 1, "diagonal": 2}
+
+
+# --------------------------------------------------------------------------------------------
+# Data and models
+# --------------------------------------------------------------------------------------------
+def signed_inputs(params):
+    """Rows ``y_i x_i``."""
+    dtype = float_dtype()
+    return jnp.asarray(params.labels, dtype)[:, None] * jnp.asarray(params.inputs, dtype)
+
+
+def linear_model(rows, theta):
+    """``y_i w.x_i``; homogeneous of degree 1."""
+    return rows @ theta
+
+
+def diagonal_model(rows, theta):
+    """``y_i (u * v).x_i`` with theta = (u, v); homogeneous of degree 2."""
+    u, v = jnp.split(theta, 2)
+    return rows @ (u * v)
+
+
+def relu_network(inputs, theta):
+    """``sum_j a_j relu(w_j.x)`` with theta = (a, w_1, ..., w_k); homogeneous of degree 2."""
+    width = theta.size // (inputs.shape[1] + 1)
+    outer, inner = theta[:width], theta[width:].reshape(width, inputs.shape[1])
+    return jax.nn.relu(inputs @ inner.T) @ outer
+
+
+def linear_margins(params):
+    """The largest linear margins gamma_1, gamma_2, gamma_inf, and the solver's residual."""
+    rows = signed_inputs(params)
+    found = [max_margin(rows, ORDERS[name]) for name in GEOMETRIES]
+    margins = jnp.stack([one.margin for one in found])
+    return margins, jnp.stack([one.residual for one in found]).max()
+
+
+def validate_dataset(params, side):
+    """Labels +-1, one per point, and a separating direction."""
+    from scipy.optimize import linprog  # here, so that listing the studies stays fast
+
+    inputs, labels = np.asarray(params.inputs), np.asarray(params.labels)
+    if labels.shape != inputs.shape[:1]:
+        raise ValueError(
+            f"labels has {labels.size} entries for {len(inputs)} points: one label per point"
+        )
+    if not np.isin(labels, (-1, 1)).all():
+        raise ValueError(f"labels = {labels} is not allowed: every label must be 1 or -1")
+    # Whether a direction separates the points depends neither on the units of the features nor on
+    # the lengths of the points; the linear program's tolerances do.
+    rows = labels[:, None] * inputs
+    for axis in (0, 1):
+        size = np.max(np.abs(rows), axis=axis, keepdims=True)
+        rows = rows / np.where(size > 0, size, 1)
+    nothing, ones = np.zeros(rows.shape[1]), np.ones(len(rows))
+    if linprog(nothing, A_ub=-rows, b_ub=-ones, bounds=(None, None)).status == 2:
+        raise ValueError("inputs are not linearly separable with these labels: no margin exists")
+
+
+# --------------------------------------------------------------------------------------------
+# Runs
+# --------------------------------------------------------------------------------------------
+def unit_step_descent(optimizer, step_size):
+    """Unit-norm steps of length ``eta0 / sqrt(1 + t)``, t = 0, 1, ..."""
+    return steepest_descent(
+        lambda count: step_size / jnp.sqrt(1.0 + count), OPTIMIZER_ORDERS[optimizer]
+    )
+
+
+def loss_paced_descent(optimizer, step_size):
+    """Steps that each lower ``log L`` by about c: they follow the steepest-descent flow."""
+    return optax.chain(
+        scale_by_loss_decrease(OPTIMIZER_ORDERS[optimizer]),
+        optax.scale_by_learning_rate(step_size),
+    )
+
+
+def descend(margins_of, theta, optimiser, num_steps, state=None):
+    """``num_steps`` steps on ``log sum_i exp(-m_i(theta))``; the parameters and the state."""
+    gradient = jax.grad(lambda theta: log_exponential_loss(margins_of(theta)))
+
+    def step(_, carry):
+        theta, state = carry
+        updates, state = optimiser.update(gradient(theta), state, theta)
+        return optax.apply_updates(theta, updates), state
+
+    state = optimiser.init(theta) if state is None else state
+    return lax.fori_loop(0, num_steps, step, (theta, state))
+
+
+def recorded_descent(margins_of, theta, optimiser, num_steps, record):
+    """``record(theta)`` after steps 50, 100, ..., stacked on a leading axis; and the last theta."""
+
+    def block(carry, _):
+        theta, state = descend(margins_of, carry[0], optimiser, RECORD_EVERY, carry[1])
+        return (theta, state), record(theta)
+
+    start = (theta, optimiser.init(theta))
+    (theta, state), records = lax.scan(block, start, length=num_steps // RECORD_EVERY)
+    theta, _ = descend(margins_of, theta, optimiser, num_steps % RECORD_EVERY, state)
+    return theta, records
+
+
+def measures(margins_of, theta, homogeneity):
+    """All measures in all geometries, and ``log L``, as study outputs."""
+    margins = margins_of(theta)
+    descent = -jax.grad(lambda theta: log_exponential_loss(margins_of(theta)))(theta)
+    found = all_geometries(theta, margins, descent, homogeneity)
+    return found._asdict() | {"log_loss": log_exponential_loss(margins)}
+
+
+def recorded_steps(params):
+    """Coordinates of the dim ``step``."""
+    return RECORD_EVERY * np.arange(1, params.num_steps // RECORD_EVERY + 1)
+
+
+def geometries(params):
+    return list(GEOMETRIES)

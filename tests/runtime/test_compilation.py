@@ -1,0 +1,55 @@
+"""Sums over the rows of a product are right on a CPU, whatever XLA makes of them by default."""
+
+import os
+import subprocess
+import sys
+
+SCRIPT = """
+import jax.numpy as jnp
+
+from simulator.runtime.precision import float_dtype
+from simulator.study import Output, Study, exact
+from simulator.parameters import parameters, static, traced
+from simulator.engine.theory import predict_study
+from simulator.engine.run import Replicates
+
+
+@parameters
+class Params:
+    dim: int = static(80, "d", "columns", at_least=1)
+    rows: int = static(17000, "n", "rows", at_least=1)
+    scale: float = traced(1.5, "s", "factor", above=0)
+
+
+def theory(params):
+    x = params.scale * jnp.sin(jnp.arange(params.rows * params.dim, dtype=float_dtype()))
+    x = x.reshape(params.rows, params.dim)
+    return {
+        "largest": jnp.mean(jnp.max(x @ jnp.ones((params.dim, params.dim), x.dtype), axis=1)),
+        "squares": jnp.sum((x @ jnp.eye(params.dim, dtype=x.dtype)) ** 2),
+    }
+
+
+STUDY = Study(
+    name="products", title="Sums of products", reference="arXiv 0000.00000", params=Params,
+    outputs=(Output("largest", "mean largest entry", exact("sum")),
+             Output("squares", "sum of squares", exact("sum"))),
+    theory=theory, simulate_direct=lambda key, params: theory(params), check_cells=({},),
+)
+
+import numpy as np
+
+x = 1.5 * np.sin(np.arange(17000 * 80.0)).reshape(17000, 80)
+expected = {"largest": x.sum(axis=1).mean(), "squares": (x**2).sum()}
+run = Replicates(STUDY, [STUDY.canonical({})])
+run.extend(1)
+for output, value in expected.items():
+    np.testing.assert_allclose(predict_study(STUDY)[output], value, rtol=1e-9)
+    np.testing.assert_allclose(run.summary(0)[output].mean, value, rtol=1e-9)
+"""
+
+
+def test_theory_and_simulation_sum_products_rightly():
+    """In a process of its own, without the tests' flags."""
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    subprocess.run([sys.executable, "-c", SCRIPT], env=environment, check=True)
