@@ -74,13 +74,11 @@ def pytest_runtest_teardown(item, nextitem):
     if maps.read_bytes().count(b"\n") > (5000 if done else 20_000):
         import jax
 
-        from simulator.engine import run
-        from simulator.engine import theory as predict
+        from simulator.engine import program, theory
         from simulator.search import objective
 
-        objective._compiled.cache_clear()
-        predict._compiled.cache_clear()
-        run._compiled.cache_clear()
+        for module in (objective, program, theory):
+            module._compiled.cache_clear()
         jax.clear_caches()
         gc.collect()
 

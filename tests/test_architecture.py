@@ -10,23 +10,31 @@ import pytest
 import simulator
 
 PACKAGE = Path(__file__).parents[1] / "simulator"
+DECLARATIONS = {"study", "parameters", "paper", "vocabulary"}
+VERBS = {"engine", "store", "verdict", "search"}
 #: What each layer may import, besides itself.
 ALLOWED = {
     "checks": set(),
-    "equality": set(),
-    "maths": set(),
-    "sampling": {"maths"},
     "arrays": set(),
-    "data": {"arrays", "maths", "sampling"},
-    "study": {"arrays", "checks"},
-    "studies": {"arrays", "checks", "study", "maths", "sampling", "data"},
-    "sweep": {"checks", "equality", "study", "maths"},
-    "verdict": {"checks", "equality", "study", "sweep"},
-    "plot": set(),
-    "figures": {"checks", "study", "sweep", "plot"},
-    "search": {"checks", "arrays", "study", "sweep", "maths"},
-    "api": {"checks", "study", "studies", "sweep", "verdict", "search"},
-    "cli": {"study", "studies", "sweep", "verdict", "figures", "data"},
+    "equality": set(),
+    "paper": set(),
+    "vocabulary": set(),
+    "runtime": set(),
+    "maths": {"runtime"},
+    "sampling": {"maths", "runtime"},
+    "data": {"arrays", "maths", "sampling", "runtime"},
+    "parameters": {"arrays", "checks", "vocabulary"},
+    "study": {"parameters", "paper"},
+    "studies": {*DECLARATIONS, "arrays", "checks", "maths", "sampling", "data", "runtime"},
+    "registry": {"parameters", "study", "studies"},
+    "engine": {*DECLARATIONS, "checks", "equality", "runtime"},
+    "store": {*DECLARATIONS, "engine", "checks", "equality", "runtime"},
+    "verdict": {*DECLARATIONS, "engine", "checks", "equality"},
+    "search": {*DECLARATIONS, "engine", "arrays", "checks", "runtime"},
+    "pictures": {*DECLARATIONS, "registry", "engine", "checks"},
+    "testing": {*DECLARATIONS, "engine", "runtime"},
+    "api": {*DECLARATIONS, *VERBS, "registry", "studies", "checks"},
+    "cli": {*DECLARATIONS, *VERBS, "registry", "testing", "pictures", "checks", "data", "runtime"},
     "__main__": {"cli"},
 }
 

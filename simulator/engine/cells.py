@@ -114,6 +114,11 @@ def identity(study: Study, values: Values, *, method: str, dtype: str, seed: int
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
+def describe(cell: Mapping[str, Any]) -> str:
+    """The parameters of a cell in one line."""
+    return ", ".join(f"{name} = {value}" for name, value in cell.items())
+
+
 def key_data(identity_json: str) -> np.ndarray:
     """Raw threefry key (2 x uint32) of a cell."""
     digest = hashlib.sha256(identity_json.encode()).digest()

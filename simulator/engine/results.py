@@ -8,7 +8,7 @@ import numpy as np
 
 from simulator.engine.cells import Values
 from simulator.engine.moments import Summary
-from simulator.engine.run import Replicates
+from simulator.engine.run import Run
 from simulator.equality import ByValue
 from simulator.study import Study
 
@@ -87,7 +87,7 @@ def estimates(study: Study, summary: Mapping[str, Summary]) -> dict[str, tuple]:
 
 
 def simulation_result(
-    run: Replicates, shape: tuple[int, ...], params: Mapping[str, Any]
+    run: Run, shape: tuple[int, ...], params: Mapping[str, Any]
 ) -> SimulationResult:
     """Stack the cells of a broadcast grid."""
     per_cell = [estimates(run.study, run.summary(i)) for i in range(len(run.cells))]
@@ -100,17 +100,16 @@ def simulation_result(
         }
 
     values = None
-    if run.values is not None:
-        joined = [{k: np.concatenate(v) for k, v in cell.items()} for cell in run.values]
+    kept = [tally.values for tally in run.tallies if tally.values is not None]
+    if kept:
+        joined = [{k: np.concatenate(v) for k, v in cell.items()} for cell in kept]
         values = {
             name: np.stack([c[name] for c in joined]).reshape(shape + joined[0][name].shape)
             for name in joined[0]
         }
     return SimulationResult(
         study=run.study.name,
-        method=run.method,
-        dtype=run.dtype,
-        seed=run.seed,
+        **run.setting._asdict(),
         params=params,
         mean=stacked(0),
         standard_error=stacked(1),

@@ -1,7 +1,7 @@
 """Monte-Carlo of a study at one point or on a broadcast grid."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simulator import checks
 from simulator.engine import sizes
@@ -11,11 +11,9 @@ from simulator.engine.results import (
     SimulationResult,
     simulation_result,
 )
-from simulator.engine.run import Replicates
+from simulator.engine.run import Run
+from simulator.engine.setting import checked_setting
 from simulator.study import Study
-
-if TYPE_CHECKING:
-    pass
 
 
 def simulate_study(
@@ -53,17 +51,12 @@ def simulate_study(
         For a bad argument; the message names it, its value and what is allowed.
     """
     count = checks.whole("replicates", replicates, 1)
+    keep_values = checks.flag("keep_values", keep_values)
     with sizes.allowing(allow_large):
         shape, values = broadcast_cells(study, params)
         sizes.check_points(study, math.prod(shape))
-        run = Replicates(
-            study,
-            single_cells(study, shape, values),
-            seed=seed,
-            method=method,
-            dtype=dtype,
-            keep_values=checks.flag("keep_values", keep_values),
-        )
+        setting = checked_setting(study, method=method, dtype=dtype, seed=seed)
+        run = Run(study, single_cells(study, shape, values), setting, keep_values=keep_values)
         with replicates_bar(count * len(run.cells), study.name) as progress:
-            run.extend(count, progress)
+            run.extend(count, progress=progress)
     return simulation_result(run, shape, values)

@@ -23,7 +23,8 @@ from typing import Any
 from simulator import checks
 from simulator.engine.cells import Values
 from simulator.engine.progress import replicates_bar
-from simulator.engine.run import Replicates
+from simulator.engine.run import Run
+from simulator.engine.setting import Setting
 from simulator.runtime.compilation import default_platform
 from simulator.store import records as store
 from simulator.store.files import StoreError
@@ -98,11 +99,12 @@ class _Task:
 
 def _tasks(plan: Plan, states: Mapping[str, CellState], target: int) -> list[_Task]:
     """The work in pieces. They do not depend on the cluster, which may grow and shrink."""
-    run = Replicates(plan.study, plan.cells, **plan.options)
+    run = Run(plan.study, plan.cells, Setting(**plan.options))
     tasks = []
-    for members, batch in run.groups():
+    for program in run.programs:
+        members = program.members
         per_cell = missing(plan.part(members), states, target) / len(members)
-        worth_sending = math.ceil(BATCHES_PER_TASK * batch / max(per_cell, 1))
+        worth_sending = math.ceil(BATCHES_PER_TASK * program.lanes / max(per_cell, 1))
         size = max(worth_sending, math.ceil(len(members) / MOST_TASKS))
         for start in range(0, len(members), size):
             part = plan.part(members[start : start + size])

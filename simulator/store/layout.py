@@ -10,7 +10,8 @@ import numpy as np
 
 from simulator.engine.cells import Values
 from simulator.engine.results import estimates, grid_coordinates
-from simulator.engine.run import Replicates
+from simulator.engine.run import Run
+from simulator.engine.setting import Setting
 from simulator.engine.theory import NotConverged, theory_of_cells
 from simulator.store import arrays as zarr_arrays
 from simulator.store import records as store
@@ -58,7 +59,7 @@ def _layout_of(plan: Plan, manifest: Mapping[str, Any]) -> dict[str, bytes]:
     values = [found for found in theory if not isinstance(found, str)]
     shapes = {"theory": [{name: np.shape(v) for name, v in cell.items()} for cell in values]}
     if study.methods():
-        run = Replicates(study, plan.cells, **plan.options)
+        run = Run(study, plan.cells, Setting(**plan.options))
         shapes["mean"] = shapes["standard_error"] = _simulated_shapes(study, run)
     arrays = {"status": status}
     lengths = dict(zip(axes, grid, strict=True))
@@ -96,7 +97,7 @@ def _theory_or_reasons(study: Study, cells: list[Values]) -> list[dict[str, np.n
         return [found for part in parts for found in _theory_or_reasons(study, part)]
 
 
-def _simulated_shapes(study: Study, run: Replicates) -> list[dict[str, tuple[int, ...]]]:
+def _simulated_shapes(study: Study, run: Run) -> list[dict[str, tuple[int, ...]]]:
     """Shapes of the outputs that a simulation estimates, dispersions included."""
     found = run.shapes()
     for output in study.outputs:

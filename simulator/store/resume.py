@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from simulator.engine.cells import Values
+from simulator.engine.cells import Values, describe
 from simulator.engine.progress import replicates_bar
-from simulator.engine.run import Replicates, describe
+from simulator.engine.run import Run
+from simulator.engine.setting import Setting, checked_setting
 from simulator.store import records as store
 from simulator.store.files import PRIVATE, StoreError, entries_of, make_folder, own_files
 from simulator.store.layout import Results, mend
@@ -53,10 +54,11 @@ def sweep_to_store(
 ) -> "xr.DataTree":
     """Sweep into the store at ``path``; see :func:`simulator.sweep.sweep_study`."""
     store.check_installed()
-    run = Replicates(study, cells, seed=seed, method=method, dtype=dtype)
+    setting = checked_setting(study, method=method, dtype=dtype, seed=seed)
+    options = setting._asdict()
+    run = Run(study, cells, setting)  # refuses cells that cannot be simulated
     if compute is compute_here:  # of the workers of a cluster nothing is known
         run.check_size([replicates] * len(cells))
-    options = {"method": run.method, "dtype": run.dtype, "seed": run.seed}
     manifest = manifest_of(study, axes, cells[0], options, replicates)
     leader = jax.process_index() == 0
     with _prepared(path) if leader else contextlib.nullcontext():
@@ -175,14 +177,14 @@ def compute_cells(
     writer: str = "",
 ) -> None:
     """Run all cells of ``plan`` on this process's devices, from the ``states`` they are in."""
-    run = Replicates(plan.study, plan.cells, **plan.options)
+    run = Run(plan.study, plan.cells, Setting(**plan.options))
     for index, name in enumerate(plan.identities):
         if name in states:
-            run.restore(index, states[name].replicates, states[name].moments)
+            run.tallies[index].restore(states[name].replicates, states[name].moments)
     after = max((state.sequence for state in states.values()), default=0)
     recorder = _Recorder(path, run, plan.identities, refresh or _nothing, writer, after)
     try:
-        run.extend(target, progress, recorder.advanced)
+        run.extend(target, progress=progress, advanced=recorder.advanced, on_failure="note")
     finally:
         recorder.flush()
 
@@ -197,7 +199,7 @@ class _Recorder:
     def __init__(
         self,
         path: Path,
-        run: Replicates,
+        run: Run,
         names: list[str],
         refresh: Callable[[], None],
         writer: str,
@@ -220,18 +222,17 @@ class _Recorder:
     def flush(self) -> None:
         if not self._waiting:
             return
+        tallies = {index: self.run.tallies[index] for index in sorted(self._waiting)}
         states = {
-            self.names[index]: CellState(
-                self.run.counts[index], self.run.state(index), self.run.failures.get(index)
-            )
-            for index in sorted(self._waiting)
+            self.names[index]: CellState(tally.count, tally.state(), tally.failure)
+            for index, tally in tallies.items()
         }
-        advanced = sum(self.run.counts[i] - self._written[i] for i in self._waiting)
+        advanced = sum(tally.count - self._written[i] for i, tally in tallies.items())
         now = time.monotonic()
         speed = Speed(advanced, now - self._last)
         store.write_record(self.path, states, speed, self.writer, self.after)
         for index in self._waiting:
-            self._written[index] = self.run.counts[index]
+            self._written[index] = tallies[index].count
         self._waiting.clear()
         self._last = time.monotonic()
 

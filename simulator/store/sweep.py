@@ -14,7 +14,8 @@ from simulator.engine.results import (
     labelled,
     simulation_result,
 )
-from simulator.engine.run import Replicates
+from simulator.engine.run import Run
+from simulator.engine.setting import checked_setting
 from simulator.engine.theory import theory_of_cells
 from simulator.store.dask import compute_with_dask
 from simulator.store.netcdf import attribute
@@ -124,12 +125,11 @@ def _in_memory(
     if study.theory is not None:
         groups["theory"] = list(theory_of_cells(study, cells))
     if count and study.methods():
-        run = Replicates(
-            study, cells, seed=seed, method=method, dtype=dtype, keep_values=keep_values
-        )
-        attributes |= {"method": run.method, "dtype": run.dtype}
+        setting = checked_setting(study, method=method, dtype=dtype, seed=seed)
+        run = Run(study, cells, setting, keep_values=keep_values)
+        attributes |= {"method": setting.method, "dtype": setting.dtype}
         with replicates_bar(count * len(cells), study.name) as progress:
-            run.extend(count, progress)
+            run.extend(count, progress=progress)
         attributes["remarks"] = run.remarks
         found = [estimates(study, run.summary(i)) for i in range(len(cells))]
         groups["mean"] = [{name: e[0] for name, e in cell.items()} for cell in found]
@@ -141,7 +141,7 @@ def _in_memory(
     return tree
 
 
-def _replicate_values(study: Study, run: Replicates, axes: Mapping, tree: "xr.DataTree") -> Any:
+def _replicate_values(study: Study, run: Run, axes: Mapping, tree: "xr.DataTree") -> Any:
     import xarray as xr
 
     result = simulation_result(run, tuple(len(v) for v in axes.values()), {})

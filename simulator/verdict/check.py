@@ -11,7 +11,8 @@ from simulator import checks
 from simulator.engine import sizes
 from simulator.engine.cells import Values, product_cells
 from simulator.engine.progress import replicates_bar
-from simulator.engine.run import Replicates
+from simulator.engine.run import Run
+from simulator.engine.setting import checked_setting
 from simulator.engine.theory import theory_of_cells
 from simulator.study import Study
 from simulator.verdict.compare import Comparison, Rung, Theories, compare_ladder
@@ -26,7 +27,7 @@ ROUNDS = 4  # a pilot's variance is uncertain, more so under heavy tails: look a
 class Evidence:
     """Simulations of cells along their ladders; a theory is judged against it."""
 
-    run: Replicates
+    run: Run
     ladders: tuple[tuple[Rung, ...], ...]
 
 
@@ -117,20 +118,19 @@ def gather(
             rungs.append(Rung(size, values, len(flat)))
             flat.append(values)
         ladders.append(tuple(rungs))
-    evidence = Evidence(
-        Replicates(study, flat, seed=seed, method=method, dtype=dtype), tuple(ladders)
-    )
-    run = evidence.run
+    setting = checked_setting(study, method=method, dtype=dtype, seed=seed)
+    run = Run(study, flat, setting)
+    evidence = Evidence(run, tuple(ladders))
     first = min(PILOT, max_replicates) if replicates is None else replicates
     with replicates_bar(first * len(flat), f"{study.name}: pilot") as progress:
-        run.extend(first, progress)
+        run.extend(first, progress=progress)
     theories = _theories(study, evidence) if replicates is None else {}
     for _ in range(ROUNDS if replicates is None else 0):
         needs = _needs(study, evidence, theories, tolerance, max_replicates)
         if needs == run.counts:
             break
         with replicates_bar(sum(needs) - sum(run.counts), study.name) as progress:
-            run.extend(needs, progress)
+            run.extend(needs, progress=progress)
     return evidence
 
 
@@ -169,8 +169,8 @@ def judge(
     found: Any = next((s for s in ("disagrees", "inconclusive") if s in tested), "agrees")
     return Verdict(
         study=study.name,
-        method=evidence.run.method,
-        seed=evidence.run.seed,
+        method=evidence.run.setting.method,
+        seed=evidence.run.setting.seed,
         status=found,
         comparisons=comparisons,
         threshold=threshold,

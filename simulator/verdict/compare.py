@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simulator.engine.cells import Values
-from simulator.engine.run import Replicates
+from simulator.engine.run import Run
 from simulator.study import Output, Relation, Study
 from simulator.verdict.points import HEAVY, Point, point
 from simulator.verdict.relations import RELATIONS, Deviation
@@ -33,7 +33,7 @@ class Rung:
 
 def compare_ladder(
     study: Study,
-    run: Replicates,
+    run: Run,
     ladder: Sequence[Rung],
     theories: Theories,
     threshold: float,
@@ -52,7 +52,7 @@ def compare_ladder(
         if relation.kind == "none" or not simulated.in_simulation:
             continue
         points = [
-            point(study, output, simulated, theories[rung.position], summary, run.dtype)
+            point(study, output, simulated, theories[rung.position], summary, run.setting.dtype)
             for rung, summary in zip(ladder, summaries, strict=True)
         ]
         found.append(_compared(output, relation, cell, sizes, points, threshold, tolerance))

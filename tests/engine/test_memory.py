@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from simulator.registry import get
 
-from simulator.engine import batch_size as batch
-from simulator.engine import run as run_module
+from simulator.engine import batch_size
+from simulator.engine import program as program_module
 from simulator.engine.batch_size import cost_of
-from simulator.engine.run import Replicates
+from simulator.engine.run import Run
+from simulator.engine.setting import checked_setting
 from simulator.engine.simulation import simulate_study
 from simulator.store.sweep import sweep_study
 from tests.toy import STUDY
@@ -28,7 +29,7 @@ class TooLarge:
 
 def device_with_room_for(most, monkeypatch, when):
     """Programs run out of memory beyond ``most`` lanes; returns the sizes that were tried."""
-    real, tried = run_module._compiled, []
+    real, tried = program_module._compiled, []
 
     def compiled(*arguments):
         one, program = real(*arguments)
@@ -44,13 +45,13 @@ def device_with_room_for(most, monkeypatch, when):
 
         return one, limited
 
-    monkeypatch.setattr(run_module, "_compiled", compiled)
+    monkeypatch.setattr(program_module, "_compiled", compiled)
     return tried
 
 
 @pytest.mark.parametrize("when", ["at the call", "while waiting"])
 def test_a_batch_that_does_not_fit_is_halved_until_it_does(monkeypatch, when):
-    monkeypatch.setattr(run_module, "batch_size", lambda _: 64)
+    monkeypatch.setattr(program_module, "batch_size", lambda _: 64)
     expected = sweep_study(STUDY, GRID, replicates=50)
     tried = device_with_room_for(16, monkeypatch, when)
     found = sweep_study(STUDY, GRID, replicates=50)
@@ -63,10 +64,10 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(monkeypatch, when):
 
 @pytest.mark.parametrize("when", ["at the call", "while waiting"])
 def test_memory_that_ends_in_the_middle_loses_no_replicate(monkeypatch, when):
-    monkeypatch.setattr(run_module, "batch_size", lambda _: 64)
+    monkeypatch.setattr(program_module, "batch_size", lambda _: 64)
     expected = simulate_study(STUDY, replicates=300, keep_values=True)
     limit = iter([64, 64, 64])
-    real = run_module._compiled
+    real = program_module._compiled
 
     def compiled(*arguments):
         one, program = real(*arguments)
@@ -81,7 +82,7 @@ def test_memory_that_ends_in_the_middle_loses_no_replicate(monkeypatch, when):
 
         return one, limited
 
-    monkeypatch.setattr(run_module, "_compiled", compiled)
+    monkeypatch.setattr(program_module, "_compiled", compiled)
     found = simulate_study(STUDY, replicates=300, keep_values=True)
     np.testing.assert_allclose(
         found.values["test_error"], expected.values["test_error"], rtol=1e-12
@@ -89,7 +90,7 @@ def test_memory_that_ends_in_the_middle_loses_no_replicate(monkeypatch, when):
 
 
 def test_a_replicate_that_does_not_fit_is_a_clear_error(monkeypatch):
-    monkeypatch.setattr(run_module, "batch_size", lambda _: 64)
+    monkeypatch.setattr(program_module, "batch_size", lambda _: 64)
     device_with_room_for(0, monkeypatch, "while waiting")
     with pytest.raises(
         MemoryError, match=r"toy: one replicate of dim = 10, num_samples = 20.*free"
@@ -99,14 +100,14 @@ def test_a_replicate_that_does_not_fit_is_a_clear_error(monkeypatch):
 
 def test_a_cell_that_does_not_fit_is_recorded_and_the_others_go_on(tmp_path, monkeypatch):
     """Cells of another size are another program."""
-    real = run_module._compiled
+    real = program_module._compiled
 
     def compiled(sampler, params, static, devices):
         one, program = real(sampler, params, static, devices)
         return one, program if dict(static)["dim"] < 12 else lambda *_: {"test_error": TooLarge()}
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "_compiled", compiled)
+        patch.setattr(program_module, "_compiled", compiled)
         grid = {"dim": [10, 12], "num_samples": [20, 30]}
         tree = sweep_study(STUDY, grid, replicates=50, out=tmp_path / "store")
     assert tree["status"]["failed"].values.tolist() == [[0, 0], [1, 1]]
@@ -127,18 +128,12 @@ def test_a_cell_that_does_not_fit_is_recorded_and_the_others_go_on(tmp_path, mon
 def test_a_lane_needs_less_than_its_bound(name, method):
     """What the compiler plans for 16 lanes, against what the trace of one promises."""
     study, lanes = get(name), 16
-    run = Replicates(study, [study.canonical({})], method=method)
-    (cell,) = run._groups
-    one, program = run_module._compiled(
-        cell.sampler, study.params, cell.static, (jax.devices()[0],)
-    )
-    with run_module.simulation_scope(run.dtype):
-        traced = run._traced([0])
-        first = {parameter: values[0] for parameter, values in traced.items()}
-        bound = cost_of(one.trace(run._keys[0], np.int32(0), first).jaxpr.jaxpr).memory
-        arguments = (np.stack([run._keys[0]] * lanes), np.arange(lanes, dtype=np.int32))
-        repeated = {parameter: np.repeat(values, lanes, 0) for parameter, values in traced.items()}
-        plan = program.lower(*arguments, repeated).compile().memory_analysis()
+    run = Run(study, [study.canonical({})], checked_setting(study, method=method))
+    (program,) = run.programs
+    bound = cost_of(program.lane.jaxpr.jaxpr).memory
+    with program_module.simulation_scope(run.setting.dtype):
+        arguments = program.arguments(np.zeros(lanes, int), np.arange(lanes))
+        plan = program.batch.lower(*arguments).compile().memory_analysis()
     assert (plan.temp_size_in_bytes + plan.output_size_in_bytes) / lanes < bound
 
 
@@ -150,13 +145,15 @@ def test_a_machine_without_memory_is_noticed_before_the_run(monkeypatch):
     """The compiled program decides, because the bound may be far above its need."""
     study = dataclasses.replace(STUDY, simulate_fast=lambda key, params: vectors(params))
     expected = simulate_study(study, replicates=50, num_samples=[20, 30])
-    monkeypatch.setattr(run_module, "fits_in_memory", tried := Recorded(batch.fits_in_memory))
-    monkeypatch.setattr(batch, "free_memory", lambda: 300_000.0)
+    monkeypatch.setattr(
+        program_module, "fits_in_memory", tried := Recorded(batch_size.fits_in_memory)
+    )
+    monkeypatch.setattr(batch_size, "free_memory", lambda: 300_000.0)
     found = simulate_study(study, replicates=50, num_samples=[20, 30])
     assert tried.answers[0] is False
     assert tried.answers[-1] is True
     assert np.array_equal(found.mean["test_error"], expected.mean["test_error"])
-    monkeypatch.setattr(batch, "free_memory", lambda: 3_000.0)
+    monkeypatch.setattr(batch_size, "free_memory", lambda: 3_000.0)
     with pytest.raises(MemoryError, match="does not fit"):
         simulate_study(study, replicates=50)
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from simulator import simulate
-from simulator.engine import run as run_module
+from simulator.engine import program as program_module
 from simulator.engine.cells import broadcast_cells, identity, product_cells
-from simulator.engine.run import Replicates
+from simulator.engine.run import Run
+from simulator.engine.setting import checked_setting
 from simulator.engine.simulation import simulate_study
 from simulator.engine.theory import NotConverged, predict_study
 from simulator.parameters import Parameter
@@ -99,14 +100,14 @@ def test_no_bit_depends_on_the_grid_or_the_number_of_replicates():
 
 def test_chunks_do_not_change_a_bit(monkeypatch):
     reference = simulate_study(STUDY, replicates=100, num_samples=[20, 33])
-    monkeypatch.setattr(run_module, "batch_size", lambda _: 8)
+    monkeypatch.setattr(program_module, "batch_size", lambda _: 8)
     chunked = simulate_study(STUDY, replicates=100, num_samples=[20, 33])
     assert np.array_equal(reference.mean["test_error"], chunked.mean["test_error"])
 
 
 def test_extension_repeats_the_first_replicates():
     cells = [STUDY.canonical({"num_samples": 33})]
-    once, twice = Replicates(STUDY, cells), Replicates(STUDY, cells)
+    once, twice = (Run(STUDY, cells, checked_setting(STUDY)) for _ in range(2))
     once.extend(150)
     twice.extend(37)
     twice.extend(150)

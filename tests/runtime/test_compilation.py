@@ -11,7 +11,8 @@ from simulator.runtime.precision import float_dtype
 from simulator.study import Output, Study, exact
 from simulator.parameters import parameters, static, traced
 from simulator.engine.theory import predict_study
-from simulator.engine.run import Replicates
+from simulator.engine.run import Run
+from simulator.engine.setting import checked_setting
 
 
 @parameters
@@ -41,7 +42,7 @@ import numpy as np
 
 x = 1.5 * np.sin(np.arange(17000 * 80.0)).reshape(17000, 80)
 expected = {"largest": x.sum(axis=1).mean(), "squares": (x**2).sum()}
-run = Replicates(STUDY, [STUDY.canonical({})])
+run = Run(STUDY, [STUDY.canonical({})], checked_setting(STUDY))
 run.extend(1)
 for output, value in expected.items():
     np.testing.assert_allclose(predict_study(STUDY)[output], value, rtol=1e-9)

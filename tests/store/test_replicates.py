@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from simulator.engine import run as run_module
+from simulator.engine import program as program_module
 from simulator.store import resume as stored
 from simulator.store.netcdf import write_netcdf
 from simulator.store.resume import open_store
@@ -74,7 +74,7 @@ def test_any_number_of_replicates_of_every_study_is_stored_as_it_is(name, tmp_pa
 @pytest.mark.parametrize("batch", [1, 8, 256])
 def test_any_number_of_replicates_is_stored_as_it_is(tmp_path, monkeypatch, batch):
     """Arrays of all ranks and lengths, in batches that end anywhere in a cell, killed anywhere."""
-    monkeypatch.setattr(run_module, "batch_size", lambda _: batch)
+    monkeypatch.setattr(program_module, "batch_size", lambda _: batch)
     left = iter(np.random.default_rng(batch).integers(0, 30, len(COUNTS)).tolist())
 
     def sweep(**options):

@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simulator.engine.run import Replicates, _one_lane
+from simulator.engine.program import one_lane
+from simulator.engine.run import Run
+from simulator.engine.setting import checked_setting
 from simulator.engine.theory import theory_of_cells
 from simulator.runtime.compilation import simulation_scope
 from tests.studies.battery import STUDIES, WITH_THEORY, cell, each, each_method, perturbed_floats
@@ -50,9 +52,10 @@ def test_simulation_compiles_once_for_traced_values(name, method):
     values = cell(study)  # whose program the verdict runs too
     signature = {n: values[n] for n, p in study.declarations.items() if p.is_static(method)}
     grids = [[c | signature for c in grid] for grid in grids]
-    Replicates(study, grids[0], method=method).extend(4)
+    setting = checked_setting(study, method=method)
+    Run(study, grids[0], setting).extend(4)
     with compilations() as compiled:
-        Replicates(study, grids[1], method=method).extend(4)
+        Run(study, grids[1], setting).extend(4)
     assert not compiled
 
 
@@ -78,8 +81,8 @@ def test_simulation_lowers_for_tpu_and_cuda_without_float64(name, method):
             for n, p in declared.items()
             if not p.is_static(method)
         }
-        one = _one_lane(study.methods()[method], study.params, static)
+        one = one_lane(study.methods()[method], study.params, static)
         exported = jax.export.export(jax.jit(one), platforms=("tpu", "cuda"))(
-            np.zeros(2, np.uint32), np.int32(0), traced
+            np.zeros(2, np.uint32), np.int32(0), traced, {}
         )
     assert "f64" not in exported.mlir_module()

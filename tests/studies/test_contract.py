@@ -5,7 +5,8 @@ import inspect
 import numpy as np
 
 from simulator.engine.cells import identity, key_data
-from simulator.engine.run import Replicates
+from simulator.engine.run import Run
+from simulator.engine.setting import checked_setting
 from simulator.engine.theory import theory_of_cells
 from simulator.study import Study
 from tests.cases import load
@@ -109,7 +110,7 @@ def test_theory_returns_the_declared_outputs_with_their_dims(name):
 @each_method()
 def test_simulation_returns_the_declared_outputs_with_the_dims_of_the_theory(name, method):
     study = STUDIES[name]
-    (shapes,) = Replicates(study, [cell(study)], method=method).shapes()
+    (shapes,) = Run(study, [cell(study)], checked_setting(study, method=method)).shapes()
     declared = {o.name for o in study.outputs if o.in_simulation and o.dispersion is None}
     assert set(shapes) == declared
     theory = theory_of_cells(study, [cell(study)])[0] if study.theory else {}

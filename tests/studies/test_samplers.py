@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simulator.engine.run import Replicates
+from simulator.engine.run import Run
+from simulator.engine.setting import checked_setting
 from tests.sampling.laws import assert_same_law
 from tests.studies.battery import STUDIES
 
@@ -128,11 +129,12 @@ def drawn(name, cell, method, seed):
     dim = {"dim": cell["dim"]} if "dim" in cell else {}
     legal = {"dim": max(cell["dim"], 10)} if name.startswith("adversarial") else {}
     values = study.canonical(cell | legal) | dim
-    run = Replicates(study, [values], method=method, keep_values=True, seed=seed, dtype="float64")
+    setting = checked_setting(study, method=method, seed=seed, dtype="float64")
+    run = Run(study, [values], setting, keep_values=True)
     run.extend(COUNT)
     return {
         output: np.concatenate(found).reshape(COUNT, -1).T
-        for output, found in run.values[0].items()
+        for output, found in run.tallies[0].values.items()
     }
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simulator.engine.run import Replicates
+from simulator.engine.run import Run
+from simulator.engine.setting import checked_setting
 from simulator.engine.theory import NotConverged, predict_study
 from simulator.maths.mixture_resolvent import mixture_fit
-from simulator.studies.collapse.ridge_collapse.main import main as ridge_collapse
+from simulator.studies.collapse.ridge_collapse import main as ridge_collapse
 from simulator.studies.collapse.strong_collapse import main as classical
 from simulator.studies.collapse.strong_collapse import (
     multi_step,
@@ -441,11 +442,10 @@ def test_reference_values_within_five_errors_of_independent_simulations(study):
 # Simulations
 # --------------------------------------------------------------------------------------------
 def replicate_values(study, cell, count, method, seed=4):
-    run = Replicates(
-        study, [study.canonical(cell)], method=method, keep_values=True, seed=seed, dtype="float64"
-    )
+    setting = checked_setting(study, method=method, seed=seed, dtype="float64")
+    run = Run(study, [study.canonical(cell)], setting, keep_values=True)
     run.extend(count)
-    return {name: np.concatenate(values) for name, values in run.values[0].items()}
+    return {name: np.concatenate(values) for name, values in run.tallies[0].values.items()}
 
 
 SMALL = {
@@ -542,7 +542,7 @@ def test_every_corner_of_the_simulation_is_finite(num_samples):
         cells = [
             study.canonical(fixed | {"num_samples": num_samples} | corner) for corner in corners
         ]
-        run = Replicates(study, cells, method="fast", dtype="float64")
+        run = Run(study, cells, checked_setting(study, method="fast", dtype="float64"))
         run.extend(3)
         for position, cell in enumerate(cells):
             summary = run.summary(position)

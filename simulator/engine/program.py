@@ -1,0 +1,184 @@
+"""One compiled program and the cells that share it.
+
+Lanes of a batch are (cell, replicate) pairs. The key of a lane is the cell's key folded with the
+replicate's index, and the size of a batch belongs to the program, so that grids, numbers of
+replicates and later extensions never change a bit.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from simulator.engine import sizes
+from simulator.engine.batch_size import Cost, batch_size, cost_of, fits_in_memory
+from simulator.engine.cells import Values, identity, key_data
+from simulator.engine.setting import Setting
+from simulator.runtime.compilation import compiler_options, simulation_scope
+from simulator.study import RESIDUAL, Simulation, Study
+
+Static = tuple[tuple[str, Any], ...]
+
+
+class Program:
+    """Cells of one study that share a sampler, static values and array parameters.
+
+    Attributes
+    ----------
+    members : list of int
+        Positions of the cells in the list that :func:`programs` was given.
+    batch : jitted function that computes a batch of lanes
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        setting: Setting,
+        sampler: Simulation,
+        members: Sequence[int],
+        cells: Sequence[Values],
+    ) -> None:
+        self.members = list(members)
+        self._dtype = setting.dtype
+        self._longest_loop = sizes.longest_loop(study, cells[0], setting.method)
+        self._keys = np.stack(
+            [key_data(identity(study, cell, **setting._asdict())) for cell in cells]
+        )
+        declared = study.declarations
+        static = tuple((n, cells[0][n]) for n, p in declared.items() if p.is_static(setting.method))
+        traced = {n: p for n, p in declared.items() if not p.is_static(setting.method)}
+        self._scalars = {
+            name: np.stack([_leaf(p.type, cell[name], setting.dtype) for cell in cells])
+            for name, p in traced.items()
+            if p.type != "array"
+        }
+        self._shared = {
+            name: _leaf(p.type, cells[0][name], setting.dtype)
+            for name, p in traced.items()
+            if p.type == "array"
+        }
+        with simulation_scope(self._dtype):
+            self._devices = tuple(jax.local_devices())
+        self._one, self.batch = _compiled(sampler, study.params, static, self._devices)
+
+    @property
+    def num_devices(self) -> int:
+        return len(self._devices)
+
+    @functools.cached_property
+    def lane(self) -> Any:
+        """The trace of one lane: what is known of the program before it is compiled."""
+        first = {name: values[0] for name, values in self._scalars.items()}
+        with simulation_scope(self._dtype):
+            return self._one.trace(self._keys[0], np.int32(0), first, self._shared)
+
+    @functools.cached_property
+    def lanes(self) -> int:
+        """Lanes of a batch on each device."""
+        with simulation_scope(self._dtype):
+            return batch_size(self.lane.jaxpr.jaxpr)
+
+    @functools.cached_property
+    def cost(self) -> Cost:
+        """What a lane costs."""
+        return cost_of(self.lane.jaxpr.jaxpr, self._longest_loop)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the outputs of one replicate."""
+        outputs = self.lane.out_info
+        return {name: value.shape for name, value in outputs.items() if name != RESIDUAL}
+
+    def run(
+        self, rows: np.ndarray, replicates: np.ndarray, *, if_it_fits: bool = False
+    ) -> Mapping[str, jax.Array] | None:
+        """Start one batch: replicate ``replicates[i]`` of the cell ``members[rows[i]]``.
+
+        Returns
+        -------
+        mapping output -> array with the lanes first, still being computed, or None where the
+        device has no memory for it; ``if_it_fits`` asks before it starts.
+        """
+        with simulation_scope(self._dtype):
+            arguments = self.arguments(rows, replicates)
+            need = self.cost.memory * len(rows) / self.num_devices
+            if if_it_fits and not fits_in_memory(self.batch, arguments, need):
+                return None
+            return unless_out_of_memory(self.batch, *arguments)
+
+    def arguments(self, rows: np.ndarray, replicates: np.ndarray) -> tuple:
+        """What ``batch`` takes: keys, replicates and scalars of the lanes; shared arrays."""
+        return (
+            jnp.asarray(self._keys[rows]),
+            jnp.asarray(replicates, dtype=jnp.int32),
+            {name: jnp.asarray(values[rows]) for name, values in self._scalars.items()},
+            {name: jnp.asarray(values) for name, values in self._shared.items()},
+        )
+
+
+def programs(study: Study, cells: Sequence[Values], setting: Setting) -> list[Program]:
+    """The programs that simulate the cells."""
+    declared = study.declarations
+    groups: dict[Any, tuple[Simulation, list[int]]] = {}
+    for index, cell in enumerate(cells):
+        sampler = study.sampler(setting.method, study.params(**cell))
+        shared = tuple(
+            cell[name].tobytes() if isinstance(cell[name], np.ndarray) else cell[name]
+            for name, p in declared.items()
+            if p.is_static(setting.method) or p.type == "array"
+        )
+        shapes = tuple(np.shape(cell[n]) for n, p in declared.items() if p.type == "array")
+        groups.setdefault((sampler, shared, shapes), (sampler, []))[1].append(index)
+    return [
+        Program(study, setting, sampler, members, [cells[i] for i in members])
+        for sampler, members in groups.values()
+    ]
+
+
+def unless_out_of_memory(function: Callable, *arguments: Any) -> Any:
+    """The result, or None if the device has no memory for it: at the call, or when waiting."""
+    try:
+        return function(*arguments)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        return None
+
+
+def _leaf(kind: str, value: Any, dtype: str) -> np.ndarray:
+    array = np.asarray(value)
+    return array.astype(np.int32 if kind == "int" or array.dtype.kind == "i" else dtype)
+
+
+def one_lane(simulate: Simulation, params_class: Any, static: Static) -> Callable:
+    """One replicate of one cell, as the engine runs it."""
+
+    def one(
+        raw_key: jax.Array,
+        replicate: jax.Array,
+        scalars: Mapping[str, Any],
+        shared: Mapping[str, Any],
+    ) -> Any:
+        key = jax.random.wrap_key_data(raw_key, impl="threefry2x32")
+        params = params_class(**dict(static), **scalars, **shared)
+        return simulate(jax.random.fold_in(key, replicate), params)
+
+    return one
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(
+    simulate: Simulation, params_class: Any, static: Static, devices: tuple[jax.Device, ...]
+) -> Any:
+    """One lane, and a batch of lanes on each device; the inner `jit` lets both share one trace."""
+    one = jax.jit(one_lane(simulate, params_class, static))
+    batch = jax.vmap(one, in_axes=(0, 0, 0, None))
+    if len(devices) > 1:  # the very program of one device on each: no bit depends on their number
+        lanes, everywhere = jax.sharding.PartitionSpec("lanes"), jax.sharding.PartitionSpec()
+        mesh = jax.sharding.Mesh(np.array(devices), ("lanes",))
+        specs = (lanes, lanes, lanes, everywhere)
+        batch = jax.shard_map(batch, mesh=mesh, in_specs=specs, out_specs=lanes, check_vma=False)
+    return one, jax.jit(batch, compiler_options=compiler_options(devices[0].platform))
