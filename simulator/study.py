@@ -511,6 +511,10 @@ class Study:
     resize : ``(params, factor) -> params``, optional
         The ladder along which asymptotic relations are extrapolated; needed if any output is
         asymptotic with a rate.
+    realised : ``params -> params``, optional
+        The (concrete) parameters that a simulation realises where it rounds them, a share of the
+        samples to a whole number, say: verdicts take the theory there. Theory itself takes them
+        as given, so that it is smooth.
     check_cells : tuple of mappings
         Where ``check`` looks by default (the largest size of the ladder), off special points.
     validate : ``(params, side) -> None``, optional
@@ -539,6 +543,7 @@ class Study:
     simulate_conditional: Simulation | None = None
     shortcuts: tuple[tuple[Callable[[Any], bool], Simulation], ...] = ()
     resize: Resize | None = None
+    realised: Callable[[Any], Any] | None = None
     check_cells: tuple[Mapping[str, Any], ...] = ({},)
     validate: Callable[[Any, str], None] | None = None
     coordinates: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)

@@ -203,7 +203,7 @@ def test_masked_values_are_refused_by_name(value):
 
 
 def test_a_masked_axis_is_refused():
-    with pytest.raises(TypeError, match=r"num_samples = .*without a mask"):
+    with pytest.raises(TypeError, match=r"num_samples'\] = .*without a mask"):
         sweep_study(TOY, {"num_samples": MASKED}, replicates=2)
 
 

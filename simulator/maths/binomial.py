@@ -16,6 +16,7 @@ from jax import lax
 from jax.scipy.special import gammaln, xlogy
 
 from simulator.maths.precision import float_dtype
+from simulator.maths.quadrature import unit_rule
 
 _EXPLICIT = 32
 _NODES = 16
@@ -76,9 +77,8 @@ def lower_tail_ratio(m, n, q):
         return -changed
 
     at_m = relative(jnp.zeros_like(many))
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    inside = start + length * jnp.asarray((nodes + 1) / 2, m.dtype)
-    rest = jnp.sum(jnp.exp(relative(inside) - at_m) * jnp.asarray(weights / 2, m.dtype), -1)
+    nodes, weights = unit_rule(_NODES)
+    rest = jnp.exp(relative(start + length * nodes) - at_m) @ weights
     before = jnp.exp(relative(start - 0.5 + jnp.zeros_like(many)) - at_m)[..., 0]
     after = jnp.exp(relative(start + 0.5 + jnp.zeros_like(many)) - at_m)[..., 0]
     rest = rest * length[..., 0] + (after - before) / 24

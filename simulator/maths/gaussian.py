@@ -1,4 +1,4 @@
-"""Gaussian quadrature and the skew-normal law of a linear classifier's scores.
+"""The normal law, and the skew-normal law of a linear classifier's scores.
 
 If ``(s, s*)`` is a centred Gaussian pair of correlation ``t`` and labels are ``sign(s*)``, then
 ``y s / std(s)`` has the skew-normal density ``2 phi(x) Phi(A x)`` with shape
@@ -15,11 +15,11 @@ import math
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.scipy.special import erfc
 
 from simulator.maths.precision import float_dtype
+from simulator.maths.quadrature import panel_rule
 
 _NODES = 48  # Gauss-Legendre nodes of Owen's integral: absolute error below 1e-15
 
@@ -34,18 +34,6 @@ def normal_cdf(x) -> Array:
     return erfc(-x / math.sqrt(2)) / 2
 
 
-def gauss_legendre(edges: Array, order: int) -> tuple[Array, Array]:
-    """Nodes and weights of the composite Gauss-Legendre rule on the panels between ``edges``.
-
-    ``edges`` (ascending, may be traced) of shape (p + 1,); ``order`` nodes per panel. Both results
-    have shape (p * order,). Exact for piecewise polynomials of degree ``2 order - 1``.
-    """
-    node, weight = (jnp.asarray(x, float_dtype()) for x in np.polynomial.legendre.leggauss(order))
-    half = jnp.diff(edges)[:, None] / 2
-    centre = (edges[:-1] + edges[1:])[:, None] / 2
-    return (centre + half * node).ravel(), (half * weight).ravel()
-
-
 @jax.custom_jvp
 def owens_t(h, a) -> Array:
     """Owen's T function, to about 1e-15 absolute (float64) for all real ``h`` and ``a``.
@@ -58,7 +46,7 @@ def owens_t(h, a) -> Array:
     steep = size > 1
     slope = jnp.where(steep, 1 / jnp.where(steep, size, 1), size)
     scaled = jnp.where(steep, size * h, h)
-    x, weight = gauss_legendre(jnp.stack([jnp.zeros_like(slope), slope]), _NODES)
+    x, weight = panel_rule(jnp.stack([jnp.zeros_like(slope), slope]), _NODES)
     value = weight @ (jnp.exp(-(scaled**2) * (1 + x**2) / 2) / (1 + x**2)) / (2 * math.pi)
     # With q = 1 - Phi the reflection reads (q_h + q_ah)/2 - q_h q_ah, free of cancellation.
     q, q_scaled = normal_cdf(-h), normal_cdf(-scaled)
@@ -84,7 +72,7 @@ def skew_normal_cdf(k, shape) -> Array:
     k, shape = jnp.asarray(k, float_dtype()), jnp.asarray(shape, float_dtype())
     tail = (shape > 0) & (k < 0) & (k**2 * (1 + shape**2) > 4)
     start = jnp.where(tail, jnp.arctan(shape), 0)
-    theta, weight = gauss_legendre(jnp.stack([start, jnp.full_like(start, math.pi / 2)]), _NODES)
+    theta, weight = panel_rule(jnp.stack([start, jnp.full_like(start, math.pi / 2)]), _NODES)
     lower_tail = weight @ jnp.exp(-(k**2) / (2 * jnp.cos(theta) ** 2)) / math.pi
     return jnp.where(tail, lower_tail, normal_cdf(k) - 2 * owens_t(k, shape))
 

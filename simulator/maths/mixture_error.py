@@ -45,17 +45,19 @@ def mixture_errors(
         Of the same eigenvalues and fractions.
     eigenvalues : array (dim,)
     fractions, noise_variances : array (2,)
-        ``p_j`` and ``sigma_j^2``, the real source first; ``p_j = 0`` if the source has no weight.
+        ``p_j`` and ``sigma_j^2``, the real source first.
     signal, shift, cross : array (dim,)
         ``s_k``, ``g_k`` and ``x_k``. A known teacher and shift enter with their own values.
     """
-    p2, c2 = fractions[1], fit.gain[1]
-    t1, t2 = fit.response, fit.response_square
+    (p1, p2), (c1, c2) = fractions, fit.gain
     lost = shrinkage(eigenvalues, fit.kappa)  # 1 - t1
-    spread = fit.shrinkage - lost  # t2 - t1, exactly 0 where nothing is lost
-    amplified = fit.amplification * p2 * c2**2
-    kept = p2**2 * c2**2 * t2 + amplified * (1 - 2 * p2 * c2 * t1 + p2 * fit.gain_square * t2)
-    crossed = (1 + fit.inflation) * spread + c2 * fit.amplification * lost
+    spread = fit.shrinkage - lost**2  # t2 - t1^2, of random features
+    # In positive terms, by p1 c1 + p2 c2 = 1: U is huge near an interpolation threshold.
+    unlearnt = (p1 * c1 + p2 * c2 * lost) ** 2 + (p2 * c2) ** 2 * spread
+    unlearnt = unlearnt + p1 * p2 * c1**2 * fit.response_square  # 1 - 2 p2 c2 t1 + p2 G t2
+    kept = p2**2 * c2**2 * fit.response_square + fit.amplification * p2 * c2**2 * unlearnt
+    differing = p1 * c1 * (c2 - c1) * lost + fit.gain_square * fit.shrinkage
+    crossed = fit.amplification * differing + fit.shrinkage - lost
     return MixtureErrors(
         bias=(1 + fit.inflation) * jnp.sum(signal * fit.shrinkage),
         variance=fit.amplification * jnp.sum(fractions * fit.gain**2 * noise_variances),

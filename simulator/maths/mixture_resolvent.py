@@ -17,18 +17,21 @@ Deterministic equivalents: relative error ``O(1/d)``, ``O(1/df2)`` for power law
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.fixed_point import increasing_root, newton_steps
 from simulator.maths.precision import float_dtype
 from simulator.maths.resolvent import (
     degrees_of_freedom,
     effective_penalty,
     residual_fraction,
+    samples_left,
     shrinkage,
     survival,
 )
+from simulator.maths.roots import increasing_root, newton_steps, nonzero_slope
+from simulator.maths.slopes import ratio
 
 
 class MixtureFit(NamedTuple):
@@ -45,8 +48,7 @@ class MixtureFit(NamedTuple):
 
     kappa: Array
     omega: Array
-    h: Array  # (2,) h_j = a_j / (1 + a_j df1/(n omega)) = omega gain_j
-    gain: Array  # (2,) h_j / omega, 0 for an inactive source
+    gain: Array  # (2,) h_j / omega, 0 without weight; of a source without samples, its limit
     gain_square: Array  # G = sum_j p_j gain_j^2 = eta / omega^2
     df1: Array
     df2: Array
@@ -58,7 +60,7 @@ class MixtureFit(NamedTuple):
 
 
 def mixture_fit(
-    eigenvalues, num_samples, fractions, sample_weights, ridge, width=None
+    eigenvalues, num_samples, fractions, sample_weights, ridge, width=None, per=1.0
 ) -> MixtureFit:
     """Solve for ``(kappa, omega)`` and gather what the error of the fit needs.
 
@@ -69,14 +71,17 @@ def mixture_fit(
     num_samples : float
         ``n``, all samples together; infinite is allowed (the plateau).
     fractions, sample_weights : array (2,)
-        ``p_j`` and ``a_j``. A source with ``p_j a_j = 0`` is inactive and drops out; if both are,
-        nothing is fitted: ``kappa = inf``, the response is 0.
+        ``p_j`` and ``a_j``. A source with ``p_j a_j = 0`` is inactive: it changes no value, only
+        derivatives; if both are, nothing is fitted: ``kappa = inf``, the response is 0.
     ridge : float
         ``>= 0``. Without ridge, with ``n_eff = n sum_{active} p_j``: ``kappa = 0`` if
         ``d <= min(m, n_eff)``, else ``df1(kappa) = min(m, n_eff)``; and ``omega = 0`` if
         ``n_eff <= min(m, d)``.
     width : float, optional
         ``m``, number of random features; none: the linear model itself.
+    per : array (2,), optional
+        The weights are ``sample_weights / per``; 0 is allowed where ``p_j = 0``, for a source
+        whose weight does not depend on how many samples it has.
 
     Notes
     -----
@@ -86,19 +91,17 @@ def mixture_fit(
     eigenvalues = jnp.asarray(eigenvalues, dtype)
     num_samples, ridge = jnp.asarray(num_samples, dtype), jnp.asarray(ridge, dtype)
     width = None if width is None else jnp.asarray(width, dtype)
-    fractions, sample_weights = _active(fractions, sample_weights)
-    anything = jnp.sum(fractions) > 0
+    sources = _sources(fractions, sample_weights, per, num_samples)
+    anything = jnp.any(sources.active)
     # With no active source solve a harmless problem and overwrite its result.
-    only_first = jnp.asarray([1, 0], dtype)
-    fractions = jnp.where(anything, fractions, only_first)
-    sample_weights = jnp.where(anything, sample_weights, only_first)
+    harmless = _sources(jnp.asarray([1, 0], dtype), 1.0, 1.0, num_samples)
+    sources = _Sources(*(jnp.where(anything, x, y) for x, y in zip(sources, harmless, strict=True)))
 
-    problem = _Problem(eigenvalues, num_samples, fractions, sample_weights, ridge, width)
+    problem = _Problem(eigenvalues, num_samples, sources, ridge, width)
     kappa = _solve(problem)
-    interpolates = (ridge == 0) & (_active_samples(problem) <= _capacity(problem))
     omega = _omega(kappa, problem)
     # Exactly 0 where the fit interpolates, with its derivatives kept.
-    omega = omega - lax.stop_gradient(jnp.where(interpolates, omega, 0))
+    omega = omega - lax.stop_gradient(jnp.where(_interpolates(problem), omega, 0))
 
     kappa = jnp.where(anything, kappa, jnp.inf)
     response = survival(eigenvalues, kappa)
@@ -106,24 +109,26 @@ def mixture_fit(
     df1 = degrees_of_freedom(eigenvalues, kappa, 1)
     df2 = degrees_of_freedom(eigenvalues, kappa, 2)
 
-    active = anything & (sample_weights > 0)
-    denominator = omega + sample_weights * df1 / num_samples
-    gain = jnp.where(active, sample_weights / jnp.where(active, denominator, 1), 0)
+    denominator = sources.per * omega + sources.weights * df1 / num_samples
+    gain = jnp.where(anything, ratio(sources.weights, denominator), 0)
+    fractions = sources.fractions
     gain_square = jnp.sum(fractions * gain**2)
 
     # q = (df1 - df2) / (m - df2): the share of the lost part that random features keep as spread.
-    spread = jnp.zeros_like(df1)
+    spread, rest = jnp.zeros_like(df1), jnp.ones_like(df1)
+    between = jnp.sum(response * lost)  # df1 - df2
     if width is not None:
-        between = jnp.sum(response * lost)  # df1 - df2
-        room = between + width * residual_fraction(eigenvalues, kappa, width, 1)  # m - df2
-        spread = jnp.where(between > 0, between / jnp.where(between > 0, room, 1), 0)
+        outside = width * residual_fraction(eigenvalues, kappa, width, 1)  # m - df1
+        spread = jnp.where(between > 0, ratio(between, between + outside), 0)
+        rest = jnp.where(between > 0, ratio(outside, between + outside), 1)
     second = response**2 + spread * response * lost
-    per_sample = jnp.sum(second) / num_samples
-    amplification = per_sample / (1 - gain_square * per_sample)
+    # 1 - G D2/n in positive terms: sum_j p_j c_j (1 - c_j x) + G (df1 - D2)/n.
+    unfitted = omega * jnp.sum(fractions * gain * ratio(sources.per, denominator))
+    remaining = unfitted + gain_square * rest * between / num_samples
+    amplification = jnp.sum(second) / num_samples / nonzero_slope(remaining)
     return MixtureFit(
         kappa=kappa,
         omega=jnp.where(anything, omega, 0),
-        h=jnp.where(anything, omega, 0) * gain,
         gain=gain,
         gain_square=gain_square,
         df1=df1,
@@ -136,53 +141,61 @@ def mixture_fit(
     )
 
 
-def effective_penalty_mixture(
-    eigenvalues, num_samples, fractions, sample_weights, ridge, width=None
-) -> tuple[Array, Array]:
-    """``(kappa, omega)`` of `mixture_fit`."""
-    fit = mixture_fit(eigenvalues, num_samples, fractions, sample_weights, ridge, width)
-    return fit.kappa, fit.omega
+class _Sources(NamedTuple):
+    """Shares ``p_j`` and weights ``a_j = weights_j / per_j`` of the two sources; (2,) each."""
+
+    fractions: Array
+    weights: Array
+    per: Array
+
+    @property
+    def active(self) -> Array:
+        return (self.fractions > 0) & (self.weights > 0)
 
 
-def _active(fractions, sample_weights):
-    """Fractions and weights with inactive sources set to 0 in both."""
-    fractions = jnp.asarray(fractions, float_dtype())
-    sample_weights = jnp.asarray(sample_weights, float_dtype())
-    active = (fractions > 0) & (sample_weights > 0)
-    return jnp.where(active, fractions, 0), jnp.where(active, sample_weights, 0)
+def _sources(fractions, weights, per, num_samples) -> _Sources:
+    dtype = float_dtype()
+    fractions, weights, per = jnp.broadcast_arrays(
+        *(jnp.asarray(x, dtype) for x in (fractions, weights, per))
+    )
+    # No samples: any weight will do where the limit of few samples is not needed, or not defined.
+    undefined = (per == 0) & ((weights == 0) | jnp.isinf(num_samples))
+    return _Sources(fractions, weights, jnp.where(undefined, 1, per))
 
 
 class _Problem(NamedTuple):
     eigenvalues: Array
     num_samples: Array
-    fractions: Array
-    weights: Array
+    sources: _Sources
     ridge: Array
     width: Array | None
 
 
-def _active_samples(problem: _Problem) -> Array:
-    """``n_eff = n sum_j p_j`` over the active sources."""
-    return problem.num_samples * jnp.sum(problem.fractions)
+def _active_share(problem: _Problem) -> Array:
+    """``sum_j p_j`` over the active sources."""
+    return jnp.sum(jnp.where(problem.sources.active, problem.sources.fractions, 0))
 
 
-def _capacity(problem: _Problem) -> Array:
-    """``min(m, d)``: how many samples can be interpolated."""
+def _interpolates(problem: _Problem) -> Array:
+    """Without ridge: no more active samples than can be fitted, ``min(m, d)``."""
     dim = problem.eigenvalues.size
-    return jnp.asarray(dim) if problem.width is None else jnp.minimum(problem.width, dim)
+    capacity = dim if problem.width is None else jnp.minimum(problem.width, dim)
+    return (problem.ridge == 0) & (problem.num_samples * _active_share(problem) <= capacity)
 
 
 def _solve(problem: _Problem) -> Array:
     """``kappa`` with ``kappa omega(kappa) M(kappa) = ridge``."""
     frozen = lax.stop_gradient(problem)
-    eigenvalues, _, fractions, weights, ridge, width = frozen
-    samples = _active_samples(frozen)
+    eigenvalues, _, sources, ridge, width = frozen
+    share = _active_share(frozen)
+    samples = frozen.num_samples * share
     limit = samples if width is None else jnp.minimum(samples, width)
     variance = jnp.sum(eigenvalues)
     # omega lies between min_j a_j and max_j a_j times (sum_j p_j - df1/n): both ends bracket kappa.
-    scaled = ridge / jnp.sum(fractions) * (1 if width is None else eigenvalues.size / width)
-    heaviest = jnp.max(weights)
-    lightest = jnp.min(jnp.where(weights > 0, weights, jnp.inf))
+    scaled = ridge / share * (1 if width is None else eigenvalues.size / width)
+    weights = ratio(sources.weights, sources.per)
+    heaviest = jnp.max(jnp.where(sources.active, weights, 0))
+    lightest = jnp.min(jnp.where(sources.active, weights, jnp.inf))
     rounding = 16 * jnp.finfo(ridge.dtype).eps
     lower = (1 - rounding) * effective_penalty(eigenvalues, limit, scaled / heaviest)
     upper = (1 + rounding) * (
@@ -209,20 +222,28 @@ def _equation(kappa, problem: _Problem) -> Array:
 def _omega(kappa, problem: _Problem) -> Array:
     """Positive root of ``sum_j p_j a_j / (omega + a_j x) = 1``, a quadratic for two sources.
 
-    In terms of what the samples leave free, ``y = sum_j p_j - df1/n``, it reads
-    ``omega^2 + b omega = a_1 a_2 x y`` with ``b = p_1 a_2 + p_2 a_1 - (a_1 + a_2) y``; for a single
-    active source ``omega = a y``.
+    For ``a_j = w_j / v_j``, with ``y = sum_j p_j - x`` that the samples leave free and
+    ``y_j = p_j - x`` that those of source ``j`` would, it reads ``v_1 v_2 omega^2 -
+    (v_1 w_2 y_2 + v_2 w_1 y_1) omega = w_1 w_2 x y``. A source without weight or samples leaves
+    ``omega = a_j y_j`` of the other, and its derivatives.
     """
-    eigenvalues, num_samples, fractions, weights, _, _ = problem
-    total = jnp.sum(fractions)
+    eigenvalues, num_samples, (fractions, weights, per), _, _ = problem
+    shares = jnp.append(fractions, jnp.sum(fractions))
     finite = jnp.isfinite(num_samples)
-    count = jnp.where(finite, num_samples, 1) * total
-    free = total * jnp.where(finite, residual_fraction(eigenvalues, kappa, count, 1), 1)
+    count = jnp.where(finite, num_samples, 1)
+    left = jax.vmap(lambda n: samples_left(eigenvalues, kappa, n))(count * shares) / count
+    y1, y2, y = jnp.where(finite, left, shares)
     used = jnp.sum(survival(eigenvalues, kappa)) / num_samples
-    both = weights[0] * weights[1] > 0
-    linear = jnp.where(both, jnp.sum(fractions * weights[::-1]) - jnp.sum(weights) * free, 1)
-    constant = weights[0] * weights[1] * used * free
-    root = jnp.sqrt(jnp.maximum(linear**2 + 4 * constant, jnp.finfo(free.dtype).tiny))
-    larger = jnp.abs(linear) + root
-    mixed = jnp.where(linear > 0, 2 * constant / larger, larger / 2)
-    return jnp.where(both, mixed, jnp.sum(weights) * free)
+    linear = -(per[0] * weights[1] * y2 + per[1] * weights[0] * y1)
+    constant = weights[0] * weights[1] * used * y
+    square = per[0] * per[1]
+    root = jnp.sqrt(jnp.maximum(linear**2 + 4 * square * constant, jnp.finfo(left.dtype).tiny))
+    larger = root + jnp.where(linear > 0, linear, -linear)  # abs() has no slope at 0
+    mixed = jnp.where(
+        linear > 0, 2 * constant / larger, larger / jnp.where(linear > 0, 1, 2 * square)
+    )
+    # The double root 0 of a fit that interpolates one source, the other's weight being 0.
+    alone = ratio(weights, per) * jnp.stack([y1, y2])
+    alone = jnp.sum(jnp.where(problem.sources.active, alone, 0))
+    silent = jnp.any((fractions > 0) & (weights == 0))
+    return jnp.where(silent & _interpolates(problem), alone, mixed)

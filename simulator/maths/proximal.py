@@ -1,22 +1,20 @@
-"""Proximal maps and Moreau envelopes of margin losses and of power penalties.
+"""Margin losses, and the proximal maps of the logistic loss and of power penalties.
 
 For a convex loss ``l`` of the margin, an attack that lowers every margin by ``c`` turns it into
-``z -> l(z - c)``. Its proximal map, score and Moreau envelope at ``omega`` with step ``V`` are
+``z -> l(z - c)``. Its proximal map at ``omega`` with step ``V``, and its score, are
 
     prox(omega) = argmin_z (z - omega)^2 / (2V) + l(z - c),
-    g(omega)    = (prox - omega) / V = -l'(prox - c),
-    M(omega)    = min_z (z - omega)^2 / (2V) + l(z - c),      dM/domega = -g.
+    g(omega)    = (prox - omega) / V = -l'(prox - c).
 
-Losses: "logistic" ``log(1 + e^{-t})``, "hinge" ``(1 - t)_+``, "square" ``(1 - t)^2 / 2``.
-All maps act entry by entry and are differentiable in ``omega``, ``V`` and ``c`` (the logistic one
-by the implicit function theorem).
+All maps act entry by entry and are differentiable in all their arguments (by the implicit function
+theorem).
 """
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-LOSSES = ("logistic", "hinge", "square")
+LOSSES = ("logistic", "hinge")
 
 _LOGISTIC_STEPS = 7  # to rounding for steps from 1e-8 to 1e12
 _POWER_STEPS = 8
@@ -28,39 +26,13 @@ def loss_value(loss: str, margin) -> Array:
         return jax.nn.softplus(-margin)
     if loss == "hinge":
         return jnp.maximum(1 - margin, 0)
-    _check(loss)
-    return (1 - margin) ** 2 / 2
+    raise ValueError(f"loss = {loss!r} is not allowed: it must be one of {', '.join(LOSSES)}")
 
 
-def proximal(loss: str, omega, step, shift=0.0) -> Array:
-    """``argmin_z (z - omega)^2 / (2 step) + l(z - shift)``."""
-    if loss == "logistic":
-        return _logistic_proximal(omega, step, shift)
-    corner = 1 + shift
-    if loss == "hinge":
-        return jnp.clip(corner, omega, omega + step)
-    _check(loss)
-    return (omega + step * corner) / (1 + step)
+def logistic_proximal(omega, step, shift=0.0) -> Array:
+    """``argmin_z (z - omega)^2 / (2 step) + log(1 + e^{-(z - shift)})``.
 
-
-def score(loss: str, omega, step, shift=0.0) -> Array:
-    """``g = (prox - omega) / step = -l'(prox - shift)``, without cancellation."""
-    if loss == "logistic":
-        return jax.nn.sigmoid(shift - _logistic_proximal(omega, step, shift))
-    if loss == "hinge":
-        return jnp.clip((1 + shift - omega) / step, 0, 1)
-    _check(loss)
-    return (1 + shift - omega) / (1 + step)
-
-
-def moreau_envelope(loss: str, omega, step, shift=0.0) -> Array:
-    """``min_z (z - omega)^2 / (2 step) + l(z - shift)``."""
-    g = score(loss, omega, step, shift)
-    return step * g**2 / 2 + loss_value(loss, proximal(loss, omega, step, shift) - shift)
-
-
-def _logistic_proximal(omega, step, shift):
-    """The root of ``F(x) = x - o - V sigmoid(-x)``, ``o = omega - shift``, shifted back.
+    The root of ``F(x) = x - o - V sigmoid(-x)``, ``o = omega - shift``, shifted back.
 
     ``F`` is increasing, convex below its inflection point x = 0 and concave above, so that Newton's
     method runs monotonically to the root from any point between the two. (From x = omega it cycles
@@ -127,8 +99,3 @@ def power_proximal(pull, curvature, weight, order) -> tuple[Array, Array]:
     slope = jnp.exp(y - target) / (share + (1 - share) * (order - 1))
     at_zero = jnp.where(order > 2, 1 / d, 0)
     return jnp.where(positive, jnp.exp(y), 0), jnp.where(positive, slope, at_zero)
-
-
-def _check(loss: str) -> None:
-    if loss not in LOSSES:
-        raise ValueError(f"loss = {loss!r} is not allowed: it must be one of {', '.join(LOSSES)}")

@@ -17,10 +17,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.fixed_point import smallest_slope
 from simulator.maths.precision import float_dtype
-
-_MAX_ITERATIONS = 200  # a safeguard; ten are typical, halving towards a double root needs the most
+from simulator.maths.roots import MAX_ITERATIONS, nonzero_slope
+from simulator.maths.slopes import ratio
 
 
 # ------------------------------------------------------------------------------------------------
@@ -36,17 +35,14 @@ def survival(eigenvalues, kappa) -> Array:
 
     A direction without variance is never learned: ``S_k = 0``, also at ``kappa = 0``.
     """
-    total = eigenvalues + kappa
-    return jnp.where(total > 0, eigenvalues / jnp.where(total > 0, total, 1), 0)
+    return ratio(eigenvalues, eigenvalues + kappa)
 
 
 def shrinkage(eigenvalues, kappa) -> Array:
     """``1 - S_k = kappa / (lambda_k + kappa)``, without cancellation; 1 at ``kappa = inf``."""
     finite = jnp.isfinite(kappa)
     safe = jnp.where(finite, kappa, 1)
-    total = eigenvalues + safe
-    ratio = jnp.where(total > 0, safe / jnp.where(total > 0, total, 1), 1)
-    return jnp.where(finite, ratio, 1)
+    return jnp.where(finite, ratio(safe, eigenvalues + safe, otherwise=1), 1)
 
 
 def effective_penalty(eigenvalues, num_samples, ridge, weights=None) -> Array:
@@ -69,7 +65,7 @@ def effective_penalty(eigenvalues, num_samples, ridge, weights=None) -> Array:
     ``kappa (1 - df1/T) - ridge`` is convex, so Newton's method from the upper bound
     ``ridge + tr(Sigma)/T`` decreases to the largest root. It is written with positive terms only:
     ``kappa <- (ridge + kappa (df1 - df2)/T) / (1 - df2/T)``. Two recorded steps at the root give
-    exact first derivatives, ``d kappa / d ridge = 1 / (1 - df2/T)`` (see `fixed_point`).
+    exact first derivatives, ``d kappa / d ridge = 1 / (1 - df2/T)`` (see `roots`).
     """
     eigenvalues = jnp.asarray(eigenvalues, float_dtype())
     weights = _multiplicity(eigenvalues, weights)
@@ -81,7 +77,7 @@ def effective_penalty(eigenvalues, num_samples, ridge, weights=None) -> Array:
 
     def unfinished(carry):
         iteration, kappa, previous = carry
-        return (iteration < _MAX_ITERATIONS) & (kappa < previous * (1 - tolerance))
+        return (iteration < MAX_ITERATIONS) & (kappa < previous * (1 - tolerance))
 
     def step(carry):
         iteration, kappa, _ = carry
@@ -101,11 +97,19 @@ def _newton_step(kappa, eigenvalues, weights, num_samples, ridge):
     lose = shrinkage(eigenvalues, kappa)
     numerator = ridge + kappa * jnp.sum(weights * keep * lose) / num_samples
     slope = residual_fraction(eigenvalues, kappa, num_samples, 2, weights)
-    return numerator / jnp.maximum(slope, smallest_slope(slope.dtype))
+    return numerator / nonzero_slope(slope)
 
 
 def residual_fraction(eigenvalues, kappa, num_samples, order: int = 1, weights=None) -> Array:
-    """``1 - df_order(kappa) / num_samples`` (order 1 or 2), accurate also where it nearly vanishes.
+    """``1 - df_order(kappa) / num_samples`` (order 1 or 2), accurate also near 0."""
+    finite = jnp.isfinite(num_samples)
+    count = jnp.where(finite, num_samples, 1)
+    left = samples_left(eigenvalues, kappa, count, order, weights)
+    return jnp.where(finite, left / count, 1)
+
+
+def samples_left(eigenvalues, kappa, num_samples, order: int = 1, weights=None) -> Array:
+    """``T - df_order(kappa)`` (order 1 or 2) for finite ``T``.
 
     With at least as many samples as directions it is summed from positive terms,
     ``T - df1 = (T - d) + sum_k (1 - S_k)`` and ``1 - S_k^2 = (1 - S_k)(1 + S_k)``.
@@ -115,11 +119,9 @@ def residual_fraction(eigenvalues, kappa, num_samples, order: int = 1, weights=N
     keep = survival(eigenvalues, kappa)
     lose = jnp.where(eigenvalues > 0, shrinkage(eigenvalues, kappa), 0)
     lost = jnp.sum(weights * (lose if order == 1 else lose * (1 + keep)))
-    finite = jnp.isfinite(num_samples)
-    count = jnp.where(finite, num_samples, 1)
-    surplus = (count - rank) + lost
-    deficit = count - jnp.sum(weights * keep**order)
-    return jnp.where(finite, jnp.where(count >= rank, surplus, deficit) / count, 1)
+    surplus = (num_samples - rank) + lost
+    deficit = num_samples - jnp.sum(weights * keep**order)
+    return jnp.where(num_samples >= rank, surplus, deficit)
 
 
 def _multiplicity(eigenvalues, weights):
@@ -191,7 +193,7 @@ def no_fit(eigenvalues) -> ErrorForm:
     return ErrorForm(zero, zero)
 
 
-def ridge_fit(eigenvalues, num_samples, ridge, weights=None) -> RidgeFit:
+def ridge_fit(eigenvalues, num_samples, ridge, weights=None, exact=True) -> RidgeFit:
     """Equivalent of ``A = (X^T X/T + ridge)^-1 X^T X/T`` and of its response to label noise.
 
     Mean ``E A = diag(S)``; second moment ``E A^T B A = diag(quad(b))``,
@@ -200,14 +202,16 @@ def ridge_fit(eigenvalues, num_samples, ridge, weights=None) -> RidgeFit:
 
     Without ridge the noise is exact at finite size: ``sum_j (b_j/lambda_j) / (T - d - 1)`` for
     ``T >= d``; for ``T < d`` and equal eigenvalues ``mean(b/lambda) T / (d - T - 1)``; and infinite
-    for ``|T - d| <= 1``. Parameters as in `effective_penalty`.
+    for ``|T - d| <= 1``. Parameters as in `effective_penalty`; with ``exact = False`` (it may be
+    traced) the noise is the equivalent's without ridge too.
     """
     eigenvalues = jnp.asarray(eigenvalues, float_dtype())
     weights = _multiplicity(eigenvalues, weights)
-    num_samples = jnp.asarray(num_samples, float_dtype())
+    num_samples, ridge = (jnp.asarray(x, float_dtype()) for x in (num_samples, ridge))
     kappa = effective_penalty(eigenvalues, num_samples, ridge, weights)
     fraction = residual_fraction(eigenvalues, kappa, num_samples, 2, weights)
-    spread_factor = 1 / num_samples / jnp.maximum(fraction, smallest_slope(fraction.dtype))
+    spread_factor = 1 / num_samples / nonzero_slope(fraction)
+    replaced = _exact_factor(eigenvalues, num_samples, weights, spread_factor)
     return RidgeFit(
         kappa=kappa,
         df1=degrees_of_freedom(eigenvalues, kappa, 1, weights),
@@ -216,7 +220,7 @@ def ridge_fit(eigenvalues, num_samples, ridge, weights=None) -> RidgeFit:
         shrinkage=shrinkage(eigenvalues, kappa),
         weights=weights,
         spread_factor=spread_factor,
-        noise_factor=_noise_factor(eigenvalues, num_samples, ridge, weights, spread_factor),
+        noise_factor=jnp.where(exact & (ridge == 0), replaced, spread_factor),
     )
 
 
@@ -225,7 +229,7 @@ def noise_variance(variance, noise) -> Array:
     return variance * jnp.where((variance > 0) | jnp.isfinite(noise), noise, 0)
 
 
-def _noise_factor(eigenvalues, num_samples, ridge, weights, spread_factor):
+def _exact_factor(eigenvalues, num_samples, weights, spread_factor):
     rank = _rank(eigenvalues, weights)
     excess = num_samples - rank
     diverges = jnp.abs(excess) <= 1
@@ -239,5 +243,4 @@ def _noise_factor(eigenvalues, num_samples, ridge, weights, spread_factor):
     exact = jnp.where(
         excess >= 0, overdetermined, jnp.where(isotropic, underdetermined, spread_factor)
     )
-    exact = jnp.where(ordinary, exact, jnp.where(diverges, jnp.inf, 0))
-    return jnp.where(ridge == 0, exact, spread_factor)
+    return jnp.where(ordinary, exact, jnp.where(diverges, jnp.inf, 0))

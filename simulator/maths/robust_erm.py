@@ -30,6 +30,7 @@ from jax.scipy.linalg import cho_solve
 from jax.scipy.special import entr
 
 from simulator.maths.proximal import loss_value
+from simulator.maths.slopes import square_root
 
 _STEPS = 60
 _TO_BOUNDARY = 0.995
@@ -154,8 +155,7 @@ def _size(problem: _Problem, w) -> Array:
     """``N(w)``."""
     if problem.attack == "linf":
         return jnp.abs(w).sum()
-    square = jnp.sum(problem.spread * w**2)
-    return jnp.sqrt(jnp.where(square > 0, square, 1)) * (square > 0)
+    return square_root(jnp.sum(problem.spread * w**2))
 
 
 def _damage(problem: _Problem, z) -> Array:
@@ -345,8 +345,13 @@ def _newton_step(problem: _Problem, point: _Point, mu) -> tuple[_Point, Array]:
 
 
 def _next_barrier(problem: _Problem, point: _Point, mu, share) -> Array:
-    """A tenth of the average product of bounds and multipliers, more after a short step."""
+    """A tenth of the average product of bounds and multipliers, more after a short step.
+
+    Under an l2 attack the hinge's margins bend. A product far below the average then keeps the
+    steps short for ever, so that ``mu`` waits for it.
+    """
     total, count = jnp.zeros_like(mu), 0
+    lagging = jnp.zeros((), bool)
     if problem.split:
         total, count = total + point.z @ point.reduced, count + len(point.z)
     if problem.loss == "hinge":
@@ -354,7 +359,11 @@ def _next_barrier(problem: _Problem, point: _Point, mu, share) -> Array:
         slack = margins - 1 + point.xi
         total = total + slack @ point.a + point.xi @ point.b
         count += 2 * len(slack)
+        if problem.attack == "l2":
+            least = jnp.minimum(slack * point.a, point.xi * point.b).min()
+            lagging = least < 0.1 * total / count
     centring = jnp.where(share > 0.9, 0.1, jnp.where(share > 0.3, 0.4, 1.0))
+    centring = jnp.where(lagging, 1.0, centring)
     return jnp.minimum(mu, centring * total / max(count, 1))
 
 

@@ -9,10 +9,12 @@ stored.
 ``s_k ~ k^-(1 + 2 beta r)``, as in arXiv 2402.07712.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from simulator.maths.precision import float_dtype
@@ -55,6 +57,25 @@ def eigenvalues(spectrum: str, dim: int, exponent) -> Array:
     if spectrum == "power_law":
         return jnp.exp(-exponent * _log_rank(dim))
     raise ValueError(f"spectrum must be one of {SPECTRA}, got {spectrum!r}")
+
+
+def check_spectrum(spectrum: str, dim: int, exponent, name: str = "spectrum_exponent") -> None:
+    """Refuse a power law whose smallest eigenvalue has no square in double precision.
+
+    An eigenvalue of 0 is a direction less, which changes every fit without a penalty; derivatives
+    divide by squares.
+
+    Raises
+    ------
+    ValueError
+        Naming the parameter, ``name``, its value and the largest one allowed.
+    """
+    largest = -math.log(np.finfo(np.float64).tiny) / (2 * math.log(dim)) if dim > 1 else math.inf
+    if spectrum == "power_law" and np.any(np.asarray(exponent) > largest):
+        raise ValueError(
+            f"{name} = {np.max(exponent):g} is not allowed with dim = {dim}: it must be at most "
+            f"{largest:.4g}, or the smallest eigenvalues of the power law underflow"
+        )
 
 
 def signal_profile(spectrum: str, dim: int, exponent, source_exponent, total) -> Array:

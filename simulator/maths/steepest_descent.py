@@ -9,7 +9,6 @@ point of its maximisation (arXiv 2410.22069). The norm is that of all parameters
     optimiser = optax.chain(scale_by_steepest_descent(math.inf), optax.scale_by_learning_rate(0.1))
 """
 
-import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -58,21 +57,6 @@ def steepest_descent(learning_rate, order: float) -> optax.GradientTransformatio
     return optax.chain(
         scale_by_steepest_descent(order), optax.scale_by_learning_rate(learning_rate)
     )
-
-
-def coordinate_descent(learning_rate) -> optax.GradientTransformation:
-    """Greedy coordinate descent: steepest descent in l1."""
-    return steepest_descent(learning_rate, 1)
-
-
-def gradient_descent(learning_rate) -> optax.GradientTransformation:
-    """Normalised gradient descent: steepest descent in l2."""
-    return steepest_descent(learning_rate, 2)
-
-
-def sign_descent(learning_rate) -> optax.GradientTransformation:
-    """Sign descent: steepest descent in linf."""
-    return steepest_descent(learning_rate, math.inf)
 
 
 OPTIMIZERS = ("coordinate_descent", "gradient_descent", "sign_descent")

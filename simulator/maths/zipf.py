@@ -16,7 +16,6 @@ For the occupancy sums of Poisson sampling the integrals are incomplete gamma fu
 ``c = 1 - 1/beta`` and ``z = t p_x``,
 
     int_x^inf p e^{-t p}       = (A x^{1-beta} / beta) g(c, z)
-    int_x^inf p^2 e^{-t p}     = (A^2 x^{1-2beta} / beta) g(1 + c, z)
     int_x^inf (1 - e^{-t p})   = x (z g(c, z) - 1 + e^{-z}),
     g(a, z) = int_0^1 u^{a-1} e^{-zu} du,
 
@@ -30,10 +29,13 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
 from simulator.maths.precision import float_dtype
+from simulator.maths.quadrature import log_panel_rule
+from simulator.maths.slopes import at_least, only_slope
 
 HEAD = 128
 """Ranks summed term by term; the end-point corrections at this rank are good to 1e-12."""
@@ -55,10 +57,37 @@ def hurwitz_zeta(s, q=1.0):
     Euler-Maclaurin formula at ``q + 16``, right to 1e-14 for ``-1 <= s <= 30``, ``q > 0``.
     """
     s, q = (jnp.asarray(value, float_dtype()) for value in (s, q))
-    terms = jnp.arange(16, dtype=float_dtype())
     x = q + 16
-    total = jnp.sum(jnp.exp(-s[..., None] * jnp.log(q[..., None] + terms)), -1)
+    total = _explicit_terms(s, q)
     total = total + jnp.exp((1 - s) * jnp.log(x)) / (s - 1) + jnp.exp(-s * jnp.log(x)) / 2
+    return _with_end_terms(total, s, x)
+
+
+def zeta_without_pole(s):
+    """``zeta(s) - 1 / (s - 1)``, also at ``s = 1`` (Euler's constant)."""
+    s = jnp.asarray(s, float_dtype())
+    q = jnp.ones_like(s)
+    x = q + 16
+    total = _explicit_terms(s, q) - jnp.log(x) * relative_expm1((1 - s) * jnp.log(x))
+    return _with_end_terms(total + jnp.exp(-s * jnp.log(x)) / 2, s, x)
+
+
+def relative_expm1(y):
+    """``(e^y - 1) / y``, 1 at 0; its derivatives do not cancel there."""
+    small = jnp.abs(y) < 0.5
+    near, far = jnp.where(small, y, 0), jnp.where(small, 1, y)
+    series = jnp.ones_like(y)
+    for k in range(15, 1, -1):  # 1 + y/2 (1 + y/3 (1 + ...))
+        series = 1 + near / k * series
+    return jnp.where(small, series, jnp.expm1(far) / far)
+
+
+def _explicit_terms(s, q):
+    terms = jnp.arange(16, dtype=float_dtype())
+    return jnp.sum(jnp.exp(-s[..., None] * jnp.log(q[..., None] + terms)), -1)
+
+
+def _with_end_terms(total, s, x):
     rising = s * jnp.exp(-(s + 1) * jnp.log(x))  # s (s+1) ... (s+2m-2) x^{-s-2m+1}
     for m, weight in enumerate(_BERNOULLI, start=1):
         total = total + weight * rising
@@ -120,7 +149,7 @@ def clean_exponent(beta):
 
 
 # --------------------------------------------------------------------------------------------
-# Occupancy sums of Poisson sampling: sum_{i>k} p_i^a e^{-t p_i} and sum_{i>k} (1 - e^{-t p_i})
+# Occupancy sums of Poisson sampling: sum_{i>k} p_i e^{-t p_i} and sum_{i>k} (1 - e^{-t p_i})
 # --------------------------------------------------------------------------------------------
 def unseen_mass(beta, t, k=0.0):
     """``sum_{i>k} p_i e^{-t p_i}``: expected mass beyond rank k unseen in ``Poisson(t)`` draws.
@@ -137,11 +166,6 @@ def unseen_mass(beta, t, k=0.0):
     return _occupancy_sum(_UNSEEN_MASS, beta, t, k)
 
 
-def unseen_mass_squared(beta, t, k=0.0):
-    """``sum_{i>k} p_i^2 e^{-t p_i}``, the ingredient of the variance of the unseen mass."""
-    return _occupancy_sum(_UNSEEN_SQUARED, beta, t, k)
-
-
 def distinct_ranks(beta, t, k=0.0):
     """``sum_{i>k} (1 - e^{-t p_i})``: expected number of ranks beyond k that are seen."""
     return _occupancy_sum(_DISTINCT, beta, t, k)
@@ -155,10 +179,6 @@ class _Occupancy(NamedTuple):
 _UNSEEN_MASS = _Occupancy(
     lambda log_p, z: jnp.exp(log_p - z),
     lambda beta, x, log_p, z: x * jnp.exp(log_p) / beta * scaled_lower_gamma(1 - 1 / beta, z),
-)
-_UNSEEN_SQUARED = _Occupancy(
-    lambda log_p, z: jnp.exp(2 * log_p - z),
-    lambda beta, x, log_p, z: x * jnp.exp(2 * log_p) / beta * scaled_lower_gamma(2 - 1 / beta, z),
 )
 _DISTINCT = _Occupancy(
     lambda log_p, z: -jnp.expm1(-z),
@@ -205,15 +225,18 @@ class TrainingLaw(NamedTuple):
     beta_synthetic: Array
     log_synthetic: Array  # log((1 - pi) / H)
     cutoff: Array
+    share: Array  # pi
 
     def p(self, rank):
         return jnp.exp(self.log_a - self.beta * jnp.log(rank))
 
     def real_part(self, rank):
-        return jnp.exp(self.log_real - self.beta * jnp.log(rank))
+        part = jnp.exp(self.log_real - self.beta * jnp.log(rank))
+        return jnp.where(self.share > 0, part, only_slope(part))
 
     def synthetic_part(self, rank):
-        return jnp.exp(self.log_synthetic - self.beta_synthetic * jnp.log(rank))
+        part = jnp.exp(self.log_synthetic - self.beta_synthetic * jnp.log(rank))
+        return jnp.where(self.share < 1, part, only_slope(part))
 
     def q(self, rank):
         """The training law, vectorised over ranks."""
@@ -251,15 +274,27 @@ def training_law(beta, cutoff=jnp.inf, beta_synthetic=0.0, real_fraction=0.0) ->
     beta_synthetic = jnp.maximum(beta, jnp.asarray(beta_synthetic, float_dtype()))
     log_a = log_amplitude(beta)
     mass = hurwitz_zeta(beta_synthetic) - _power_tail(0.0, beta_synthetic, cutoff)
-    tiny = jnp.finfo(float_dtype()).tiny
+    # Shares of 0 keep their slope; the floor leaves room for the 1 / share of the derivative.
+    floor = jnp.finfo(float_dtype()).tiny ** 0.75
     return TrainingLaw(
         beta,
         log_a,
-        log_a + jnp.log(jnp.maximum(pi, tiny)),
+        log_a + jnp.log(at_least(pi, floor)),
         beta_synthetic,
-        jnp.log(jnp.maximum(1 - pi, tiny)) - jnp.log(mass),
+        jnp.log(at_least(1 - pi, floor)) - jnp.log(mass),
         cutoff,
+        pi,
     )
+
+
+class Rare(NamedTuple):
+    """Sums over the ranks that are hardly ever drawn, ``t q < 1e-10``."""
+
+    p: Scalar
+    q: Scalar
+    pq: Scalar
+    ppq: Scalar
+    pp: Scalar
 
 
 class RankNodes(NamedTuple):
@@ -268,11 +303,10 @@ class RankNodes(NamedTuple):
     p: Array  # (nodes,)
     q: Array
     weight: Array
-    rare_p: Array  # sums of p and of q over the ranks where t q < 1e-10
-    rare_q: Array
-    frequent: Array  # number of ranks beyond `HEAD` where t q > 60
+    rare: Rare
+    frequent: Scalar  # number of ranks beyond `HEAD` where t q > 60
 
-    def sum(self, term, beyond=lambda p_mass, q_mass: 0.0, certain=0.0):
+    def sum(self, term, beyond=lambda p_mass, q_mass: 0.0, certain=0.0, correction=lambda r: 0.0):
         """``sum_i term(p_i, q_i)``.
 
         Parameters
@@ -283,9 +317,19 @@ class RankNodes(NamedTuple):
             Sum of ``term`` over ranks where ``t q < 1e-10``, from the sums of ``p`` and ``q``
             there (linear in both).
         certain : {0, 1}
+        correction : Rare -> value
+            What ``beyond`` leaves out in first order of ``t q``: no part of the value, but of its
+            derivative in whatever makes the tail rare.
         """
-        inside = self.weight @ term(self.p, self.q)
-        return inside + beyond(self.rare_p, self.rare_q) + certain * self.frequent
+        inside = self.weight @ term(self.p, self.q) + certain * self.frequent
+        return inside + beyond(self.rare.p, self.rare.q) + correction(self.rare)
+
+    def beyond_head(self) -> "RankNodes":
+        """The rule without the ranks up to `HEAD`, which are its first nodes."""
+        return self._replace(p=self.p[HEAD:], q=self.q[HEAD:], weight=self.weight[HEAD:])
+
+
+_NOTHING = Rare(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def rank_nodes(law: TrainingLaw, t) -> RankNodes:
@@ -306,21 +350,26 @@ def rank_nodes(law: TrainingLaw, t) -> RankNodes:
     top = jnp.where(cut, jnp.log(edge + 0.5), jnp.inf)
     head = jnp.asarray(HEAD, float_dtype())
     parts = [
-        RankNodes(law.p(ranks), law.q(ranks), jnp.ones(HEAD, float_dtype()), *jnp.zeros(3)),
+        RankNodes(law.p(ranks), law.q(ranks), jnp.ones(HEAD, float_dtype()), _NOTHING, 0.0),
         _segment(law, t, below, jnp.log(head + 0.5), top, scales),
         _end_nodes(law, below, head),
         _scaled(_segment(law, t, law.real_part, jnp.log(edge + 0.5), jnp.inf, scales[:1]), cut),
         _scaled(_end_nodes(law, law.real_part, edge), cut),
         _scaled(_end_nodes(law, below, edge), -1.0 * cut),
     ]
-    nodes = (jnp.concatenate(field) for field in list(zip(*parts, strict=True))[:3])
-    sums = (sum(field) for field in list(zip(*parts, strict=True))[3:])
-    return RankNodes(*nodes, *sums)
+    p, q, weight, rare, frequent = zip(*parts, strict=True)
+    return RankNodes(
+        p=jnp.concatenate(p),
+        q=jnp.concatenate(q),
+        weight=jnp.concatenate(weight),
+        rare=Rare(*(sum(field) for field in zip(*rare, strict=True))),
+        frequent=sum(frequent),
+    )
 
 
 def _scaled(nodes: RankNodes, factor) -> RankNodes:
-    masses = (factor * mass for mass in nodes[3:])
-    return RankNodes(nodes.p, nodes.q, factor * nodes.weight, *masses)
+    rare = Rare(*(factor * mass for mass in nodes.rare))
+    return RankNodes(nodes.p, nodes.q, factor * nodes.weight, rare, factor * nodes.frequent)
 
 
 def _end_nodes(law: TrainingLaw, q_of, k) -> RankNodes:
@@ -328,7 +377,7 @@ def _end_nodes(law: TrainingLaw, q_of, k) -> RankNodes:
     rank = k + jnp.arange(-1, 3, dtype=float_dtype())
     first = jnp.array([0, -1, 1, 0], float_dtype()) / 24
     third = jnp.array([-1, 3, -3, 1], float_dtype()) * (17 / 5760)
-    return RankNodes(law.p(rank), q_of(rank), first - third, *jnp.zeros(3))
+    return RankNodes(law.p(rank), q_of(rank), first - third, _NOTHING, 0.0)
 
 
 _PANELS = 24
@@ -341,14 +390,11 @@ def _segment(law: TrainingLaw, t, q_of, start, stop, scales) -> RankNodes:
     reach = [(log_t + log_scale, beta) for log_scale, beta in scales]
     frequent = jnp.stack([(height - np.log(60.0)) / beta for height, beta in reach]).max()
     rare = jnp.stack([(height + np.log(1e10)) / beta for height, beta in reach]).max()
-    low = jnp.minimum(jnp.maximum(start, frequent), stop)
-    high = jnp.minimum(jnp.maximum(low, rare), stop)
+    # Where the pieces meet does not change their sum: no derivative through it.
+    low = lax.stop_gradient(jnp.minimum(jnp.maximum(start, frequent), stop))
+    high = lax.stop_gradient(jnp.minimum(jnp.maximum(low, rare), stop))
 
-    nodes, weights = np.polynomial.legendre.leggauss(_PANEL_NODES)
-    unit = ((np.arange(_PANELS)[:, None] + (nodes + 1) / 2) / _PANELS).ravel()
-    unit_weights = np.tile(weights / 2, _PANELS) / _PANELS
-    x = jnp.exp(low + (high - low) * jnp.asarray(unit, float_dtype()))
-    weight = (high - low) * jnp.asarray(unit_weights, float_dtype()) * x
+    x, weight = log_panel_rule(jnp.linspace(low, high, _PANELS + 1), _PANEL_NODES)
 
     finite = jnp.isfinite(stop)
     last = jnp.where(finite, stop, 0.0)
@@ -357,6 +403,17 @@ def _segment(law: TrainingLaw, t, q_of, start, stop, scales) -> RankNodes:
         upper = jnp.where(finite, jnp.exp(log_scale + (1 - beta) * last), 0.0)
         return jnp.maximum(jnp.exp(log_scale + (1 - beta) * high) - upper, 0.0) / (beta - 1)
 
-    rare_q = sum(power_integral(*scale) for scale in scales)
-    rare_p = power_integral(law.log_a, law.beta)
-    return RankNodes(law.p(x), q_of(x), weight, rare_p, rare_q, jnp.exp(low) - jnp.exp(start))
+    def of_q(times_p):  # the integral of p^times_p q
+        return sum(
+            power_integral(log_scale + times_p * law.log_a, beta + times_p * law.beta)
+            for log_scale, beta in scales
+        )
+
+    sums = Rare(
+        p=power_integral(law.log_a, law.beta),
+        q=of_q(0),
+        pq=of_q(1),
+        ppq=of_q(2),
+        pp=power_integral(2 * law.log_a, 2 * law.beta),
+    )
+    return RankNodes(law.p(x), q_of(x), weight, sums, jnp.exp(low) - jnp.exp(start))

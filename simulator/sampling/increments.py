@@ -37,13 +37,6 @@ def least_squares_increment(key: Array, num_samples, dim: int, num_generations=1
     return jnp.sqrt(scale) * jax.random.normal(key_normal, (dim,), float_dtype())
 
 
-def least_squares_error(key: Array, num_samples, dim, num_generations=1) -> Array:
-    """Squared norm of `least_squares_increment` in O(num_generations); ``dim`` may be traced."""
-    key_norm, key_scale = jax.random.split(key)
-    scale = increment_variance(key_scale, num_samples, dim, num_generations)
-    return scale * chi_square(key_norm, dim)
-
-
 def increment_variance(key: Array, num_samples, dim, num_generations=1) -> Array:
     """``sum_m 1 / chi^2_{N - dim + 1}``: variance of every entry of the sum, given the designs."""
 

@@ -201,6 +201,7 @@ def _in_memory(
         attributes |= {"method": run.method, "dtype": run.dtype}
         with replicates_bar(count * len(cells), study.name) as progress:
             run.extend(count, progress)
+        attributes["remarks"] = run.remarks
         found = [estimates(study, run.summary(i)) for i in range(len(cells))]
         groups["mean"] = [{name: e[0] for name, e in cell.items()} for cell in found]
         groups["standard_error"] = [{name: e[1] for name, e in cell.items()} for cell in found]

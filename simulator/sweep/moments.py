@@ -14,11 +14,7 @@ infinite_values = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
 class Moments:
-    """Count, mean and central moments up to the fourth of a stream of arrays.
-
-    ``block_means`` (one per full block of 64 replicates) serve the robust statistics of the
-    verdict.
-    """
+    """Count, mean and central moments up to the fourth of a stream of arrays."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -26,7 +22,6 @@ class Moments:
         self._m2: np.ndarray = np.zeros(())
         self._m3: np.ndarray = np.zeros(())
         self._m4: np.ndarray = np.zeros(())
-        self.block_means: list[np.ndarray] = []
         self._pending: list[np.ndarray] = []
 
     @infinite_values
@@ -36,7 +31,6 @@ class Moments:
         full = len(pending) // BLOCK * BLOCK
         for start in range(0, full, BLOCK):
             block = pending[start : start + BLOCK]
-            self.block_means.append(block.mean(axis=0))
             self._merge(block)
         self._pending = [pending[full:]]
 
@@ -51,7 +45,7 @@ class Moments:
         return _merged(own, _central_sums(pending)) if len(pending) else own
 
     def state(self) -> dict[str, np.ndarray]:
-        """What another process needs to go on; block means of the past stay behind."""
+        """What another process needs to go on."""
         names = ("count", "mean", "m2", "m3", "m4")
         own = (self.count, self.mean, self._m2, self._m3, self._m4)
         pending = self._pending[0] if self._pending else np.zeros((0, *np.shape(self.mean)))
@@ -73,12 +67,15 @@ class Moments:
     @infinite_values
     def summary(self) -> "Summary":
         """Moments of everything seen so far (``count`` must be at least 1)."""
-        count, mean, m2, _, m4 = self._total()
+        count, mean, m2, m3, m4 = self._total()
         variance = m2 / (count - 1) if count > 1 else np.full_like(mean, np.nan)
+        spread = np.sqrt(np.where(m2 > 0, m2 / count, 1.0))
+        # Divided one by one: the powers of a small spread underflow before the sums do.
+        skewness = np.where(m2 > 0, m3 / count / spread / spread / spread, 0.0)
         kurtosis = np.where(m2 > 0, count * m4 / np.where(m2 > 0, m2, 1.0) ** 2, 0.0)
         infinite = np.isinf(mean) & (count > 1)
         variance, kurtosis = (np.where(infinite, np.inf, x) for x in (variance, kurtosis))
-        return Summary(count, mean, variance, kurtosis, np.asarray(self.block_means))
+        return Summary(count, mean, variance, skewness, kurtosis)
 
 
 class Summary:
@@ -87,17 +84,17 @@ class Summary:
     Attributes
     ----------
     count : int
-    mean, variance, kurtosis : float64 arrays with the output's shape
-        ``variance`` is unbiased; ``kurtosis`` is m4 / m2^2 (3 for a Gaussian).
-    block_means : array (num_blocks, ...) of means over 64 consecutive replicates
+    mean, variance, skewness, kurtosis : float64 arrays with the output's shape
+        ``variance`` is unbiased; ``skewness`` is m3 / m2^(3/2) and ``kurtosis`` m4 / m2^2
+        (0 and 3 for a Gaussian; 0 for constant values).
     """
 
-    def __init__(self, count, mean, variance, kurtosis, block_means) -> None:
+    def __init__(self, count, mean, variance, skewness, kurtosis) -> None:
         self.count = count
         self.mean = mean
         self.variance = variance
+        self.skewness = skewness
         self.kurtosis = kurtosis
-        self.block_means = block_means
 
     @property
     def standard_error(self) -> np.ndarray:
@@ -112,7 +109,7 @@ class Summary:
         if statistic == "variance":
             return variance, variance_error
         std = np.sqrt(variance)
-        error = np.where(std > 0, variance_error / np.where(std > 0, 2 * std, 1.0), 0.0)
+        error = variance_error / np.where(std == 0, 1.0, 2 * std)  # NaN for a single replicate
         return std, np.where(np.isinf(std), np.inf, error)
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Estimate(ByValue):
-    """Monte-Carlo estimate of one output: mean, its standard error, number of replicates."""
+    """Monte-Carlo estimate of one output: mean, its standard error, number of replicates.
+
+    The standard error of a single replicate is not known: NaN, printed as "unknown".
+    """
 
     mean: np.ndarray
     standard_error: np.ndarray
@@ -26,7 +29,8 @@ class Estimate(ByValue):
 
     def __str__(self) -> str:
         if np.ndim(self.mean) == 0:
-            return f"{self.mean:.6g} ± {self.standard_error:.2g}"
+            known = not np.isnan(self.standard_error)
+            return f"{self.mean:.6g} ± " + (f"{self.standard_error:.2g}" if known else "unknown")
         return f"array of shape {np.shape(self.mean)}"
 
 
@@ -37,11 +41,14 @@ class SimulationResult(ByValue):
     Attributes
     ----------
     mean, standard_error : mapping output -> float64 array
+        The standard error of a single replicate is NaN: it is not known.
     replicates : mapping output -> int
     values : mapping output -> array (grid shape + (replicates,) + output dims), or None
         Only with ``keep_values=True``.
     study, method, dtype, seed, params
         What produced them.
+    remarks : tuple of str
+        What else there is to know, such as replicates whose solver stalled.
     """
 
     study: str
@@ -53,13 +60,15 @@ class SimulationResult(ByValue):
     standard_error: Mapping[str, np.ndarray]
     replicates: Mapping[str, int]
     values: Mapping[str, np.ndarray] | None = None
+    remarks: tuple[str, ...] = ()
 
     def __getitem__(self, output: str) -> Estimate:
         return Estimate(self.mean[output], self.standard_error[output], self.replicates[output])
 
     def __str__(self) -> str:
         head = f"{self.study}: {self.method} simulation, {self.dtype}, seed {self.seed}"
-        return "\n".join([head, *(f"  {name} = {self[name]}" for name in self.mean)])
+        lines = [f"  {name} = {self[name]}" for name in self.mean]
+        return "\n".join([head, *lines, *(f"note: {remark}" for remark in self.remarks)])
 
 
 def estimates(study: Study, summary: Mapping[str, Summary]) -> dict[str, tuple]:
@@ -107,6 +116,7 @@ def simulation_result(
         standard_error=stacked(1),
         replicates={name: int(entry[2]) for name, entry in per_cell[0].items()},
         values=values,
+        remarks=run.remarks,
     )
 
 

@@ -23,6 +23,7 @@ from simulator.sweep.moments import Moments, Summary
 from simulator.sweep.predict import NotConverged
 
 LARGEST_INT32 = 2**31 - 1
+UNCONVERGED = 1e-3  # share of a cell's replicates whose solver may stall
 Progress = Callable[[int], None]
 
 
@@ -103,6 +104,8 @@ class Replicates:
         ]
         self._groups = self._grouped()
         self.failures: dict[int, str] = {}
+        self.unconverged = [0] * len(self.cells)
+        self.worst_residual = 0.0
 
     def _grouped(self) -> list["_Group"]:
         """Cells that share one compiled program: sampler, static values, shapes of arrays."""
@@ -185,6 +188,17 @@ class Replicates:
     def summary(self, index: int) -> dict[str, Summary]:
         """Moments of every output of one cell."""
         return {name: moments.summary() for name, moments in self._moments[index].items()}
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of the results has to know: replicates whose solver stalled."""
+        stalled = sum(self.unconverged)
+        if not stalled:
+            return ()
+        return (
+            f"{stalled} of {sum(self.counts)} replicates converged only to a relative residual "
+            f"of {self.worst_residual:.1e}, not {self.study.residual_tolerance:.0e}",
+        )
 
     def _run_group(
         self, group: _Group, todo: "_Todo", progress: Progress | None, advanced: Advanced | None
@@ -281,7 +295,8 @@ class Replicates:
                 continue
             try:
                 mine = {name: values[begin:end] for name, values in arrays.items()}
-                self._accept(index, self._checked(index, mine, int(replicate[begin])))
+                most = 0 if advanced else max(1, int(UNCONVERGED * todo.targets[rows[begin]]))
+                self._accept(index, self._checked(index, mine, int(replicate[begin]), most))
                 self.counts[index] = int(replicate[end - 1]) + 1
             except (NotConverged, FloatingPointError) as error:
                 if advanced is None:
@@ -292,16 +307,28 @@ class Replicates:
         if progress is not None:
             progress(len(rows))
 
-    def _checked(self, index: int, out: Mapping[str, np.ndarray], first: int) -> dict:
-        """The outputs of some replicates, refused together if one of them cannot be used."""
+    def _checked(
+        self, index: int, out: Mapping[str, np.ndarray], first: int, most_unconverged: int
+    ) -> dict:
+        """The outputs of some replicates, refused together if one of them cannot be used.
+
+        A few whose solver stalled are counted and kept: to leave them out would bias the mean,
+        whereas a residual up to the square root of the tolerance in a thousandth of the replicates
+        moves it by less than any error bar. Stores, whose records cannot tell, take none.
+        """
         study = self.study
         residual = out.get(RESIDUAL)
         if residual is not None and not np.all(residual <= study.residual_tolerance):
-            raise NotConverged(
-                f"{study.name}: the {self.method} simulation did not converge (relative "
-                f"residual {np.max(residual):.1e} > {study.residual_tolerance:.0e}) "
-                f"at {describe(self.cells[index])}"
-            )
+            stalled = int(np.sum(~(residual <= study.residual_tolerance)))
+            usable = np.all(residual <= study.residual_tolerance**0.5)
+            if not usable or self.unconverged[index] + stalled > most_unconverged:
+                raise NotConverged(
+                    f"{study.name}: the {self.method} simulation did not converge (relative "
+                    f"residual {np.max(residual):.1e} > {study.residual_tolerance:.0e}) "
+                    f"at {describe(self.cells[index])}"
+                )
+            self.unconverged[index] += stalled
+            self.worst_residual = max(self.worst_residual, float(np.max(residual)))
         outputs = {name: values for name, values in out.items() if name != RESIDUAL}
         for name, values in outputs.items():
             undefined = np.isnan(values).reshape(len(values), -1).any(axis=1)

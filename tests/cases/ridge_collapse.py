@@ -45,6 +45,14 @@ FIRST_CELL = {"dim": 48, "num_samples": 144, "num_samples_generator": 96}
 #: Checked cells at which all mutants show but the slow ones: the verdict begins with them.
 TELLING_CELLS = (4, 0)
 
+#: The value without ridge is the exact one, and the theory with ridge is asymptotic.
+JUMPS_AT_ENDS = {"ridge": "exact without", "ridge_generator": "exact without"}
+END_CELLS = (
+    {"dim": 10, "num_samples": 30, "num_generations": 0},
+    {"dim": 10, "num_samples": 6, "num_samples_generator": 7},
+    {"dim": 10, "num_samples": 30, "num_generations": 2, "spectrum": "power_law"},
+)
+
 CASES = [
     _case(
         "A",

@@ -240,6 +240,18 @@ FIRST_CELL = {"dim": 32, "num_samples": 80}
 #: Checked cells at which all mutants show but the slow ones: the verdict begins with them.
 TELLING_CELLS = (2, 0)
 
+JUMPS_AT_ENDS = {"ridge": "exact without, asymptotic with ridge"}
+NO_SLOPE_AT_ENDS = {
+    "synthetic_shift": "the cross term is a square root of it",
+    "synthetic_fraction: plateau_error": "any share of infinitely many samples has all its weight",
+}
+END_CELLS = (
+    {"dim": 10, "num_samples": 30, "ridge": 0.0},
+    {"dim": 12, "num_samples": 24, "synthetic_fraction": 0.375, "ridge": 0.02},
+    {"dim": 12, "num_samples": 8, "ridge": 0.0, "shift_correlation": 0.4},
+    {"dim": 12, "num_samples": 40, "ridge": 0.0, "weighting": "mixing"},
+)
+
 CASES = [*TABLE, *KAPPA, *PLATEAUS, *MIXING_ERRORS, LEAST_SQUARES, *INFINITE]
 
 #: Large deviations of float32: 1 - df/n and its relatives lose the digits that n - df has less.

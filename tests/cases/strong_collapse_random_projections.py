@@ -190,6 +190,15 @@ INFINITE = [
     ),
 ]
 
+NO_SLOPE_AT_ENDS = {
+    "synthetic_shift": "the cross term is a square root of it",
+    "synthetic_fraction: plateau_error": "any share of infinitely many samples has all its weight",
+}
+END_CELLS = (
+    {"dim": 12, "num_samples": 30, "width": 7, "ridge": 0.0},
+    {"dim": 12, "num_samples": 8, "width": 20, "ridge": 0.0},
+)
+
 CASES = [*TABLE, *PENALTIES, *OVER_PARAMETRISED, *PEAK, *UNDER_PARAMETRISED, *INFINITE]
 
 #: As for ``strong-collapse``.

@@ -27,6 +27,12 @@ def _case(label, params, mean=None, **expected):
 GROKKING = {"cutoff": 50.0, "real_fraction": 0.01}
 POISSON = {"sampling": "poisson"}
 
+END_CELLS = (
+    {"cutoff": 50.0},
+    {"cutoff": 50.0, "num_samples": 1e6, "zipf_exponent_synthetic": 2.0},
+    {"zipf_exponent_synthetic": 2.0, "sampling": "poisson"},
+)
+
 CASES = [
     _case(
         "clean 1.5",

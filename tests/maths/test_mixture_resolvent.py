@@ -166,9 +166,9 @@ def test_fixed_point_matches_nested_bisection(seed):
         np.sum(fractions * weights / (fit.omega + weights * x)), 1, rtol=1e-9
     )
     np.testing.assert_allclose(
-        fit.h, weights / (1 + weights * fit.df1 / (n * fit.omega)), rtol=1e-9
+        fit.omega * fit.gain, weights / (1 + weights * fit.df1 / (n * fit.omega)), rtol=1e-9
     )
-    np.testing.assert_allclose(np.sum(fractions * fit.h), fit.omega, rtol=1e-9)
+    np.testing.assert_allclose(np.sum(fractions * fit.omega * fit.gain), fit.omega, rtol=1e-9)
 
 
 def test_equal_weights_are_a_plain_fit():

@@ -128,3 +128,20 @@ def test_batches_and_float32():
         assert single.weights.dtype == np.float32
     assert single.relative_gap < 1e-5
     np.testing.assert_allclose(single.objective, alone.objective, rtol=1e-5)
+
+
+def test_the_hinge_under_a_bent_attack_does_not_stall():
+    """Rows drawn until the barrier method crept along the boundary with gaps above 1e-10."""
+    first = np.arange(12) < 3
+
+    def rows(seed):
+        rng = np.random.default_rng(seed)
+        teacher = rng.standard_normal(12) * np.where(first, 0.84, 1.14)
+        x = rng.standard_normal((30, 12)) * np.sqrt(np.where(first, 1.6, 0.8) / 12)
+        return np.sign(x @ teacher + 0.4 * rng.standard_normal(30))[:, None] * x
+
+    penalty, spread = 0.3 * np.where(first, 1.5, 0.7), np.where(first, 1.2, 0.6)
+    for seed in (409, 619, 631, 753, 1405, 1715, 1913):
+        fit = fit_to(rows(seed), 0.45 / 12**0.5, penalty, spread, loss="hinge", attack="l2")
+        assert fit.relative_gap <= 1e-10
+        assert fit.steps < 30

@@ -9,17 +9,8 @@ import pytest
 from scipy import special, stats
 
 import simulator
-from simulator.maths.proximal import score
 from simulator.studies.robustness.adversarial_training import isotropic, mahalanobis
 from simulator.studies.robustness.adversarial_training import rademacher as rm
-from simulator.studies.robustness.adversarial_training._channel import Overlaps, channel
-from simulator.studies.robustness.adversarial_training._lp_weights import lp_weights
-from simulator.studies.robustness.adversarial_training._order_parameters import (
-    Fields,
-    Problem,
-    fields,
-    sample_averages,
-)
 from simulator.study import RESIDUAL
 from simulator.sweep.predict import predict_study
 from tests.cases import adversarial_training as cases
@@ -36,77 +27,6 @@ def _float64():
 
 def predict(**params):
     return simulator.predict(NAME, **params)
-
-
-# -- building blocks ---------------------------------------------------------------------------
-CHANNEL, SCORE = (jax.jit(function, static_argnums=0) for function in (channel, score))
-
-
-@pytest.mark.parametrize("loss", ["logistic", "hinge"])
-@pytest.mark.parametrize(
-    "point", [(0.5, 1.2, 0.7, 0.3), (3.3, 16.0, 30.0, 0.9), (0.02, 0.1, 4.0, 0.1)]
-)
-def test_channel_averages_equal_brute_force_quadrature(loss, point):
-    m, q, v, shift = point
-    rho = 1.3
-    found = CHANNEL(loss, Overlaps(m, q, v, q), shift, rho)
-    v0 = rho - m**2 / q
-    shape = m / np.sqrt(q * v0)
-    corners = (np.array([1 + shift, 1 + shift - v]) / np.sqrt(q)).clip(-11.9, 11.9)
-    edges = np.sort(np.concatenate([np.linspace(-12, 12, 1500), corners]))
-    nodes, weights = np.polynomial.legendre.leggauss(8)
-    width = np.diff(edges)[:, None]
-    xi = (edges[:-1, None] + width * (nodes + 1) / 2).ravel()
-    weight = (width * weights / 2).ravel()
-    omega = np.sqrt(q) * xi
-    g = np.asarray(SCORE(loss, omega, v, shift))
-    law = 2 * stats.norm.pdf(xi) * special.ndtr(shape * xi) * weight
-    drift = 2 * stats.norm.pdf(xi) * stats.norm.pdf(shape * xi) * weight
-    z = omega + v * g
-    if loss == "logistic":
-        slope = -g * (1 - g) / (1 + v * g * (1 - g))
-    else:
-        slope = np.where((g > 0) & (g < 1), -1 / v, 0)
-    value = np.logaddexp(0, shift - z) if loss == "logistic" else np.maximum(1 + shift - z, 0)
-    expected = (
-        np.sum(drift * g) / np.sqrt(v0),
-        np.sum(law * g**2),
-        -np.sum(law * slope),
-        np.sum(law * g),
-        np.sum(law * value),
-    )
-    np.testing.assert_allclose(found, expected, rtol=2e-10, atol=1e-16)
-
-
-def test_fields_are_linear_in_the_sample_ratio():
-    x = Overlaps(0.5, 1.2, 0.7, 0.9)
-
-    def at(sample_ratio, euclidean):
-        problem = Problem(sample_ratio, 0.3, 1.4, "logistic", euclidean)
-        return fields(problem, x, sample_averages(problem, x))
-
-    found = jax.jit(lambda: [[at(ratio, norm) for ratio in (0.6, 1.5)] for norm in (True, False)])
-    for one, other in found():
-        np.testing.assert_allclose(other, 2.5 * np.array(one), rtol=1e-14)
-
-
-@pytest.mark.parametrize("order", [1.0, 2.0])
-def test_weight_averages_equal_their_closed_form(order):
-    hats, lam, rho = Fields(0.3, 0.21, 0.4, 0.17), 0.08, 1.4
-    found = jax.jit(lp_weights, static_argnums=(1, 2))(hats, "linf", order, lam, rho)
-    s = np.sqrt(hats.q_hat + rho * hats.m_hat**2)
-    threshold = hats.P_hat + lam * (order == 1)
-    d = hats.V_hat + 2 * lam * (order == 2)
-    u = threshold / s
-    e, g = special.erfc(u / np.sqrt(2)), np.sqrt(2 / np.pi) * np.exp(-(u**2) / 2)
-    response = e / d
-    expected = (
-        rho * hats.m_hat * response,
-        (s / d) ** 2 * ((1 + u**2) * e - u * g),
-        response,
-        s / d * (g - u * e),
-    )
-    np.testing.assert_allclose(found, expected, rtol=1e-13)
 
 
 # -- the theory --------------------------------------------------------------------------------

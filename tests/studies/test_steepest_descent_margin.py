@@ -8,7 +8,11 @@ import pytest
 from scipy import integrate, stats
 
 import simulator
-from simulator.studies.robustness.steepest_descent_margin import gaussian_inputs, two_layer
+from simulator.studies.robustness.steepest_descent_margin import (
+    dataset,
+    gaussian_inputs,
+    two_layer,
+)
 from simulator.studies.robustness.steepest_descent_margin._problem import DATASET_B, relu_network
 from simulator.studies.robustness.steepest_descent_margin.gaussian_inputs import Params
 from tests.cases.steepest_descent_margin import CASES
@@ -85,6 +89,20 @@ def test_random_labels_beyond_capacity_are_refused():
 
 
 # -- explicit data ---------------------------------------------------------------------------
+@pytest.mark.parametrize("scale", [1e15, 1e-12, 1e-100])
+def test_margins_of_data_in_any_unit(scale):
+    data = np.array([[2.0, 1.0, 0.2], [1.0, 3.0, 1.0], [1.0, -0.5, 2.0]])
+    name, labels = "steepest-descent-margin.dataset", (1, 1, 1)
+    plain = simulator.predict(name, inputs=data, labels=labels)["linear_margin"]
+    scaled = simulator.predict(name, inputs=scale * data, labels=labels)["linear_margin"]
+    np.testing.assert_allclose(scaled / scale, plain, rtol=1e-12)
+    # One feature in another unit, and points of very different length, still separate.
+    dataset.STUDY.resolve({"inputs": data * [1, scale, 1], "labels": labels}, "theory")
+    dataset.STUDY.resolve({"inputs": data * [[1], [scale], [1]], "labels": labels}, "theory")
+    with pytest.raises(ValueError, match="not linearly separable"):
+        simulator.predict(name, inputs=scale * np.vstack([data, -data[:1]]), labels=(1, 1, 1, 1))
+
+
 def test_margins_of_the_users_own_data():
     out = simulator.predict("steepest-descent-margin.dataset", **B)
     np.testing.assert_allclose(out["linear_margin"], [47 / 62, 1.22555569, 1.9], rtol=5e-9)

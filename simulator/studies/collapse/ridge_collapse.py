@@ -37,7 +37,8 @@ from simulator.maths.generations import last_errors
 from simulator.maths.least_squares import ridge_solution
 from simulator.maths.precision import float_dtype
 from simulator.maths.resolvent import ridge_fit
-from simulator.maths.spectra import eigenvalues, named_spectrum
+from simulator.maths.slopes import only_slope
+from simulator.maths.spectra import check_spectrum, eigenvalues, named_spectrum
 from simulator.sampling.increments import least_squares_increment
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
 from simulator.study import (
@@ -85,10 +86,27 @@ def theory(params):
 
     Asymptotic O(1/d), exact where the module docstring says so; the random key plays no role.
     """
+    ridges = jnp.stack(
+        [jnp.asarray(x, float_dtype()) for x in (params.ridge, params.ridge_generator)]
+    )
+    none, fixed = ridges == 0, lax.stop_gradient(ridges)
+    values = _outputs(params, jnp.where(none, fixed, ridges), jnp.asarray([True, True]))
+    # The value without a ridge is exact; with one the equivalent goes on from there.
+    onwards = jax.vmap(
+        lambda mine: _outputs(lax.stop_gradient(params), jnp.where(mine, ridges, fixed), ~mine)
+    )(jnp.eye(2, dtype=bool))
+    return {
+        name: value + jnp.sum(jnp.where(none, only_slope(onwards[name]), 0))
+        for name, value in values.items()
+    }
+
+
+def _outputs(params, ridges, exact):
+    """The recursion for the ridges (downstream, generator); ``exact`` or not where they are 0."""
     spectrum = _spectrum(params)
-    downstream = ridge_fit(spectrum.eigenvalues, params.num_samples, params.ridge)
-    generator = ridge_fit(
-        spectrum.eigenvalues, params.num_samples_generator, params.ridge_generator
+    downstream, generator = (
+        ridge_fit(spectrum.eigenvalues, count, ridges[i], exact=exact[i])
+        for i, count in enumerate((params.num_samples, params.num_samples_generator))
     )
     errors = last_errors(
         spectrum,
@@ -282,6 +300,7 @@ def _generator_increment(key, params):
 # Declarations
 # --------------------------------------------------------------------------------------------
 def validate(params, side):
+    check_spectrum(params.spectrum, params.dim, params.spectrum_exponent)
     if side == "theory" and params.design == "same" and params.ridge_generator > 0:
         raise ValueError(
             f"ridge_generator = {params.ridge_generator} is not allowed: with design = 'same' the "

@@ -6,13 +6,15 @@ teacher and ``g_k = lambda_k E delta_k^2`` for the shift ``delta = w2 - w1`` of 
 labels, so that nothing overflows for steep power laws.
 """
 
+import math
 from dataclasses import replace
 
 import jax.numpy as jnp
 from jax import Array
 
 from simulator.maths.precision import float_dtype
-from simulator.maths.spectra import Spectrum, named_spectrum
+from simulator.maths.slopes import ratio, square_root
+from simulator.maths.spectra import Spectrum, check_spectrum, named_spectrum
 from simulator.study import choice, parameters, static, traced
 
 SPECTRA = ("isotropic", "power_law")
@@ -44,6 +46,11 @@ class MixtureParams:
     )
 
 
+def validate(params, side):
+    """Refuse spectra that underflow, on either side."""
+    check_spectrum(params.spectrum, params.dim, params.spectrum_exponent)
+
+
 # --------------------------------------------------------------------------------------------
 # Profiles
 # --------------------------------------------------------------------------------------------
@@ -72,9 +79,7 @@ def shift_of(params) -> Array:
 
 def geometric_mean(signal, shift) -> Array:
     """``sqrt(s_k g_k)``, with derivative 0 (not NaN) where one of them vanishes."""
-    product = signal * shift
-    positive = product > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, product, 1)), 0)
+    return square_root(signal * shift)
 
 
 def noise_of(params) -> Array:
@@ -104,15 +109,27 @@ def counts_of(params) -> Array:
 
 def sample_weights(fractions, weighting="uniform", mixing_weight=0.0) -> Array:
     """``a_j``: ones, or ``((1 - alpha)/p1, alpha/p2)``; 0 for a source without samples."""
-    present = fractions > 0
+    weights, per = weights_per(fractions, weighting, mixing_weight)
+    return jnp.where(fractions > 0, ratio(weights, per), 0)
+
+
+def weights_per(fractions, weighting="uniform", mixing_weight=0.0) -> tuple[Array, Array]:
+    """Numerators and denominators of ``a_j``, finite also for a source without samples."""
     if weighting == "uniform":
-        return jnp.where(present, 1, 0).astype(float_dtype())
+        return jnp.ones_like(fractions), jnp.ones_like(fractions)
     alpha = jnp.asarray(mixing_weight, float_dtype())
-    return jnp.where(present, _pair(1 - alpha, alpha) / jnp.where(present, fractions, 1), 0)
+    return _pair(1 - alpha, alpha), fractions
 
 
 def _pair(real, synthetic):
     return jnp.stack([jnp.asarray(real, float_dtype()), jnp.asarray(synthetic, float_dtype())])
+
+
+def realised(params):
+    """The fraction that a simulation makes of ``p2``: a whole number of samples, concrete."""
+    n = params.num_samples
+    n2 = min(math.floor(params.synthetic_fraction * n + 0.5), n)
+    return replace(params, synthetic_fraction=n2 / n)
 
 
 # --------------------------------------------------------------------------------------------

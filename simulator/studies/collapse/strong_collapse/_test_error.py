@@ -15,9 +15,9 @@ from simulator.studies.collapse.strong_collapse._mixture import (
     fractions_of,
     geometric_mean,
     noise_of,
-    sample_weights,
     shift_of,
     spectrum_of,
+    weights_per,
 )
 
 PARTS = ("bias", "variance", "synthetic_error", "cross_error")
@@ -27,7 +27,7 @@ def mixture_theory(params, width=None):
     """All outputs of ``strong-collapse`` and, with a ``width``, of its random projections."""
     spectrum = spectrum_of(params)
     fractions = fractions_of(params)
-    weights = sample_weights(fractions, params.weighting, params.mixing_weight)
+    weights, per = weights_per(fractions, params.weighting, params.mixing_weight)
     active = jnp.where(weights > 0, fractions, 0)
     num_samples = jnp.asarray(params.num_samples, float_dtype())
     _, meets = interpolation_threshold(params, active, width)
@@ -35,23 +35,23 @@ def mixture_theory(params, width=None):
     num_samples = num_samples * jnp.where(meets, 1 + 400 * jnp.finfo(num_samples.dtype).eps, 1)
     # This fit and its limit n -> inf, solved side by side.
     both = jax.vmap(
-        lambda n: mixture_fit(spectrum.eigenvalues, n, fractions, weights, params.ridge, width)
+        lambda n: mixture_fit(spectrum.eigenvalues, n, fractions, weights, params.ridge, width, per)
     )(jnp.stack([num_samples, jnp.full_like(num_samples, jnp.inf)]))
     fit, limit = (jax.tree.map(lambda leaf, row=row: leaf[row], both) for row in (0, 1))
-    parts = _with_infinities(params, active, fit, width)
-    plateau = sum(error_parts(limit, params, active).values())
+    parts = _with_infinities(params, fractions, active, fit, width)
+    plateau = sum(error_parts(limit, params, fractions).values())
     return parts | {
         "plateau_error": plateau,
         "kappa": fit.kappa,
         "df1": fit.df1,
         "df2": fit.df2,
-        "omega": fit.omega,
-        "variance_inflation": fit.inflation,
+        "omega": jnp.where(meets, 0, fit.omega),
+        "variance_inflation": jnp.where(meets, jnp.inf, fit.inflation),
     }
 
 
 def error_parts(fit: MixtureFit, params, fractions):
-    """The four parts, for the active ``fractions``."""
+    """The four parts."""
     spectrum, shift = spectrum_of(params), shift_of(params)
     cross = params.shift_correlation * geometric_mean(spectrum.signal, shift)
     noise_variances = noise_of(params) ** 2
@@ -60,7 +60,7 @@ def error_parts(fit: MixtureFit, params, fractions):
     )._asdict()
 
 
-def _with_infinities(params, active, fit, width):
+def _with_infinities(params, fractions, active, fit, width):
     """The four parts and their sum, infinite where the mean over designs is.
 
     Without ridge the smallest singular value of the design has no finite inverse second moment if
@@ -77,7 +77,7 @@ def _with_infinities(params, active, fit, width):
         amplification=jnp.where(meets, 0, fit.amplification),
         inflation=jnp.where(meets, 0, fit.inflation),
     )
-    parts = error_parts(fit, params, active)
+    parts = error_parts(fit, params, fractions)
     infinite = {
         "bias": misfits,
         "variance": noisy,

@@ -17,10 +17,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.fixed_point import increasing_root
 from simulator.maths.precision import float_dtype
-
-_MAX_ITERATIONS = 200  # a safeguard; about ten are typical
+from simulator.maths.roots import MAX_ITERATIONS, increasing_root
+from simulator.maths.slopes import only_slope, ratio
 
 
 class TwoCovariancesFit(NamedTuple):
@@ -31,17 +30,21 @@ class TwoCovariancesFit(NamedTuple):
     resolvent: Array  # (d,) G
     traces: Array  # (2,) T
     second: Array  # (d,) E2
+    residual: Array  # of the equations, or what rounding may have done to all of it; relative
 
 
 class _Problem(NamedTuple):
     covariances: Array  # (2, d)
     num_samples: Array
     fractions: Array  # (2,) p_j, 0 for an inactive source
-    offsets: Array  # (2,) 1/a_j, 0 for an inactive source
+    weights: Array  # (2,)
+    per: Array  # (2,) a_j = weights_j / per_j
     ridge: Array
 
 
-def two_covariances_fit(covariances, num_samples, fractions, weights, ridge) -> TwoCovariancesFit:
+def two_covariances_fit(
+    covariances, num_samples, fractions, weights, ridge, per=1.0
+) -> TwoCovariancesFit:
     """Solve for ``e`` and gather what the error needs.
 
     Parameters
@@ -50,35 +53,43 @@ def two_covariances_fit(covariances, num_samples, fractions, weights, ridge) -> 
         Eigenvalues ``lambda_k > 0`` and ``mu_k > 0``.
     num_samples : float
     fractions, weights : array (2,)
-        ``p_j`` and ``a_j``; a source with ``p_j a_j = 0`` is inactive.
+        ``p_j`` and ``a_j``; a source with ``p_j a_j = 0`` is inactive: it changes no value, only
+        derivatives.
     ridge : float
         ``>= 0``. Without ridge and with ``n_eff = n sum_active p_j < d`` the fit interpolates and
         forgets the weights: ``h_j = 1/e_j``, ``G`` with ridge 1. At ``n_eff = d`` the equations
         have no solution; values for ``d + 1`` active samples are returned, of which the caller
         may use what does not depend on the difference.
+    per : array (2,), optional
+        The weights are ``weights / per``; 0 is allowed where ``p_j = 0``.
     """
     dtype = float_dtype()
     covariances = jnp.asarray(covariances, dtype)
     num_samples, ridge = jnp.asarray(num_samples, dtype), jnp.asarray(ridge, dtype)
     dim = covariances.shape[1]
+    fractions, weights, per = jnp.broadcast_arrays(
+        *(jnp.asarray(x, dtype) for x in (fractions, weights, per))
+    )
+    per = jnp.where((weights == 0) & (per == 0), 1, per)
     active = (fractions > 0) & (weights > 0)
-    fractions = jnp.where(active, fractions, 0)
-    offsets = jnp.where(active, 1 / jnp.where(active, weights, 1), 0)
 
-    share = jnp.sum(fractions)
+    share = jnp.sum(jnp.where(active, fractions, 0))
     ridgeless = ridge == 0
     rounding = 100 * jnp.finfo(dtype).eps * dim
     meets = ridgeless & (jnp.abs(num_samples * share - dim) <= rounding)
     num_samples = jnp.where(meets, (dim + 1) / jnp.where(share > 0, share, 1), num_samples)
     interpolates = ridgeless & (num_samples * share < dim)
+    # In units of the ridge: G is 1/ridge times one with ridge 1 and 1/a_j times the ridge.
     problem = _Problem(
         covariances,
         num_samples,
         fractions,
-        jnp.where(interpolates, 0, offsets),
+        weights,
+        jnp.where(interpolates, only_slope(ridge) * per, per),
         jnp.where(interpolates, 1, ridge),
     )
     frozen = lax.stop_gradient(problem)
+    offsets = lax.stop_gradient(jnp.where(active, ratio(per, weights), 0))
     e = jnp.where(
         problem.ridge > 0, _newton_from_above(frozen), _least_squares(frozen, offsets, active)
     )
@@ -90,13 +101,17 @@ def two_covariances_fit(covariances, num_samples, fractions, weights, ridge) -> 
     traces = covariances @ (covariances[0] * resolvent**2) / num_samples
     traces = _solve_two(jacobian, traces)
     second = resolvent**2 * (covariances[0] + (problem.fractions * h**2 * traces) @ covariances)
-    return TwoCovariancesFit(problem.ridge, h, resolvent, traces, second)
+    # Near interpolation the determinant of 1 - Mat vanishes with the ridge, a difference of ones.
+    determinant = lax.stop_gradient(_determinant(jacobian))
+    lost = 16 * jnp.finfo(dtype).eps / jnp.where(determinant > 0, determinant, 0)
+    missed = jnp.max(jnp.abs(covariances @ resolvent / (num_samples * e) - 1))
+    residual = lax.stop_gradient(jnp.where(jnp.all(e > 0), jnp.maximum(lost, missed), jnp.inf))
+    return TwoCovariancesFit(problem.ridge, h, resolvent, traces, second, residual)
 
 
 def _at(e, problem):
     """``h``, ``G`` and the Jacobian ``Mat`` at ``e``."""
-    active = problem.fractions > 0
-    h = jnp.where(active, 1 / jnp.where(active, problem.offsets + e, 1), 0)
+    h = ratio(problem.weights, problem.per + problem.weights * e)
     resolvent = 1 / ((problem.fractions * h) @ problem.covariances + problem.ridge)
     scaled = problem.covariances * resolvent
     jacobian = scaled @ scaled.T / problem.num_samples * (problem.fractions * h**2)
@@ -113,10 +128,14 @@ def _newton_step(e, problem):
 def _solve_two(jacobian, right):
     """``(1 - jacobian)^-1 right`` for a 2 x 2 matrix."""
     (a, b), (c, d) = jacobian
-    determinant = (1 - a) * (1 - d) - b * c
-    return jnp.stack([(1 - d) * right[0] + b * right[1], (1 - a) * right[1] + c * right[0]]) / (
-        determinant
-    )
+    adjugate = [(1 - d) * right[0] + b * right[1], (1 - a) * right[1] + c * right[0]]
+    return jnp.stack(adjugate) / _determinant(jacobian)
+
+
+def _determinant(jacobian):
+    """``det(1 - jacobian)`` of a 2 x 2 matrix."""
+    (a, b), (c, d) = jacobian
+    return (1 - a) * (1 - d) - b * c
 
 
 def _newton_from_above(problem):
@@ -125,7 +144,7 @@ def _newton_from_above(problem):
 
     def unfinished(carry):
         iteration, e, previous = carry
-        return (iteration < _MAX_ITERATIONS) & jnp.any(e < previous * (1 - tolerance))
+        return (iteration < MAX_ITERATIONS) & jnp.any(e < previous * (1 - tolerance))
 
     def step(carry):
         iteration, e, _ = carry
@@ -144,7 +163,7 @@ def _least_squares(problem, offsets, active):
     p_2 r Sigma_2)^-1)/n``, and ``h_j = a_j (1 - h_j e_j)``, so that ``r a_1 (1 - c_1) =
     a_2 (1 - r c_2)``: one equation, negative below its root and positive above.
     """
-    (real, synthetic), (p1, p2) = problem.covariances, problem.fractions
+    (real, synthetic), (p1, p2) = problem.covariances, jnp.where(active, problem.fractions, 0)
     both = jnp.all(active)
     p1_, p2_ = jnp.where(both, p1, 1), jnp.where(both, p2, 1)
     inverse = jnp.where(active, offsets, 1)  # 1/a_j

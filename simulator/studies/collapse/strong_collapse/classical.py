@@ -24,23 +24,32 @@ Relative error O(1/d), O(1/df2) for power laws (theorem 1). Uniform least square
     variance = (p1 σ1² + p2 σ2²) d/(n-d-1),
     synthetic_error = c² [n2(n2-1) + n1 n2 D]/[n(n-1)],  D = (d+2)(n-2)/[(n+2)(n-d-1)].
 
+Simulations use ``n2 = p2 n`` rounded to the nearest whole number (halves up), for which these
+means are exact; theory interpolates between whole numbers.
+
 ``inf`` at ``λ = 0`` where active samples and ``d`` differ by at most one: variance if they are
-noisy, synthetic_error if both sources are active and ``c² > 0``, and the sum with them. Simulations
-use ``n2 = p2 n`` rounded to the nearest whole number (halves up).
+noisy, synthetic_error if both sources are active and ``c² > 0``, and the sum with them.
 
 Reference: E. Dohmatob, Y. Feng, A. Subramonian, J. Kempe, "Strong Model Collapse", ICLR 2025,
 arXiv 2410.04840.
 """
 
+import math
+from dataclasses import replace
+
 import jax.numpy as jnp
+from jax import lax
 
 from simulator.maths.precision import float_dtype
+from simulator.maths.slopes import only_slope
 from simulator.studies.collapse.strong_collapse._mixture import (
     WEIGHTINGS,
     MixtureParams,
     fractions_of,
     noise_of,
+    realised,
     resize,
+    validate,
 )
 from simulator.studies.collapse.strong_collapse._simulation import (
     averaged_errors,
@@ -83,8 +92,11 @@ def theory(params):
     ridge, num_samples = (jnp.asarray(x, float_dtype()) for x in (params.ridge, params.num_samples))
     exact_here = (ridge == 0) & (num_samples >= params.dim + 2)
     replaced = least_squares(params, jnp.where(exact_here, num_samples, params.dim + 2))
+    # The exact values are those of no ridge; with a ridge theorem 1 goes on from there.
+    onwards = mixture_theory(replace(lax.stop_gradient(params), ridge=params.ridge))
     return outputs | {
-        name: jnp.where(exact_here, value, outputs[name]) for name, value in replaced.items()
+        name: jnp.where(exact_here, value + only_slope(onwards[name]), outputs[name])
+        for name, value in replaced.items()
     }
 
 
@@ -126,11 +138,11 @@ def experiment_of(params):
 
 
 def _relation(params):
-    least_squares_is_exact = (
-        params.ridge == 0 and params.weighting == "uniform" and params.num_samples >= params.dim + 2
-    )
-    if least_squares_is_exact:
-        return exact("finite-size least squares")
+    n, p2 = params.num_samples, params.synthetic_fraction
+    if params.ridge == 0 and params.weighting == "uniform" and n >= params.dim + 2:
+        if math.isclose(realised(params).synthetic_fraction, p2, rel_tol=1e-9):
+            return exact("finite-size least squares")
+        return asymptotic("finite-size least squares at the nearest whole p2 n: O(1/n)")
     return asymptotic("O(1/dim), O(1/df2) for power laws")
 
 
@@ -221,6 +233,8 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     resize=resize,
+    realised=realised,
+    validate=validate,
     figures=figures,
     tolerance=0.05,  # second-order corrections on the ladder are of the order of a percent
     check_cells=(

@@ -35,9 +35,11 @@ from simulator.studies.collapse.strong_collapse._mixture import (
     fractions_of,
     geometric_mean,
     noise_of,
+    realised,
     resize,
     shift_of,
     spectrum_of,
+    validate,
 )
 from simulator.studies.collapse.strong_collapse._simulation import (
     draw_noise,
@@ -160,6 +162,8 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
     resize=resize,
+    realised=realised,
+    validate=validate,
     coordinates={"step": lambda params: range(params.num_steps + 1)},
     figures=figures,
     tolerance=0.05,  # second-order corrections on the ladder are of the order of a percent

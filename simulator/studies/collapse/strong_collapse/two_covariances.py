@@ -17,7 +17,8 @@ Theory. With ``G``, ``h_j``, ``T_j`` and ``E2`` of ``_two_covariances_fit`` (all
 At ``λ = 0`` and fewer active samples than features the fit interpolates: ``λ -> 1``,
 ``h_j -> 1/e_j``. Relative error O(1/d), O(1/df2) for power laws, also at ``λ = 0``. ``inf`` at
 ``λ = 0`` where active samples and ``d`` differ by at most one: variance if they are noisy,
-synthetic_error if both sources are active and ``c² > 0``, and the sum with them. ``Σ2 = Σ1`` is
+synthetic_error if both sources are active and ``c² > 0``, and the sum with them. Penalties so small
+(1e-17 at ``n = d``) that rounding would spoil the result are refused. ``Σ2 = Σ1`` is
 ``strong-collapse``.
 
 Reference: our extension of E. Dohmatob, Y. Feng, A. Subramonian, J. Kempe, "Strong Model
@@ -28,7 +29,7 @@ from dataclasses import replace
 
 import jax.numpy as jnp
 
-from simulator.maths.spectra import eigenvalues
+from simulator.maths.spectra import check_spectrum, eigenvalues
 from simulator.studies.collapse.strong_collapse import _mixture
 from simulator.studies.collapse.strong_collapse._mixture import (
     SPECTRA,
@@ -36,9 +37,9 @@ from simulator.studies.collapse.strong_collapse._mixture import (
     MixtureParams,
     fractions_of,
     noise_of,
-    sample_weights,
     shift_of,
     spectrum_of,
+    weights_per,
 )
 from simulator.studies.collapse.strong_collapse._simulation import (
     averaged_errors,
@@ -49,7 +50,16 @@ from simulator.studies.collapse.strong_collapse._simulation import (
 )
 from simulator.studies.collapse.strong_collapse._test_error import interpolation_threshold
 from simulator.studies.collapse.strong_collapse._two_covariances_fit import two_covariances_fit
-from simulator.study import Figure, Output, Study, asymptotic, choice, parameters, traced
+from simulator.study import (
+    RESIDUAL,
+    Figure,
+    Output,
+    Study,
+    asymptotic,
+    choice,
+    parameters,
+    traced,
+)
 
 
 @parameters
@@ -72,19 +82,21 @@ def theory(params):
     spectrum, shift = spectrum_of(params), shift_of(params)
     real, synthetic = covariances = _covariances(params)
     fractions = fractions_of(params)
-    weights = sample_weights(fractions, params.weighting, params.mixing_weight)
+    weights, per = weights_per(fractions, params.weighting, params.mixing_weight)
     active = jnp.where(weights > 0, fractions, 0)
-    fit = two_covariances_fit(covariances, params.num_samples, fractions, weights, params.ridge)
-    (p1, p2), noise = active, noise_of(params)
+    fit = two_covariances_fit(
+        covariances, params.num_samples, fractions, weights, params.ridge, per
+    )
+    p2, noise = fractions[1], noise_of(params)
     h2, T2 = fit.h[1], fit.traces[1]
     bias = fit.ridge**2 * jnp.sum(spectrum.signal / real * fit.second)
-    variance = jnp.sum(active * fit.h**2 * noise**2 * fit.traces)
+    variance = jnp.sum(fractions * fit.h**2 * noise**2 * fit.traces)
     inherited = p2**2 * h2**2 * synthetic**2 * (fit.second - 2 * h2 * T2 * fit.resolvent)
     own = p2 * h2**2 * T2 * synthetic
     synthetic_error = jnp.sum(shift / real * (inherited + own))
     diverges, _ = interpolation_threshold(params, active)
     noisy = jnp.any((active > 0) & (noise > 0))
-    disagree = p1 * p2 * params.synthetic_shift > 0
+    disagree = jnp.prod(active) * params.synthetic_shift > 0
     variance = jnp.where(diverges, jnp.where(noisy, jnp.inf, 0), variance)
     synthetic_error = jnp.where(diverges & disagree, jnp.inf, synthetic_error)
     return {
@@ -92,6 +104,7 @@ def theory(params):
         "bias": bias,
         "variance": variance,
         "synthetic_error": synthetic_error,
+        RESIDUAL: jnp.where(diverges, 0, fit.residual),
     }
 
 
@@ -128,6 +141,17 @@ def _without_cross(parts):
     """The cross term of independent teacher and shift has mean zero and is left out."""
     cross = parts.pop("cross_error")
     return parts | {"test_error": parts["test_error"] - cross}
+
+
+def validate(params, side):
+    """Refuse spectra that underflow, on either side."""
+    _mixture.validate(params, side)
+    check_spectrum(
+        params.spectrum_synthetic,
+        params.dim,
+        params.spectrum_exponent_synthetic,
+        "spectrum_exponent_synthetic",
+    )
 
 
 def resize(params, factor):
@@ -182,6 +206,8 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     resize=resize,
+    realised=_mixture.realised,
+    validate=validate,
     figures=figures,
     tolerance=0.05,  # second-order corrections on the ladder are of the order of a percent
     check_cells=(

@@ -13,6 +13,7 @@ from jax import Array
 
 from simulator.maths import zipf
 from simulator.maths.precision import float_dtype
+from simulator.maths.quadrature import log_panel_rule
 
 NUM_BLOCKS = 64
 _REACH = 1e15  # the blocks cover ranks up to _REACH * num_heads: T q < 1e-4 beyond, at T = 1e12
@@ -43,11 +44,8 @@ def rank_cells(law: zipf.TrainingLaw, num_heads: int) -> Cells:
     edges = jnp.asarray(geometric, float_dtype())
     edges = jnp.sort(jnp.append(edges, jnp.clip(law.cutoff, num_heads, edges[-1])))
     # Sums over a < i <= b by Gauss-Legendre in log rank on (a + 1/2, b + 1/2).
-    log_edges = jnp.log(edges + 0.5)
-    legendre = np.polynomial.legendre.leggauss(_NODES)
-    nodes, weights = (jnp.asarray(values, float_dtype()) for values in legendre)
-    width = jnp.diff(log_edges)[:, None]
-    rank = jnp.exp(log_edges[:-1, None] + width * (nodes + 1) / 2)
+    rule = log_panel_rule(jnp.log(edges + 0.5), _NODES)
+    rank, ranks = (values.reshape(-1, _NODES) for values in rule)
     before_cut = (edges[1:] <= law.cutoff)[:, None]
     synthetic = jnp.where(before_cut, law.synthetic_part(rank), 0.0)
     return Cells(
@@ -55,7 +53,7 @@ def rank_cells(law: zipf.TrainingLaw, num_heads: int) -> Cells:
         q=law.q(heads),
         block_p=law.p(rank),
         block_q=law.real_part(rank) + synthetic,
-        ranks=rank * width * weights / 2,
+        ranks=ranks,
         last_p=zipf.tail_mass(law.beta, edges[-1]),
         last_q=law.q_beyond(edges[-1]),
     )

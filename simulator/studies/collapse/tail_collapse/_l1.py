@@ -14,6 +14,7 @@ from jax import Array
 
 from simulator.maths import binomial, zipf
 from simulator.maths.precision import float_dtype
+from simulator.maths.quadrature import log_panel_rule, unit_rule
 
 NUM_HEADS = 512
 _LAST_KINK = 64
@@ -21,19 +22,6 @@ _PIECE_NODES = 6
 _PHASES = 3
 _PANELS = 12
 _PANEL_NODES = 12
-
-
-def _legendre(nodes: int) -> tuple[Array, Array]:
-    """Gauss-Legendre on [0, 1]."""
-    x, w = np.polynomial.legendre.leggauss(nodes)
-    return jnp.asarray((x + 1) / 2, float_dtype()), jnp.asarray(w / 2, float_dtype())
-
-
-def _panels(low, high, panels: int, nodes: int) -> tuple[Array, Array]:
-    """Composite Gauss-Legendre on [low, high]: nodes and weights."""
-    x, w = _legendre(nodes)
-    unit = ((jnp.arange(panels, dtype=float_dtype())[:, None] + x) / panels).ravel()
-    return low + (high - low) * unit, (high - low) * jnp.tile(w, panels) / panels
 
 
 class Law(NamedTuple):
@@ -87,7 +75,7 @@ def error(law: Law, n, stride=None) -> Array:
     if stride is None:
         heads = _Nodes(p, jnp.floor(drawn * p), kept)
     else:
-        phases, shares = _legendre(_PHASES)
+        phases, shares = unit_rule(_PHASES)
         blurred = (stride > 1) & (p * stride > 0.5)
         phase = jnp.maximum(drawn * p - phases[:, None], 0)
         below = jnp.where(blurred, phase, jnp.floor(drawn * p))
@@ -114,28 +102,21 @@ def _beyond(law: Law, n, num_heads: int) -> tuple[_Nodes, Array]:
     def where_a_is(a):  # log rank at which n p = a, inside [start, stop]
         return jnp.minimum(jnp.maximum((log_scale - jnp.log(a)) / law.beta, start), stop)
 
-    def nodes(log_rank, below, weight):  # weight times d rank / d log rank
-        p = jnp.exp(law.log_a - law.beta * log_rank)
-        return _Nodes(p, below(n * p), weight * jnp.exp(log_rank))
+    def panels(low, high):
+        return log_panel_rule(jnp.linspace(low, high, _PANELS + 1), _PANEL_NODES)
 
     # a > 64: average over the phase a - m of the kinks
-    log_rank, weights = _panels(start, where_a_is(_LAST_KINK), _PANELS, _PANEL_NODES)
-    phases, shares = _legendre(_PHASES)
-    frequent = nodes(
-        jnp.tile(log_rank, _PHASES),
-        lambda a: jnp.maximum(a - jnp.repeat(phases, log_rank.size), 0),
-        (shares[:, None] * weights).ravel(),
-    )
-    # m < a < m + 1 for m = 1 .. 63
-    kinks = jnp.arange(1, _LAST_KINK + 1, dtype=float_dtype())
-    edges = where_a_is(kinks)
-    x, w = _legendre(_PIECE_NODES)
-    width = (edges[:-1] - edges[1:])[:, None]
-    pieces = nodes(
-        (edges[1:, None] + width * x).ravel(),
-        lambda a: jnp.minimum(jnp.repeat(kinks[:-1], _PIECE_NODES), a),  # a < m: width 0
-        (width * w).ravel(),
-    )
+    rank, weight = panels(start, where_a_is(_LAST_KINK))
+    p = law.p(rank)
+    phases, shares = unit_rule(_PHASES)
+    below = jnp.maximum(n * p - phases[:, None], 0).ravel()
+    frequent = _Nodes(jnp.tile(p, _PHASES), below, (shares[:, None] * weight).ravel())
+    # m < a < m + 1 for m = 63 .. 1
+    kinks = jnp.arange(_LAST_KINK, 0, -1, dtype=float_dtype())
+    rank, weight = log_panel_rule(where_a_is(kinks), _PIECE_NODES)
+    p = law.p(rank)
+    below = jnp.minimum(jnp.repeat(kinks[1:], _PIECE_NODES), n * p)  # a < m: width 0
+    pieces = _Nodes(p, below, weight)
 
     # a < 1: (q - p) + 2 p (1 - q)^n, down to n p = 1e-10 and from there q + p
     def rare(rank):
@@ -146,10 +127,9 @@ def _beyond(law: Law, n, num_heads: int) -> tuple[_Nodes, Array]:
     def end_correction(rank):  # sum over i > rank minus the integral from rank + 1/2
         return jnp.where(n * law.p(rank) < 1, (rare(rank + 1) - rare(rank)) / 24, 0.0)
 
-    low, high = where_a_is(1.0), where_a_is(1e-10)
-    log_rank, weights = _panels(low, high, _PANELS, _PANEL_NODES)
-    ranks = jnp.exp(log_rank)
-    smooth = (rare(ranks) * ranks) @ weights
+    high = where_a_is(1e-10)
+    rank, weight = panels(where_a_is(1.0), high)
+    smooth = rare(rank) @ weight
     first = jnp.asarray(num_heads, float_dtype())
     at_edge = end_correction(jnp.where(cut, edge, first))
     smooth = smooth + end_correction(first) - jnp.where(cut, at_edge, 0.0)
@@ -162,14 +142,19 @@ def _beyond(law: Law, n, num_heads: int) -> tuple[_Nodes, Array]:
 
 
 def two_term(beta, n) -> Array:
-    """``C A^{1/beta} n^-c + sqrt(2 / (pi n)) [sqrt(A) zeta(beta/2) + corrections]``; inf at 2."""
-    singular = beta == 2
-    beta = jnp.where(singular, 3.0, jnp.asarray(beta, float_dtype()))
-    tail = poisson_constant(beta) * jnp.exp(
-        zipf.log_amplitude(beta) / beta - zipf.clean_exponent(beta) * jnp.log(n)
-    )
-    value = tail + jnp.sqrt(2 / (np.pi * n)) * head_bracket(beta)
-    return jnp.where(singular, jnp.inf, value)
+    """``C A^{1/beta} n^-c + sqrt(2 / (pi n)) [sqrt(A) zeta(beta/2) + corrections]``.
+
+    Both terms have a pole at ``beta = 2``, and their sum has none: with ``e = 1 - beta/2`` the
+    poles are ``sqrt(2A / (pi n)) [(A n / 64)^{e/beta} / e - 1 / e]``.
+    """
+    beta = jnp.asarray(beta, float_dtype())
+    log_a, log_n = zipf.log_amplitude(beta), jnp.log(n)
+    tail = _regular_constant(beta) * jnp.exp(log_a / beta - zipf.clean_exponent(beta) * log_n)
+    log_ratio = (log_a + log_n - np.log(_LAST_KINK)) / beta
+    poles = log_ratio * zipf.relative_expm1((1 - beta / 2) * log_ratio)
+    root = jnp.sqrt(2 / (np.pi * n))
+    heads = jnp.exp(log_a / 2) * (poles + zipf.zeta_without_pole(beta / 2))
+    return tail + root * (heads + _head_corrections(beta))
 
 
 def poisson_constant(beta) -> Array:
@@ -178,19 +163,29 @@ def poisson_constant(beta) -> Array:
     ``h`` is the mean absolute deviation of Poisson(x); for ``beta > 2`` the integral is that of
     ``h - sqrt(2x / pi)``.
     """
-    first = 2 * zipf.scaled_lower_gamma(1 - 1 / beta, 1.0)  # h = 2 x e^-x below 1
-    x, w = _legendre(8)
-    m = jnp.arange(1, _LAST_KINK, dtype=float_dtype())[:, None]
-    h = binomial.poisson_mean_absolute_deviation(m + x, m)
-    pieces = jnp.sum(h * (m + x) ** (-1 - 1 / beta) * w)
     # sqrt(2x/pi) on average over a period, up to x^-2
     power = 1 / beta - 0.5
     rest = jnp.sqrt(2 / np.pi) * _LAST_KINK**-power / power
-    return (first + pieces + rest) / beta
+    return _regular_constant(beta) + rest / beta
+
+
+def _regular_constant(beta) -> Array:
+    """The part of `poisson_constant` from ``x`` below 64."""
+    first = 2 * zipf.scaled_lower_gamma(1 - 1 / beta, 1.0)  # h = 2 x e^-x below 1
+    x, w = unit_rule(8)
+    m = jnp.arange(1, _LAST_KINK, dtype=float_dtype())[:, None]
+    h = binomial.poisson_mean_absolute_deviation(m + x, m)
+    return (first + jnp.sum(h * (m + x) ** (-1 - 1 / beta) * w)) / beta
 
 
 def head_bracket(beta) -> Array:
     """``sqrt(A) zeta(beta/2) + sum_j (sqrt(p_j (1 - p_j)) - sqrt(p_j))``."""
+    leading = jnp.exp(zipf.log_amplitude(beta) / 2) * zipf.hurwitz_zeta(beta / 2)
+    return leading + _head_corrections(beta)
+
+
+def _head_corrections(beta) -> Array:
+    """``sum_j (sqrt(p_j (1 - p_j)) - sqrt(p_j))``."""
     log_a = zipf.log_amplitude(beta)
     ranks = jnp.arange(1, zipf.HEAD + 1, dtype=float_dtype())
     p = jnp.exp(log_a - beta * jnp.log(ranks))
@@ -198,4 +193,4 @@ def head_bracket(beta) -> Array:
     start = zipf.HEAD + 1.0  # sqrt(1 - p) - 1 = -p/2 - p^2/8 - p^3/16 - ...
     for power, share in ((1.5, 1 / 2), (2.5, 1 / 8), (3.5, 1 / 16)):
         total = total - share * jnp.exp(power * log_a) * zipf.hurwitz_zeta(power * beta, start)
-    return jnp.exp(log_a / 2) * zipf.hurwitz_zeta(beta / 2) + total
+    return total

@@ -166,7 +166,7 @@ STUDY = Study(
         Output("l1_error", "mean L1 distance of predicted and real next-token laws", exact()),
         Output(
             "l1_error_asymptotic",
-            "two-term law (inf at β = 2); with a cut its limit 2 m_k, approached as T^-1/2",
+            "two-term law; with a cut its limit 2 m_k, approached as T^-1/2",
             _asymptotic_relation,
             where="theory",
         ),

@@ -29,6 +29,7 @@ from jax import lax
 
 from simulator.maths import zipf
 from simulator.maths.precision import float_dtype
+from simulator.maths.slopes import at_most
 from simulator.sampling import counts
 from simulator.studies.collapse.tail_collapse.infinite_memory import clean_closed_form
 from simulator.study import (
@@ -73,14 +74,20 @@ def theory(params: Params):
     beta, k = params.zipf_exponent, params.cutoff
     t_eff = effective_samples(params)
     plateau = zipf.tail_mass(beta, k)
-    rate = t_eff / (1 - plateau)  # the first generation samples p_i / (1 - m_k)
+    # One sample of this size, cut like the first. Summed from positive terms, not as a difference
+    # of two sums over all ranks.
+    ranks = zipf.rank_nodes(zipf.training_law(beta, k), t_eff)
+    test_error = ranks.sum(
+        lambda p, q: p * jnp.exp(-t_eff * q), lambda p, q: p, correction=lambda r: -t_eff * r.pq
+    )
+    distinct = ranks.sum(lambda p, q: -jnp.expm1(-t_eff * q), lambda p, q: t_eff * q, certain=1.0)
     c = zipf.clean_exponent(beta)
     earlier = (params.num_generations - 1) * params.num_samples_generator**-c
     linear = clean_closed_form(beta, 1.0) * (params.num_samples**-c + earlier)
     return {
-        "test_error": zipf.unseen_mass(beta, rate) - zipf.unseen_mass(beta, rate, k) + plateau,
+        "test_error": test_error,
         "num_samples_effective": t_eff,
-        "num_distinct_tokens": zipf.distinct_ranks(beta, rate) - zipf.distinct_ranks(beta, rate, k),
+        "num_distinct_tokens": at_most(distinct, jnp.minimum(k, t_eff)),
         "test_error_upper_bound": linear + plateau,
     }
 

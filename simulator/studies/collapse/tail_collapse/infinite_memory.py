@@ -31,6 +31,7 @@ from jax.scipy.special import gamma
 
 from simulator.maths import zipf
 from simulator.maths.precision import float_dtype
+from simulator.maths.slopes import at_most, only_slope, square_root
 from simulator.sampling import counts
 from simulator.studies.collapse.tail_collapse import _cells
 from simulator.study import (
@@ -82,36 +83,59 @@ def theory(params: Params):
     def seen(q):
         return -jnp.expm1(log_missed(q))
 
-    spread = ranks.sum(lambda p, q: p**2 * missed(q) * seen(q))
+    spread = ranks.sum(
+        lambda p, q: p**2 * missed(q) * seen(q), correction=lambda rare: t * rare.ppq
+    )
     if multinomial:
-        spread = spread + _covariances(ranks, t, missed)
-    poisson = ranks.sum(lambda p, q: p * jnp.exp(-t * q), lambda p, q: p)
+        spread = spread + _covariances(ranks, t, log_missed)
+    test_error, poisson = (
+        ranks.sum(term, lambda p, q: p, correction=lambda rare: -t * rare.pq)
+        for term in (lambda p, q: p * missed(q), lambda p, q: p * jnp.exp(-t * q))
+    )
+    distinct = ranks.sum(lambda p, q: seen(q), lambda p, q: t * q, certain=1.0)
     return {
-        "test_error": ranks.sum(lambda p, q: p * missed(q), lambda p, q: p),
-        "test_error_asymptotic": _closed_form(params, law, poisson),
-        "test_error_std": jnp.sqrt(jnp.maximum(spread, jnp.finfo(spread.dtype).tiny)),
+        "test_error": test_error,
+        "test_error_asymptotic": _closed_form(params, law, ranks, poisson),
+        "test_error_std": square_root(spread),
         "plateau_error": zipf.tail_mass(params.zipf_exponent, params.cutoff),
-        "num_distinct_tokens": ranks.sum(lambda p, q: seen(q), lambda p, q: t * q, certain=1.0),
+        "num_distinct_tokens": _possible(params, distinct),
     }
 
 
-def _covariances(ranks: zipf.RankNodes, t, missed):
+def _possible(params, distinct):
+    """No more distinct tokens than drawn, nor than exist where all data are cut: rounding aside."""
+    exist = jnp.where(params.real_fraction > 0, jnp.inf, params.cutoff)
+    return at_most(distinct, jnp.minimum(exist, params.num_samples))
+
+
+def _covariances(ranks: zipf.RankNodes, t, log_missed):
     """``sum_{i != j} p_i p_j Cov(i missed, j missed)`` for exactly T tokens.
 
     With ``a_i = (1 - q_i)^T`` and ``r = q / (1 - q)`` the covariance is
-    ``a_i a_j ((1 - r_i r_j)^T - 1)``; its binomial series separates, and four terms leave a
-    relative error O(T^-4).
+    ``a_i a_j ((1 - r_i r_j)^T - 1)``. Among the first ranks it is summed as it stands. With a rank
+    beyond them ``r_i r_j`` is small: the binomial series separates, and four terms leave a relative
+    error of 1e-9 at most.
     """
     order = jnp.arange(1, 5, dtype=float_dtype())
     binomials = jnp.cumprod(-jnp.maximum(t - order + 1, 0) / order)  # (-1)^n binomial(T, n)
+    first = jnp.asarray([1, 0, 0, 0], float_dtype())
+
+    def ratios(q):
+        q = _below_one(q)
+        return q / (1 - q)
 
     def terms(p, q):
-        q = _below_one(q)[:, None]
-        return p[:, None] * missed(q) * (q / (1 - q)) ** order
+        return (p * jnp.exp(log_missed(q)))[:, None] * ratios(q)[:, None] ** order
 
-    pairs = ranks.sum(terms) ** 2
-    same = ranks.sum(lambda p, q: terms(p, q) ** 2)
-    return binomials @ (pairs - same)
+    p, q = ranks.p[: zipf.HEAD], ranks.q[: zipf.HEAD]
+    missed, r = p * jnp.exp(log_missed(q)), ratios(q)
+    both = jnp.expm1(t * jnp.log1p(-_below_one(r[:, None] * r)))
+    both = jnp.where(jnp.eye(zipf.HEAD, dtype=bool), 0.0, both)
+    tail = ranks.beyond_head()
+    beyond = tail.sum(terms, correction=lambda rare: rare.pq * first)
+    pairs = beyond * (beyond + 2 * jnp.sum(terms(p, q), axis=0))
+    same = tail.sum(lambda p, q: terms(p, q) ** 2)
+    return missed @ both @ missed + binomials @ (pairs - same)
 
 
 def _below_one(q):
@@ -125,7 +149,7 @@ def _law(params: Params) -> zipf.TrainingLaw:
     )
 
 
-def _closed_form(params: Params, law: zipf.TrainingLaw, poisson):
+def _closed_form(params: Params, law: zipf.TrainingLaw, ranks: zipf.RankNodes, poisson):
     """The closed forms in T of Poisson sampling, where there is one (see ``STUDY.outputs``)."""
     beta, t, k, pi = (
         jnp.asarray(value, float_dtype())
@@ -149,6 +173,11 @@ def _closed_form(params: Params, law: zipf.TrainingLaw, poisson):
 
     same_exponent = beta_synthetic == beta
     only_narrowed = jnp.isinf(k) & (pi == 0)
+    # From pi = 0 on the exact sum goes on, along d q / d pi = p - q.
+    mixing = ranks.sum(
+        lambda p, q: p * (q - p) * jnp.exp(-t * q), correction=lambda rare: rare.pq - rare.pp
+    )
+    narrowed = narrowed + only_slope(pi) * t * mixing
     return jnp.where(same_exponent, cut, jnp.where(only_narrowed, narrowed, poisson))
 
 

@@ -18,9 +18,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.scipy.special import erfc
 
+from simulator.maths.gaussian import normal_cdf, normal_pdf
 from simulator.maths.precision import float_dtype
+from simulator.maths.quadrature import panel_rule
+from simulator.maths.slopes import square_root
 
 _GAUSSIAN_EDGES = (-9.0, -6.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 6.0, 9.0)
 _STEP_EDGES = (-8.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0)
@@ -153,7 +155,7 @@ def with_random_unembeddings(noise: Noise, d) -> Noise:
 
 def _error_at(drive, noise: Noise, panel_nodes: int):
     """``1 - int phi(h) prod_c Phi((drive + sqrt(Q_f) h) / sqrt(Q_c)) dh``."""
-    own = safe_sqrt(noise.own)
+    own = square_root(noise.own)
     silent = noise.others <= 0
     power = jnp.where(silent, 1.0, noise.others)
     scale = jnp.sqrt(power)
@@ -173,17 +175,10 @@ def _error_at(drive, noise: Noise, panel_nodes: int):
         jnp.sort(jnp.concatenate([gaussian, jnp.clip(at_steps, -9.0, 9.0)]))
     )
 
-    nodes, weights = (
-        jnp.asarray(values, float_dtype())
-        for values in np.polynomial.legendre.leggauss(panel_nodes)
-    )
-    length = jnp.diff(edges)[:, None]
-    h = (edges[:-1, None] + length * (nodes + 1) / 2).ravel()
-    density = jnp.exp(-(h**2) / 2) / np.sqrt(2 * np.pi)
-    mass = (length * weights / 2).ravel() * density
-
+    h, weight = panel_rule(edges, panel_nodes)
+    mass = weight * normal_pdf(h)
     level = drive + own * h
-    beaten = erfc(level[:, None] / scale / np.sqrt(2)) / 2
+    beaten = normal_cdf(-level[:, None] / scale)
     beaten = jnp.where(silent, jnp.where(level[:, None] > 0, 0.0, 1.0), beaten)
     below_one = jnp.minimum(beaten, 1 - jnp.finfo(float_dtype()).eps)
     return mass @ -jnp.expm1(jnp.log1p(-below_one) @ noise.multiplicity)
@@ -194,11 +189,6 @@ def _tie_error(noise: Noise):
     silent = jnp.sum(jnp.where(noise.others <= 0, noise.multiplicity, 0.0))
     loud = jnp.sum(noise.multiplicity) - silent
     return 1 - 2.0**-loud / (silent + 1)
-
-
-def safe_sqrt(x):
-    """Square root with a finite derivative at 0."""
-    return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1.0)), 0.0)
 
 
 # --------------------------------------------------------------------------------------------

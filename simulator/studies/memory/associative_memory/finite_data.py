@@ -24,6 +24,7 @@ import numpy as np
 
 from simulator.maths.binomial import log_probability
 from simulator.maths.precision import float_dtype
+from simulator.maths.slopes import square_root
 from simulator.sampling import counts
 from simulator.studies.memory.associative_memory import _errors, _sampling
 from simulator.study import (
@@ -68,7 +69,7 @@ def theory(params: Params):
     return {
         "test_error": p @ per_token,
         "per_token_error": per_token,
-        "per_token_error_std": _errors.safe_sqrt(per_token * (1 - per_token)),
+        "per_token_error_std": square_root(per_token * (1 - per_token)),
     }
 
 

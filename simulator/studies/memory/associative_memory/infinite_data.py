@@ -32,6 +32,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator.maths.precision import float_dtype
+from simulator.maths.quadrature import log_panel_rule
+from simulator.maths.slopes import square_root
 from simulator.maths.zipf import hurwitz_zeta
 from simulator.studies.memory.associative_memory import _errors, _sampling
 from simulator.studies.memory.associative_memory._errors import Noise
@@ -81,8 +83,8 @@ def theory(params: Params):
         "test_error_upper_bound": upper,
         "optimal_threshold": best,
         "optimal_test_error": best_error,
-        "test_error_std": _errors.safe_sqrt(p**2 @ (per_token * (1 - per_token))),
-        "per_token_error_std": _errors.safe_sqrt(per_token * (1 - per_token)),
+        "test_error_std": square_root(p**2 @ (per_token * (1 - per_token))),
+        "per_token_error_std": square_root(per_token * (1 - per_token)),
     }
 
 
@@ -114,19 +116,14 @@ def _asymptotic(params: Params):
 
     start = 1e-9
     stop = 60 * jnp.maximum(1, jnp.sqrt(jnp.max(powers)))
-    panels, nodes = 32, 8
-    x, w = (jnp.asarray(v, float_dtype()) for v in np.polynomial.legendre.leggauss(nodes))
-    length = jnp.log(stop / start) / panels
-    unit = jnp.arange(panels, dtype=float_dtype())[:, None] + (x + 1) / 2
-    u = start * jnp.exp(length * unit.ravel())
+    u, weight = log_panel_rule(jnp.linspace(np.log(start), jnp.log(stop), 32 + 1), 8)
 
     def mean_error(signal):
         at = jax.vmap(lambda mine: _errors.token_error(signal, mine, 1.0, "sphere", "orthonormal"))
         return jnp.mean(at(noise))
 
     errors = jax.lax.map(jax.checkpoint(mean_error), u)
-    integral = length / 2 * jnp.sum(jnp.tile(w, panels) * errors * u**gamma)
-    integral = integral + mean_error(0.0) * start**gamma / gamma
+    integral = weight @ (errors * u ** (gamma - 1)) + mean_error(0.0) * start**gamma / gamma
     constant = integral / (hurwitz_zeta(alpha) * rho * alpha)
     value = constant * jnp.exp(-gamma / 2 * jnp.log(jnp.asarray(params.dim, float_dtype())))
     return jnp.where(holds, value, jnp.inf)

@@ -8,12 +8,9 @@ from jax import Array
 
 from simulator.maths.precision import float_dtype
 from simulator.maths.proximal import loss_value
+from simulator.maths.replica.order_parameters import Order
 from simulator.maths.robust_erm import RobustFit
-from simulator.studies.robustness.adversarial_training._channel import Overlaps
-from simulator.studies.robustness.adversarial_training._order_parameters import (
-    errors,
-    errors_at_zero,
-)
+from simulator.studies.robustness.adversarial_training._theory import errors, errors_at_zero
 from simulator.study import RESIDUAL
 
 TEST_SAMPLES = 500
@@ -85,5 +82,5 @@ def projected_test(key, trained: Trained, noise_std, radius) -> dict[str, Array]
 def expected_test(trained: Trained, noise_std, radius) -> dict[str, Array]:
     """Their expectation given classifier and teacher, exact at every dimension."""
     q = jnp.where(trained.q > 0, trained.q, 1)
-    overlaps = Overlaps(m=trained.m, q=q, V=q, P=q)
-    return errors(overlaps, trained.damage, trained.teacher_variance + noise_std**2, radius)
+    order = Order(m=trained.m, q=q, V=q, P=q)
+    return errors(order, trained.damage, trained.teacher_variance + noise_std**2, radius)

@@ -43,14 +43,15 @@ import jax.numpy as jnp
 from jax import Array
 
 from simulator.maths.precision import float_dtype
+from simulator.maths.replica.channels import SLOPE_AT_ZERO
+from simulator.maths.replica.order_parameters import Fit
+from simulator.maths.replica.weights import folded_normal, power_weights
 from simulator.maths.robust_erm import RobustFit, robust_erm
 from simulator.sampling.gamma import chi
 from simulator.sampling.trapezoid import trapezoidal_factor
 from simulator.studies.robustness.adversarial_training import _experiment as experiment
-from simulator.studies.robustness.adversarial_training._channel import HALF_SLOPE
-from simulator.studies.robustness.adversarial_training._lp_weights import folded_normal, lp_weights
-from simulator.studies.robustness.adversarial_training._order_parameters import Problem, solve
 from simulator.studies.robustness.adversarial_training._outputs import CONJUGATES, ERRORS
+from simulator.studies.robustness.adversarial_training._theory import fit_of, outputs
 from simulator.study import Figure, Output, Study, asymptotic, choice, parameters, static, traced
 
 SIMULATED_ORDERS = (1.0, 1.5, 2.0, 3.0)
@@ -82,36 +83,32 @@ def theory(params: Params) -> dict[str, Array]:
 
 def theory_of_order(params: Params, order) -> dict[str, Array]:
     """The theory at any penalty order r >= 1, traced (and differentiable) for r > 1."""
-    alpha, eps, lam = params.sample_ratio, params.attack_radius_train, params.regularization
-    rho, euclidean = params.teacher_variance, params.attack_norm == "l2"
-    problem = Problem(alpha, eps, rho + params.noise_std**2, params.loss, euclidean)
-    vanishing, scale = _vanishes(problem, order, lam, rho)
-    solvable = problem._replace(radius=jnp.where(vanishing, 0.0, eps))
-    regular = jnp.where(vanishing, 0.1 * scale, lam)
-    return solve(
-        problem,
-        lambda hats: lp_weights(hats, params.attack_norm, order, regular, rho),
-        vanishing,
-        solvable,
-        params.attack_radius_test,
-    )
+    rho, norm = params.teacher_variance, params.attack_norm
+    fit = fit_of(params, rho + params.noise_std**2, norm)
+    vanishing, scale = _vanishes(fit, params, order)
+    regular = jnp.where(vanishing, 0.1 * scale, params.regularization)
+
+    def weights(hats, _):
+        return power_weights(hats, norm, order, regular, rho)
+
+    return outputs(fit, weights, params.loss, vanishing, params.attack_radius_test)
 
 
-def _vanishes(problem: Problem, order, regularization, teacher_variance) -> tuple[Array, Array]:
+def _vanishes(fit: Fit, params: Params, order) -> tuple[Array, Array]:
     """Whether w = 0 is the minimiser and the scale of the fields there.
 
     At w = 0 a weight's field has standard deviation ``scale``. Under the linf attack the weights
     are then exponentially small in the threshold rather than zero; beyond what the precision can
     represent they are called zero.
     """
-    alpha, eps, label_variance, loss, euclidean = problem
-    slope = HALF_SLOPE[loss]
-    drift = 2 / jnp.pi * teacher_variance / label_variance
+    alpha, eps, euclidean = fit.sample_ratio, fit.radius, params.attack_norm == "l2"
+    slope = SLOPE_AT_ZERO[params.loss]
+    drift = 2 / jnp.pi * params.teacher_variance / fit.label_variance
     scale = slope * jnp.sqrt(alpha + alpha**2 * drift)
     sparse = isinstance(order, (int, float)) and order == 1
     threshold = jnp.zeros_like(scale) if euclidean else slope * alpha * eps
     if sparse:
-        threshold = threshold + regularization
+        threshold = threshold + params.regularization
     u = threshold / scale
     underflow = u**2 > -0.8 * jnp.log(jnp.finfo(float_dtype()).tiny)
     if not euclidean:
@@ -221,6 +218,10 @@ def resize(params: Any, factor: float) -> Any:
     return dataclasses.replace(params, dim=round(params.dim * factor))
 
 
+def realised(params: Any) -> Any:
+    return dataclasses.replace(params, sample_ratio=_num_samples(params) / params.dim)
+
+
 def validate(params: Params, side: str) -> None:
     """The solver of the simulation covers the penalties with closed proximal maps."""
     if side != "simulation":
@@ -283,6 +284,7 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     resize=resize,
+    realised=realised,
     validate=validate,
     check_cells=(
         {"sample_ratio": 2.5, "attack_norm": "linf", "attack_radius_train": 0.35,

@@ -36,13 +36,14 @@ import numpy as np
 from jax import Array
 
 from simulator.maths.precision import float_dtype
+from simulator.maths.replica.order_parameters import Hats, Order
 from simulator.maths.robust_erm import robust_erm
+from simulator.maths.slopes import square_root
 from simulator.sampling.gamma import chi
 from simulator.sampling.trapezoid import trapezoidal_factor
 from simulator.studies.robustness.adversarial_training import _experiment as experiment
-from simulator.studies.robustness.adversarial_training._channel import Overlaps
-from simulator.studies.robustness.adversarial_training._order_parameters import Problem, solve
 from simulator.studies.robustness.adversarial_training._outputs import CONJUGATES, ERRORS
+from simulator.studies.robustness.adversarial_training._theory import fit_of, outputs
 from simulator.study import (
     Figure,
     Output,
@@ -83,25 +84,21 @@ class Params:
 def theory(params: Params) -> dict[str, Array]:
     """The saddle point and its errors (d -> infinity); ``dim`` plays no role."""
     weight, sx, st, sd, sw = jnp.asarray(params.spectrum, float_dtype()).T
-    rho = weight @ (sx * st)
-    alpha, eps = params.sample_ratio, params.attack_radius_train
-    problem = Problem(alpha, eps, rho + params.noise_std**2, params.loss, euclidean=True)
-    drift = 2 / jnp.pi * (weight @ (sx**2 * st / sd)) / problem.label_variance
-    vanishing = eps**2 >= weight @ (sx / sd) / alpha + drift
+    fit = fit_of(params, weight @ (sx * st) + params.noise_std**2, "l2")
+    drift = 2 / jnp.pi * (weight @ (sx**2 * st / sd)) / fit.label_variance
+    vanishing = fit.radius**2 >= weight @ (sx / sd) / fit.sample_ratio + drift
 
-    def weights(hats) -> Overlaps:
-        m_hat, q_hat, v_hat, p_hat = hats
-        d = v_hat * sx + params.regularization * sw + 2 * p_hat * sd
-        square = (m_hat**2 * sx**2 * st + q_hat * sx) / d**2
-        return Overlaps(
-            m=m_hat * (weight @ (sx**2 * st / d)),
+    def weights(hats: Hats, _) -> Order:
+        d = hats.V * sx + params.regularization * sw + 2 * hats.P * sd
+        square = (hats.m**2 * sx**2 * st + hats.q * sx) / d**2
+        return Order(
+            m=hats.m * (weight @ (sx**2 * st / d)),
             q=weight @ (sx * square),
             V=weight @ (sx / d),
             P=weight @ (sd * square),
         )
 
-    solvable = problem._replace(radius=jnp.where(vanishing, 0.0, eps))
-    return solve(problem, weights, vanishing, solvable, params.attack_radius_test)
+    return outputs(fit, weights, params.loss, vanishing, params.attack_radius_test)
 
 
 def _block_ends(params: Params) -> Array:
@@ -124,7 +121,7 @@ def _train(params: Params, x, y, penalty, spread):
         spread=spread,
     )
     size = fit.weights @ (spread * fit.weights) / d
-    damage = jnp.sqrt(jnp.where(size > 0, size, 1)) * (size > 0)
+    damage = square_root(size)
     return fit, size, damage, signed @ fit.weights - params.attack_radius_train * damage
 
 
@@ -231,6 +228,16 @@ def resize(params: Any, factor: float) -> Any:
     return dataclasses.replace(params, dim=round(params.dim * factor))
 
 
+def realised(params: Any) -> Any:
+    ratio = _num_samples(params) / params.dim
+    spectrum = np.array(params.spectrum, dtype=float)
+    ends = np.round(np.cumsum(spectrum[:, 0]) * params.dim)
+    share = np.diff(ends, prepend=0) / params.dim
+    if np.all(share > 0) and share.sum() == 1:
+        spectrum[:, 0] = share
+    return dataclasses.replace(params, sample_ratio=ratio, spectrum=spectrum)
+
+
 def validate(params: Params, side: str) -> None:
     spectrum = np.asarray(params.spectrum)
     if spectrum.ndim != 2 or spectrum.shape[1] != len(COLUMNS):
@@ -277,6 +284,7 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     resize=resize,
+    realised=realised,
     validate=validate,
     check_cells=(
         {"sample_ratio": 2.5, "attack_radius_train": 0.4, "attack_radius_test": 0.6,

@@ -15,7 +15,7 @@ exponential loss ``sum_i exp(-y_i w.x_i + e ||w||_1)`` tends to
 The l1 direction does not depend on e; the l2 direction moves to it as ``f -> 1``.
 
 Theory. In the limit ``d -> inf`` the order parameters ``m, q, P`` of each solution are a fixed
-point (`simulator.maths.hard_margin`), ``epsilon = e sqrt(d)``, and with t = m / sqrt(q)
+point (`simulator.maths.replica`), ``epsilon = e sqrt(d)``, and with t = m / sqrt(q)
 
     epsilon_max       = 1 / P at p = 1, epsilon = 0
     adversarial_error = Phi(kappa) - 2 T(kappa, t / sqrt(1 - t^2)),   kappa = epsilon P / sqrt(q)
@@ -37,14 +37,16 @@ import jax.numpy as jnp
 from jax import lax
 
 from simulator.maths.gaussian import attacked_error
-from simulator.maths.hard_margin import (
-    PATH_POINTS,
-    channel,
-    hard_margin_path,
-    sample_ratio_path,
-    soft_weights,
-)
 from simulator.maths.precision import float_dtype
+from simulator.maths.replica.channels import hard_margin
+from simulator.maths.replica.order_parameters import (
+    PATH_POINTS,
+    Fit,
+    averages,
+    sample_ratio_path,
+    solve_path,
+)
+from simulator.maths.replica.weights import soft_weights
 from simulator.studies.robustness.implicit_bias._problem import (
     TEACHERS,
     cosine,
@@ -52,6 +54,7 @@ from simulator.studies.robustness.implicit_bias._problem import (
     gaussian_errors,
     margin_directions,
     norm_ratio,
+    num_samples,
     signed_gaussian_inputs,
     validate,
 )
@@ -96,14 +99,13 @@ def theory(params):
     share = jnp.arange(1, PATH_POINTS + 1, dtype=float_dtype()) / PATH_POINTS
     rising = 1 - (1 - f) ** share
 
-    def solve(P, order):
+    def solve(P, norm):
         """The solution of one geometry; the unattacked P of l1 sets the radii of l2."""
-        path = hard_margin_path(
-            lambda hats, V: soft_weights(hats, order, params.teacher, params.teacher_density),
-            sample_ratios,
-            jnp.where(order == 2, rising / P, 0),
+        path = solve_path(
+            Fit(hard_margin, sample_ratios, jnp.where(norm == 2, rising / P, 0)),
+            lambda hats, _: soft_weights(hats, norm, params.teacher, params.teacher_density),
         )
-        return path.order.P, (path.end(), path.residual)
+        return path.order.P, path.end()
 
     _, (ends, residuals) = lax.scan(solve, jnp.ones_like(share), jnp.array([1, 2]))
     m, q, _, P = ends
@@ -112,7 +114,7 @@ def theory(params):
     size = jnp.sqrt(q)
     adversarial_error = jax.vmap(attacked_error)(m, jnp.ones_like(m), size, radius * P)
     l2 = jax.tree.map(lambda x: x[1], ends)
-    support_fraction = channel(l2, params.sample_ratio, radius)[1]
+    support_fraction = l2.V * averages(Fit(hard_margin, params.sample_ratio, radius), l2).stiffness
     return {
         "attack_radius_max": radius_max,
         "attack_radius": radius,
@@ -154,6 +156,14 @@ def simulate_direct(key, params):
 
 def resize(params, factor):
     return replace(params, dim=max(10, round(params.dim * factor)))
+
+
+def realised(params):
+    return replace(
+        params,
+        sample_ratio=num_samples(params) / params.dim,
+        teacher_density=max(round(params.teacher_density * params.dim), 1) / params.dim,
+    )
 
 
 figures = {
@@ -214,6 +224,7 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     resize=resize,
+    realised=realised,
     validate=validate,
     coordinates={"geometry": lambda params: ["l1", "l2"]},
     figures=figures,

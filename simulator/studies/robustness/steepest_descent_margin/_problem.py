@@ -77,7 +77,12 @@ def validate_dataset(params, side):
         )
     if not np.isin(labels, (-1, 1)).all():
         raise ValueError(f"labels = {labels} is not allowed: every label must be 1 or -1")
+    # Whether a direction separates the points depends neither on the units of the features nor on
+    # the lengths of the points; the linear program's tolerances do.
     rows = labels[:, None] * inputs
+    for axis in (0, 1):
+        size = np.max(np.abs(rows), axis=axis, keepdims=True)
+        rows = rows / np.where(size > 0, size, 1)
     nothing, ones = np.zeros(rows.shape[1]), np.ones(len(rows))
     if linprog(nothing, A_ub=-rows, b_ub=-ones, bounds=(None, None)).status == 2:
         raise ValueError("inputs are not linearly separable with these labels: no margin exists")

@@ -10,7 +10,7 @@ Model. ``n = alpha d`` inputs ``x ~ N(0, I_d)``; labels ``y = sign(w*.x)`` ("tea
     M_1 = max_w min_i y_i w.x_i / sqrt(d) / (||w||_1 / d),
     M_2: over ||w||_2 / sqrt(d),      M_inf: over ||w||_inf.
 
-Theory. With a teacher: the fixed points of `simulator.maths.hard_margin`,
+Theory. With a teacher: the fixed points of `simulator.maths.replica`,
 
     M_1 = 1 / P,   M_2 = 1 / sqrt(q),   M_inf = 1 / bound,   error = arccos(m / sqrt(q)) / pi.
 
@@ -38,17 +38,19 @@ from jax import lax
 from jax.scipy.special import ndtri
 
 from simulator.maths.gaussian import normal_cdf, normal_pdf
-from simulator.maths.hard_margin import (
-    Order,
-    bounded_weights,
-    channel,
-    hard_margin_path,
-    sample_ratio_path,
-    soft_weights,
-)
 from simulator.maths.margins import max_margin
 from simulator.maths.norms import GEOMETRIES, ORDERS
 from simulator.maths.precision import float_dtype
+from simulator.maths.replica.channels import hard_margin
+from simulator.maths.replica.order_parameters import (
+    Fit,
+    Order,
+    conjugates,
+    sample_ratio_path,
+    solve_path,
+)
+from simulator.maths.replica.weights import bounded_weights, soft_weights
+from simulator.maths.roots import increasing_root, relative_error
 from simulator.study import (
     RESIDUAL,
     Figure,
@@ -105,79 +107,63 @@ def simulate_direct(key, params):
 
 
 def _teacher_labels(sample_ratio):
-    path = sample_ratio_path(sample_ratio)
+    path = Fit(hard_margin, sample_ratio_path(sample_ratio))
     weights_of = (
-        lambda hats, V: soft_weights(hats, 1, "gaussian", 1.0),
-        lambda hats, V: soft_weights(hats, 2, "gaussian", 1.0),
-        lambda hats, V: bounded_weights(hats, V)[0],
+        lambda hats, order: soft_weights(hats, 1, "gaussian", 1.0),
+        lambda hats, order: soft_weights(hats, 2, "gaussian", 1.0),
+        lambda hats, order: bounded_weights(hats, order.V)[0],
     )
 
     def solve(geometry):
         """One program for the three; its derivatives want a floating-point ``geometry``."""
-        found = hard_margin_path(
-            lambda hats, V: lax.switch(geometry.astype(int), weights_of, hats, V), path
-        )
-        return found.end(), found.residual
+        return solve_path(
+            path, lambda hats, order: lax.switch(geometry.astype(int), weights_of, hats, order)
+        ).end()
 
     order, residual = lax.map(solve, jnp.arange(len(weights_of), dtype=float_dtype()))
     l1, l2, linf = (Order(*(x[i] for x in order)) for i in range(len(weights_of)))
-    bound = bounded_weights(channel(linf, sample_ratio)[0], linf.V)[1]
+    bound = bounded_weights(conjugates(Fit(hard_margin, sample_ratio), linf), linf.V)[1]
     margin = 1 / jnp.stack([l1.P, jnp.sqrt(l2.q), bound])
     return margin, jnp.arccos(order.m / jnp.sqrt(order.q)) / math.pi, residual.max()
 
 
 def _random_labels(sample_ratio):
-    def second_moment(h):
+    def second_moment(h, alpha):
         """``alpha G2(h)``."""
-        return sample_ratio * ((1 + h**2) * normal_cdf(h) + h * normal_pdf(h))
+        return alpha * ((1 + h**2) * normal_cdf(h) + h * normal_pdf(h))
 
-    def tail(u):
-        return math.sqrt(2 / math.pi) * jnp.exp(-(u**2) / 2)
-
-    def excess_l1(h):
-        X = sample_ratio * normal_cdf(h)
+    def excess_l1(h, alpha):
+        X = alpha * normal_cdf(h)
         u = -ndtri(X / 2)
-        return second_moment(h) * ((1 + u**2) * X - u * tail(u)) / X**2 - 1
+        return second_moment(h, alpha) * ((1 + u**2) * X - 2 * u * normal_pdf(u)) / X**2 - 1
 
-    def margin_l1(h):
-        X = sample_ratio * normal_cdf(h)
+    def margin_l1(h, alpha):
+        X = alpha * normal_cdf(h)
         u = -ndtri(X / 2)
-        return h * X / (jnp.sqrt(second_moment(h)) * (tail(u) - u * X))
+        return h * X / (jnp.sqrt(second_moment(h, alpha)) * (2 * normal_pdf(u) - u * X))
 
-    def excess_linf(h):
-        X = sample_ratio * normal_cdf(h)
+    def excess_l2(h, alpha):
+        return second_moment(h, alpha) - 1
+
+    def excess_linf(h, alpha):
+        X = alpha * normal_cdf(h)
         c = ndtri((1 + X) / 2)
-        return second_moment(h) * (X - c * tail(c) + c**2 * (1 - X)) / X**2 - 1
+        return second_moment(h, alpha) * (X - 2 * c * normal_pdf(c) + c**2 * (1 - X)) / X**2 - 1
 
-    def margin_linf(h):
-        X = sample_ratio * normal_cdf(h)
-        return h * X / (jnp.sqrt(second_moment(h)) * ndtri((1 + X) / 2))
+    def margin_linf(h, alpha):
+        X = alpha * normal_cdf(h)
+        return h * X / (jnp.sqrt(second_moment(h, alpha)) * ndtri((1 + X) / 2))
 
     # X < 1 bounds h for alpha > 1; for alpha <= 1 all roots lie below 10 / sqrt(alpha).
     inverse = jnp.where(sample_ratio > 1, 1 / jnp.maximum(sample_ratio, 1), 0.5)
     limit = jnp.where(sample_ratio > 1, ndtri(inverse), 10 / jnp.sqrt(sample_ratio))
-    excesses = (excess_l1, lambda h: second_moment(h) - 1, excess_linf)
-    roots, residuals = zip(*(_root(excess, limit) for excess in excesses), strict=True)
-    margin = jnp.stack([margin_l1(roots[0]), roots[1], margin_linf(roots[2])])
+    roots, residuals = [], []
+    for excess in (excess_l1, excess_l2, excess_linf):
+        roots.append(increasing_root(excess, 1e-20 * limit, limit, sample_ratio))
+        residuals.append(relative_error(excess, roots[-1], sample_ratio))
+    l1, l2, linf = roots
+    margin = jnp.stack([margin_l1(l1, sample_ratio), l2, margin_linf(linf, sample_ratio)])
     return margin, jnp.full_like(margin, 0.5), jnp.stack(residuals).max()
-
-
-def _root(function, limit):
-    """The root in (0, limit) by bisection and a Newton step, whose relative size is the residual.
-
-    The step carries the derivative of the implicit function.
-    """
-
-    def halve(_, bracket):
-        low, high = bracket
-        middle = (low + high) / 2
-        below = function(middle) < 0
-        return jnp.where(below, middle, low), jnp.where(below, high, middle)
-
-    low, high = lax.fori_loop(0, 60, halve, (0 * limit, limit))
-    h = lax.stop_gradient((low + high) / 2)
-    step = function(h) / lax.stop_gradient(jax.grad(function)(h))
-    return h - step, lax.stop_gradient(jnp.abs(step) / h)
 
 
 def _angle(a, b):
@@ -203,6 +189,13 @@ def validate(params, side):
 
 def resize(params, factor):
     return replace(params, dim=max(10, round(params.dim * factor)))
+
+
+def realised(params):
+    ratio = _num_samples(params) / params.dim
+    if params.label_rule == "random" and ratio >= 2:  # where theory has no value
+        return params
+    return replace(params, sample_ratio=ratio)
 
 
 def _error_relation(params):
@@ -255,6 +248,7 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     resize=resize,
+    realised=realised,
     validate=validate,
     coordinates={"geometry": lambda params: list(GEOMETRIES)},
     figures=figures,

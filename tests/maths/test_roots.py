@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simulator.maths.fixed_point import increasing_root, newton_steps
+from simulator.maths.roots import increasing_root, newton_steps, relative_error
 
 
 def cubic(x, a, b):
@@ -45,3 +45,36 @@ def test_double_root_has_no_nan():
     with jax.enable_x64(True):
         assert newton_steps(square, jnp.float64(2.0), 2.0) == 2
         assert np.isfinite(jax.grad(lambda a: newton_steps(square, jnp.float64(2.0), a))(2.0))
+
+
+def test_no_value_above_the_root_is_above():
+    """``log`` of what is negative, then a logarithmic singularity: bisected back to the root."""
+
+    def barrier(x, a):
+        return x / a - 1 - jnp.log(3 * a - x)
+
+    def root(a):
+        return increasing_root(barrier, jnp.float64(1e-6), jnp.float64(1e12), a)
+
+    with jax.enable_x64(True):
+        for a in (0.3, 1.7, 40.0):  # the root is positive for a > 1 / 3e
+            x, slope = jax.jit(jax.value_and_grad(root))(a)
+            assert np.isfinite(x)
+            np.testing.assert_allclose(x / a - 1, np.log(3 * a - x), rtol=1e-12, atol=1e-14)
+            by_x, by_a = 1 / a + 1 / (3 * a - x), -x / a**2 - 3 / (3 * a - x)
+            np.testing.assert_allclose(slope, -by_a / by_x, rtol=1e-10)
+
+
+def test_vmap_and_float32():
+    a, b = jnp.float32([0.3, 20.0]), jnp.float32([2.0, 1e6])
+    solve = jax.vmap(lambda a, b: increasing_root(cubic, jnp.float32(1e-6), jnp.float32(1e6), a, b))
+    x = jax.jit(solve)(a, b)
+    assert x.dtype == jnp.float32
+    np.testing.assert_allclose(x**3 + a * np.sqrt(x), b, rtol=2e-6)
+
+
+def test_relative_error_of_a_root():
+    with jax.enable_x64(True):
+        off = jnp.float64(2 + 1e-7)  # x^3 + a sqrt(x) = b at x = 2
+        error = relative_error(cubic, off, 0.3, 8 + 0.3 * 2**0.5)
+        np.testing.assert_allclose(error, 5e-8, rtol=1e-6)

@@ -1,0 +1,40 @@
+"""Gauss-Legendre quadrature: one panel, panels between edges, and panels in the logarithm.
+
+``integral f = weights @ f(nodes)``, exact for polynomials of degree ``2 order - 1`` on every panel.
+Edges may be traced; integrals follow them, derivatives too. Where an edge is only a convenience,
+`jax.lax.stop_gradient` keeps it out of the derivatives.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from simulator.maths.precision import float_dtype
+
+
+def unit_rule(order: int) -> tuple[Array, Array]:
+    """Nodes and weights on [0, 1], both of shape (order,)."""
+    node, weight = np.polynomial.legendre.leggauss(order)
+    return jnp.asarray((node + 1) / 2, float_dtype()), jnp.asarray(weight / 2, float_dtype())
+
+
+def panel_rule(edges: Array, order: int) -> tuple[Array, Array]:
+    """Nodes and weights on the panels between ``edges``, both of shape (panels * order,).
+
+    Parameters
+    ----------
+    edges : array (panels + 1,)
+        Ascending; panels of length 0 count for nothing.
+    order : int
+        Nodes per panel.
+    """
+    node, weight = unit_rule(order)
+    length = jnp.diff(edges)[:, None]
+    return (edges[:-1, None] + length * node).ravel(), (length * weight).ravel()
+
+
+def log_panel_rule(log_edges: Array, order: int) -> tuple[Array, Array]:
+    """`panel_rule` in ``log x``, for integrals over ``x`` from and to ``exp(log_edges)``."""
+    log_x, weight = panel_rule(log_edges, order)
+    x = jnp.exp(log_x)
+    return x, weight * x

@@ -1,0 +1,232 @@
+"""Gathering the evidence, and judging a theory against it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import scipy
+
+from simulator import checks
+from simulator.study import Study
+from simulator.sweep import sizes
+from simulator.sweep.cells import Values, product_cells
+from simulator.sweep.predict import theory_of_cells
+from simulator.sweep.progress import replicates_bar
+from simulator.sweep.run import Replicates
+from simulator.verdict.compare import Comparison, Rung, Theories, compare_ladder
+from simulator.verdict.report import Verdict
+
+LADDER = (0.25, 0.5, 1.0)
+PILOT = 512
+ROUNDS = 4  # a pilot's variance is uncertain, more so under heavy tails: look again
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Simulations of cells along their ladders; a theory is judged against it."""
+
+    run: Replicates
+    ladders: tuple[tuple[Rung, ...], ...]
+
+
+def check_study(
+    study: Study,
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    *,
+    replicates: int | None = None,
+    max_replicates: int = 2**18,
+    seed: int = 0,
+    method: str | None = None,
+    dtype: str | None = None,
+    tolerance: float | None = None,
+    family_wise_error: float = 1e-3,
+    allow_large: bool = False,
+    **params: Any,
+) -> Verdict:
+    """Test the theory of a study against its simulation.
+
+    Parameters
+    ----------
+    grid : mapping parameter -> list of values, optional
+        Cells to test; the study's own ``check_cells`` unless a grid or ``params`` are given.
+        Asymptotic outputs run at three sizes, the given one being the largest.
+    replicates : int, optional
+        Per cell and size. Unless given, a pilot run finds the number that reaches the tolerance,
+        at most ``max_replicates``.
+    tolerance : float, optional
+        Resolution (relative error detected with 95 % power) that *agrees* requires; the study's
+        own, 1 % unless declared otherwise.
+    family_wise_error : float
+        Probability that a right theory is rejected anywhere in this run.
+    seed, method, dtype, allow_large, **params
+        As in :func:`simulator.simulate`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad argument, or if the study has nothing to compare.
+    """
+    if study.theory is None or not study.methods():
+        side = "theory" if study.theory is None else "simulation"
+        raise ValueError(f"{study.name} has no {side}: there is nothing to compare")
+    family_wise_error = checks.number("family_wise_error", family_wise_error, above=0, below=1)
+    if tolerance is None:
+        tolerance = study.tolerance
+    tolerance = checks.number("tolerance", tolerance, above=0)
+    if replicates is not None:
+        replicates = checks.whole("replicates", replicates, 1)
+    grid = checks.grid({} if grid is None else grid)
+    with sizes.allowing(allow_large):
+        if grid or params:
+            sizes.check_points(study, math.prod(map(len, grid.values())))
+            cells = product_cells(study, grid, params)[1]
+        else:
+            cells = [study.canonical(cell) for cell in study.check_cells]
+        evidence = gather(
+            study,
+            cells,
+            replicates=replicates,
+            max_replicates=checks.whole("max_replicates", max_replicates, 1),
+            seed=seed,
+            method=method,
+            dtype=dtype,
+            tolerance=tolerance,
+        )
+        return judge(study, evidence, tolerance=tolerance, family_wise_error=family_wise_error)
+
+
+def gather(
+    study: Study,
+    cells: Sequence[Values],
+    *,
+    replicates: int | None = None,
+    max_replicates: int = 2**18,
+    seed: int = 0,
+    method: str | None = None,
+    dtype: str | None = None,
+    tolerance: float,
+) -> Evidence:
+    """Simulate the cells, each along its ladder of sizes if an asymptotic output needs one."""
+    flat: list[Values] = []
+    ladders = []
+    for cell in cells:
+        rungs = []
+        for size in LADDER if _needs_ladder(study, cell) else (1.0,):
+            values = cell if size == 1.0 else _resized(study, cell, size)
+            rungs.append(Rung(size, values, len(flat)))
+            flat.append(values)
+        ladders.append(tuple(rungs))
+    evidence = Evidence(
+        Replicates(study, flat, seed=seed, method=method, dtype=dtype), tuple(ladders)
+    )
+    run = evidence.run
+    first = min(PILOT, max_replicates) if replicates is None else replicates
+    with replicates_bar(first * len(flat), f"{study.name}: pilot") as progress:
+        run.extend(first, progress)
+    theories = _theories(study, evidence) if replicates is None else {}
+    for _ in range(ROUNDS if replicates is None else 0):
+        needs = _needs(study, evidence, theories, tolerance, max_replicates)
+        if needs == run.counts:
+            break
+        with replicates_bar(sum(needs) - sum(run.counts), study.name) as progress:
+            run.extend(needs, progress)
+    return evidence
+
+
+def _needs(
+    study: Study, evidence: Evidence, theories: Theories, tolerance: float, most: int
+) -> list[int]:
+    """Replicates per simulated cell that the comparisons so far ask for."""
+    needs = list(evidence.run.counts)
+    comparisons = _compare(study, evidence, theories, threshold=5.0, tolerance=tolerance)
+    for ladder, mine in zip(evidence.ladders, comparisons, strict=True):
+        factor = max(((c.replicates + c.missing) / c.replicates for c in mine), default=1.0)
+        for rung in ladder:
+            # A tenth more than the variance asks for, which is itself uncertain.
+            wanted = math.ceil(1.1 * factor * needs[rung.position]) if factor > 1 else 0
+            needs[rung.position] = min(max(wanted, needs[rung.position]), most)
+    return needs
+
+
+def judge(
+    study: Study,
+    evidence: Evidence,
+    *,
+    tolerance: float,
+    family_wise_error: float = 1e-3,
+    theories: Theories | None = None,
+) -> Verdict:
+    """Compare the study's theory, or the values given as ``theories``, with the evidence."""
+    theories = _theories(study, evidence) if theories is None else theories
+    count = sum(len(mine) for mine in _compare(study, evidence, theories, 5.0, tolerance))
+    threshold = max(5.0, float(-scipy.special.ndtri(family_wise_error / (2 * max(count, 1)))))
+    compared = _compare(study, evidence, theories, threshold, tolerance)
+    comparisons = tuple(c for mine in compared for c in mine)
+    tested = [c.status for c in comparisons if c.status != "not tested"]
+    if not tested:
+        raise ValueError(f"{study.name}: no output has both a theory and a simulation to compare")
+    found: Any = next((s for s in ("disagrees", "inconclusive") if s in tested), "agrees")
+    return Verdict(
+        study=study.name,
+        method=evidence.run.method,
+        seed=evidence.run.seed,
+        status=found,
+        comparisons=comparisons,
+        threshold=threshold,
+        family_wise_error=min(1.0, count * 2 * float(scipy.special.ndtr(-threshold))),
+        tolerance=tolerance,
+        remarks=evidence.run.remarks + _rounded(study, evidence),
+    )
+
+
+def _rounded(study: Study, evidence: Evidence) -> tuple[str, ...]:
+    """Parameters at which theory was taken, where the simulation rounds the given ones."""
+    found: dict[str, None] = {}
+    for ladder in evidence.ladders:
+        given = ladder[-1].values
+        taken = _realised(study, given)
+        for name, parameter in study.declarations.items():
+            value = taken[name]
+            if parameter.type == "float" and not math.isclose(value, given[name], rel_tol=1e-9):
+                found[f"{name} = {given[name]:g} is simulated, and predicted, as {value:g}"] = None
+    return tuple(found)
+
+
+def _needs_ladder(study: Study, cell: Values) -> bool:
+    params = study.params(**cell)
+    relations = [o.relation_at(params) for o in study.outputs if o.in_theory]
+    return any(r.kind == "exponent" or r.rate is not None for r in relations)
+
+
+def _resized(study: Study, cell: Values, size: float) -> Values:
+    if study.resize is None:
+        raise ValueError(f"{study.name} declares an asymptotic output but no `resize`")
+    params = study.resize(study.params(**cell), size)
+    return _values(study, params)
+
+
+def _realised(study: Study, cell: Values) -> Values:
+    if study.realised is None:
+        return cell
+    return _values(study, study.realised(study.params(**cell)))
+
+
+def _values(study: Study, params: Any) -> Values:
+    return study.canonical({name: getattr(params, name) for name in study.declarations})
+
+
+def _theories(study: Study, evidence: Evidence) -> Theories:
+    positions = [rung.position for ladder in evidence.ladders for rung in ladder]
+    outputs = theory_of_cells(study, [_realised(study, evidence.run.cells[i]) for i in positions])
+    return dict(zip(positions, outputs, strict=True))
+
+
+def _compare(
+    study: Study, evidence: Evidence, theories: Theories, threshold: float, tolerance: float
+) -> list[list[Comparison]]:
+    """Comparisons of every cell, ladder by ladder."""
+    return [
+        compare_ladder(study, evidence.run, ladder, theories, threshold, tolerance)
+        for ladder in evidence.ladders
+    ]

@@ -1,0 +1,178 @@
+"""One output of one cell: the deviation that its relation names, scored and judged."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simulator.study import Output, Relation, Study
+from simulator.sweep.cells import Values
+from simulator.sweep.run import Replicates
+from simulator.verdict.points import HEAVY, Point, point
+from simulator.verdict.relations import RELATIONS, Deviation
+from simulator.verdict.report import Comparison, Status
+from simulator.verdict.scores import POWER_QUANTILE, critical_ratio, normal_score
+
+Theories = Mapping[int, Mapping[str, np.ndarray]]  # by the position of a simulated cell
+SMALL_ENTRY = 0.1  # entries of an array below this share of its largest need no resolution
+NO_ERROR = "no standard error"
+MOST_GROWTH = 1e9  # of the number of replicates: beyond, the answer is "far too many"
+ANY_ERROR = 1e6  # a relative error: whatever is finite
+FEW = 512  # replicates to begin with, where not even a standard error is known
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One size of one cell: its parameters and what was simulated there."""
+
+    size: float
+    values: Values
+    position: int
+
+
+def compare_ladder(
+    study: Study,
+    run: Replicates,
+    ladder: Sequence[Rung],
+    theories: Theories,
+    threshold: float,
+    tolerance: float,
+) -> list[Comparison]:
+    """A comparison for every output that has both sides in this cell."""
+    summaries = [run.summary(rung.position) for rung in ladder]
+    sizes = [rung.size for rung in ladder]
+    cell = ladder[-1].values
+    found = []
+    for output in study.outputs:
+        if not output.in_theory:
+            continue
+        relation = output.relation_at(study.params(**cell))
+        simulated = study.output(relation.of or output.name)
+        if relation.kind == "none" or not simulated.in_simulation:
+            continue
+        points = [
+            point(study, output, simulated, theories[rung.position], summary, run.dtype)
+            for rung, summary in zip(ladder, summaries, strict=True)
+        ]
+        found.append(_compared(output, relation, cell, sizes, points, threshold, tolerance))
+    return found
+
+
+def _compared(
+    output: Output,
+    relation: Relation,
+    cell: Values,
+    sizes: Sequence[float],
+    points: Sequence[Point],
+    threshold: float,
+    tolerance: float,
+) -> Comparison:
+    last = points[-1]
+    replicates = min(p.replicates for p in points)
+    theories = np.stack([p.theory for p in points])
+    testable = ~np.isinf(theories).any(axis=0)
+    if output.nan_where_undefined:
+        testable &= ~np.isnan(theories).any(axis=0)
+
+    def comparison(worst: int, z: float, resolution: float, status: Status, missing=0, *notes):
+        return Comparison(
+            output=output.name,
+            relation=relation.kind.replace("_", " "),
+            cell=cell,
+            theory=float(last.theory[worst]),
+            mean=float(last.mean[worst]),
+            standard_error=float(last.error[worst]),
+            z=z,
+            resolution=resolution,
+            status=status,
+            replicates=replicates,
+            missing=missing,
+            note=", ".join(note for note in notes if note),
+        )
+
+    if not testable.any():
+        return comparison(0, 0.0, 0.0, "not tested", 0, "theory is not finite")
+    deviation = RELATIONS[relation.kind](relation, sizes, points)
+    z = np.where(testable, _scores(deviation, replicates), 0.0)
+    unknown = np.isnan(z)
+    worst = int(np.argmax(np.where(unknown, 0.0, np.abs(z))))
+    rejected = np.abs(z[worst]) > threshold
+    if unknown.any() and not rejected:  # nothing that is no number may pass for an agreement
+        worst = int(np.argmax(unknown))
+        why = _unknown(points, testable)
+        missing = max(FEW - replicates, replicates) if why == NO_ERROR else 0
+        return comparison(worst, math.nan, math.inf, "inconclusive", missing, last.note, why)
+    notes = [last.note, *deviation.notes[worst : worst + 1]]
+    resolution = _resolution(deviation, threshold, replicates)
+    largest = np.max(np.abs(last.theory), where=testable, initial=0.0)
+    needed = testable & (np.abs(last.theory) >= SMALL_ENTRY * largest)
+    coarsest = float(np.max(resolution, where=needed, initial=0.0))
+    if rejected:
+        return comparison(worst, float(z[worst]), coarsest, "disagrees", 0, *notes)
+    carriers = float(np.min([p.carriers for p in points], where=needed, initial=math.inf))
+    bound = relation.kind in ("lower_bound", "upper_bound")
+    if bound:  # how far it may be off is not asked, but that the sample could reject it is
+        tolerance, carriers = ANY_ERROR, math.inf
+    if coarsest <= tolerance and carriers >= HEAVY:
+        return comparison(worst, float(z[worst]), coarsest, "agrees", 0, *notes)
+    if carriers < HEAVY:
+        notes.append(f"heavy tails: the standard error rests on {carriers:.1f} replicates")
+    missing = _missing(deviation, needed, carriers, threshold, tolerance, replicates)
+    return comparison(worst, float(z[worst]), coarsest, "inconclusive", missing, *notes)
+
+
+def _unknown(points: Sequence[Point], testable: np.ndarray) -> str:
+    if not all(np.isfinite(p.theory[testable]).all() for p in points):
+        return "the theory is not a number"
+    if not all(np.isfinite(p.mean[testable]).all() for p in points):
+        return "the simulation is not finite"
+    return NO_ERROR
+
+
+def _scores(deviation: Deviation, replicates: int) -> np.ndarray:
+    """z of what rounding and declared accuracy do not explain; NaN where it is unknown."""
+    value, error = deviation.value, deviation.error
+    excess = np.sign(value) * np.maximum(np.abs(value) - deviation.allowance, 0.0)
+    known = np.isfinite(excess) & np.isfinite(error)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(excess == 0, 0.0, excess / error)
+    return normal_score(np.where(known, ratio, np.nan), deviation.skewness, replicates)
+
+
+def _resolution(deviation: Deviation, threshold: float, replicates: float) -> np.ndarray:
+    """Smallest relative error that is caught with 95 % power."""
+    critical = critical_ratio(threshold, deviation.skewness, replicates) + POWER_QUANTILE
+    with np.errstate(invalid="ignore"):  # infinitely many times no error
+        detected = np.where(deviation.error == 0, 0.0, critical * deviation.error)
+    return (detected + deviation.rounding) / deviation.reference
+
+
+def _missing(
+    deviation: Deviation,
+    needed: np.ndarray,
+    carriers: float,
+    threshold: float,
+    tolerance: float,
+    replicates: int,
+) -> int:
+    """Replicates still missing to the tolerance: errors and skewness fall as their square root."""
+    rounding = float(np.max((deviation.rounding / deviation.reference)[needed]))
+    room = max(tolerance, rounding + tolerance / 10)
+
+    def too_coarse(growth: float) -> bool:
+        shrunk = replace(
+            deviation,
+            error=deviation.error / math.sqrt(growth),
+            skewness=deviation.skewness / math.sqrt(growth),
+        )
+        return bool(np.max(_resolution(shrunk, threshold, replicates * growth)[needed]) > room)
+
+    low, high = 1.0, 2.0
+    while too_coarse(high) and high < MOST_GROWTH:
+        low, high = high, 2 * high
+    while high > 1.02 * low:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if too_coarse(middle) else (low, middle)
+    growth = max(high, HEAVY / carriers)
+    return max(1, math.ceil(replicates * (growth - 1)))

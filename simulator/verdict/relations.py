@@ -1,0 +1,140 @@
+"""What each relation makes of the points along a ladder of sizes: one deviation and its error."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simulator.study import Relation
+from simulator.verdict.points import Point
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Simulation minus theory, entry by entry, as the relation compares them.
+
+    Attributes
+    ----------
+    value, error, skewness : array
+        ``skewness`` is that of ``value`` as an estimate.
+    reference : array
+        What a relative error refers to.
+    allowance : array or float
+        The deviation that rounding and the declared accuracy of the theory explain.
+    rounding : float
+        The part of it that is rounding.
+    notes : sequence of str
+        One for each entry, or none.
+    """
+
+    value: np.ndarray
+    error: np.ndarray
+    skewness: np.ndarray
+    reference: np.ndarray
+    allowance: np.ndarray | float
+    rounding: float
+    notes: Sequence[str] = ()
+
+
+def at_this_size(relation: Relation, sizes: Sequence[float], points: Sequence[Point]) -> Deviation:
+    """Means are equal at the largest size, up to the declared accuracy."""
+    last = points[-1]
+    accuracy = 0.0 if relation.accuracy is None else relation.accuracy
+    return Deviation(
+        value=_difference(last),
+        error=last.error,
+        skewness=last.skewness,
+        reference=np.where(last.theory == 0, last.scale, np.abs(last.theory)),
+        allowance=last.floor + accuracy * np.abs(last.theory),
+        rounding=last.floor,
+    )
+
+
+def above_theory(relation: Relation, sizes: Sequence[float], points: Sequence[Point]) -> Deviation:
+    """The mean may exceed a lower bound, and nothing is said about by how much."""
+    return _one_sided(at_this_size(relation, sizes, points), least=-np.inf, most=0.0)
+
+
+def below_theory(relation: Relation, sizes: Sequence[float], points: Sequence[Point]) -> Deviation:
+    """The mean may stay below an upper bound."""
+    return _one_sided(at_this_size(relation, sizes, points), least=0.0, most=np.inf)
+
+
+def extrapolated(relation: Relation, sizes: Sequence[float], points: Sequence[Point]) -> Deviation:
+    """Intercept of the relative deviation against size^-rate.
+
+    The deviation is taken relative to the theory where that is non-zero at every size.
+    """
+    if relation.rate is None:
+        return at_this_size(relation, sizes, points)
+    last = points[-1]
+    theories = np.stack([p.theory for p in points])
+    absolute = np.any(theories == 0, axis=0)
+    reference = np.where(absolute, last.scale, np.abs(theories))
+    deviations = np.stack([_difference(p) for p in points]) / reference
+    x = np.array([size**-relation.rate for size in sizes])
+    slope_weights = _slope_weights(x)
+    intercept_weights = 1 / len(x) - x.mean() * slope_weights
+    error, skewness = _combined(intercept_weights, points, 1 / reference)
+    coefficients = np.tensordot(slope_weights, deviations, axes=1)
+    return Deviation(
+        value=np.tensordot(intercept_weights, deviations, axes=1),
+        error=error,
+        skewness=skewness,
+        reference=np.ones_like(last.theory),
+        allowance=last.floor / last.scale,
+        rounding=last.floor / last.scale,
+        notes=[f"size^-{relation.rate:g} x {c:+.3f}" for c in coefficients],
+    )
+
+
+def slope(relation: Relation, sizes: Sequence[float], points: Sequence[Point]) -> Deviation:
+    """Log-log slope of the simulated means along the ladder minus the predicted exponent."""
+    predicted = points[-1].theory
+    weights = _slope_weights(np.log(sizes))
+    means = np.stack([p.mean for p in points])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error, skewness = _combined(weights, points, 1 / means)
+        found = np.tensordot(weights, np.log(means), axes=1)
+    return Deviation(
+        value=found - predicted,
+        error=error,
+        skewness=skewness,
+        reference=np.where(predicted == 0, 1.0, np.abs(predicted)),
+        allowance=0.0,
+        rounding=0.0,
+    )
+
+
+RELATIONS: dict[str, Callable[[Relation, Sequence[float], Sequence[Point]], Deviation]] = {
+    "exact": at_this_size,
+    "asymptotic": extrapolated,
+    "lower_bound": above_theory,
+    "upper_bound": below_theory,
+    "exponent": slope,
+}
+
+
+def _difference(point: Point) -> np.ndarray:
+    with np.errstate(invalid="ignore"):  # inf - inf: unknown
+        return point.mean - point.theory
+
+
+def _one_sided(deviation: Deviation, least: float, most: float) -> Deviation:
+    return replace(deviation, value=np.clip(deviation.value, least, most))  # NaN stays NaN
+
+
+def _slope_weights(x: np.ndarray) -> np.ndarray:
+    centred = x - x.mean()
+    return centred / (centred @ centred)
+
+
+def _combined(
+    weights: np.ndarray, points: Sequence[Point], factors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Standard error and skewness of ``sum weight * factor * mean`` over independent points."""
+    with np.errstate(invalid="ignore"):
+        parts = weights[:, None] * factors * np.stack([p.error for p in points])
+        error = np.sqrt((parts**2).sum(axis=0))
+        shares = parts / np.where(error == 0, 1.0, error)
+        return error, (shares**3 * np.stack([p.skewness for p in points])).sum(axis=0)
