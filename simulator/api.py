@@ -141,7 +141,10 @@ def solve(
 
 
 def _study(study: str | Study) -> Study:
-    return study if isinstance(study, Study) else get(study)
+    """A study, or the one of that name."""
+    if isinstance(study, Study):
+        return study
+    return get(checks.text("study", study, "the name of a study, or a Study"))
 
 
 def open_sweep(path: str | Path) -> "xr.DataTree":

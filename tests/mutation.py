@@ -7,8 +7,8 @@ from the original.
 
 Changed is what the theory runs of ``simulator/studies`` and ``simulator/maths``: the functions that
 are called while it is traced at its reference cases. The work is done in a copy under
-``build/mutation``; a second call goes on where the first stopped. Settings: ``[tool.mutation]`` in
-``pyproject.toml``.
+``build/mutation``; a second call goes on where the first stopped, and another sample or another
+code wants that folder deleted first. Settings: ``[tool.mutation]`` in ``pyproject.toml``.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from tests.cases import load, module_name
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutation"]
-COPIED = ("simulator", "tests", "pyproject.toml", "README.md")
+COSMIC_RAY = str(Path(sys.executable).parent / "cosmic-ray")
 
 
 def main() -> None:
@@ -46,7 +46,9 @@ def main() -> None:
     given = parser.parse_args()
     work = ROOT / "build" / "mutation" / module_name(given.study)
     session = work / "session.sqlite"
-    if not session.exists():
+    if session.exists():  # a run that was killed may have left a mutant behind
+        shutil.copytree(work / "unchanged", work, dirs_exist_ok=True)
+    else:
         prepare(given.study, work, session, given.references)
     with use_db(str(session), WorkDB.Mode.open) as database:
         chosen, total = sample(database, given.mutants)
@@ -62,9 +64,6 @@ def main() -> None:
         report(given.study, database, total)
 
 
-COSMIC_RAY = str(Path(sys.executable).parent / "cosmic-ray")
-
-
 # --------------------------------------------------------------------------------------------
 # Which mutants
 # --------------------------------------------------------------------------------------------
@@ -72,13 +71,11 @@ def prepare(name: str, work: Path, session: Path, only_references: bool) -> None
     """Copy the tree, check that its tests pass, list the mutants and keep those of the theory."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    for part in COPIED:
-        if (ROOT / part).is_dir():
-            shutil.copytree(
-                ROOT / part, work / part, ignore=shutil.ignore_patterns("__pycache__", ".*")
-            )
-        else:
-            shutil.copy(ROOT / part, work / part)
+    for part in ("simulator", "tests"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / part, work / "unchanged" / part, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", work / "unchanged")
+    shutil.copytree(work / "unchanged", work, dirs_exist_ok=True)
     functions = functions_of_theory(name)
     tests = [f"tests/studies/test_numbers.py::test_reference_cases[{name}]"]
     if not only_references:

@@ -53,6 +53,16 @@ VERBS = {
         ["name", "grid", "replicates", "max_replicates", "seed", "method", "dtype", "tolerance"]
         + ["family_wise_error", "allow_large", *STUDY.declarations],
     ),
+    "optimise": (
+        simulator.optimise,
+        {"study": "toy", "output": "test_error", "over": {"num_samples": (12, 100)}},
+        ["study", "output", "over", "maximise", "at", "points", "allow_large", "dim", "noise_std"],
+    ),
+    "solve": (
+        simulator.solve,
+        {"study": "toy", "output": "test_error", "over": {"num_samples": (12, 100)}, "equals": 0.1},
+        ["study", "output", "equals", "over", "which", "at", "points", "allow_large"],
+    ),
     "open_sweep": (simulator.open_sweep, {}, ["path"]),
     "sweep_status": (simulator.sweep_status, {}, ["path"]),
     "figure": (
@@ -99,6 +109,11 @@ def test_any_argument_is_refused_in_one_line_or_taken(verb, argument, monkeypatc
         "out": ["out = ", "cannot be made", "is a file", "too long"],
         "allow_large": ["allow_large = "],
         "grid": ["grid", "toy has no parameter", "dim = "],
+        "study": ["study = ", "unknown study"],
+        "output": ["output = ", "toy has no output"],
+        "over": ["over = ", "toy has no parameter", "over["],
+        "equals": ["equals = ", "has no solution"],
+        "points": ["points = ", "a grid of"],
     }.get(argument, [f"{argument} = ", f"{argument} is an empty grid", f"{argument} does not take"])
     if argument in ("replicates", "num_samples", "dim"):
         words += ["replicates at dim", "dim + 2", "2147483647", "is given twice"]

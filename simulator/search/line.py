@@ -100,9 +100,10 @@ def _lowest_of(objective: Objective, mine: Samples, sign: float) -> Samples:
     if np.isnan(heights).all():
         raise ValueError(f"{objective.name} is not defined for {free}{at}")
     best = int(np.nanargmin(heights))
-    start = heights[~mine.refined & np.isfinite(heights)]
-    deeper = start.min(initial=np.inf) - heights[best]
-    pole = mine.refined[best] and deeper > _POLE * np.ptp(start) > 0
+    start = heights[
+        ~mine.refined & np.isfinite(heights)
+    ]  # none, and no valley, if all are infinite
+    pole = mine.refined[best] and start.min() - heights[best] > _POLE * np.ptp(start) > 0
     if pole or np.isneginf(heights[best]):
         where = free.values(mine.u[best : best + 1])[0]
         raise ValueError(

@@ -91,7 +91,7 @@ def checked_ranges(
     TypeError, ValueError
         For a bad range or parameter; the message names it, its value and what is allowed.
     """
-    if not isinstance(over, Mapping) or not over:
+    if not isinstance(over, Mapping) or not over or not all(isinstance(key, str) for key in over):
         allowed = "a mapping parameter -> (low, high), such as {'ridge': (1e-8, 10.0)}"
         raise TypeError(checks.refusal("over", over, allowed))
     ranges = tuple(_range(study, key, ends, params) for key, ends in over.items())
@@ -105,8 +105,8 @@ def checked_ranges(
     return ranges, *corners[-1]
 
 
-def _range(study: Study, key: Any, ends: Any, params: Mapping[str, Any]) -> Range:
-    match = _KEY.match(key) if isinstance(key, str) else None
+def _range(study: Study, key: str, ends: Any, params: Mapping[str, Any]) -> Range:
+    match = _KEY.match(key)
     parameter = study.check_name(match[1] if match else key)
     entry = tuple(int(i) for i in match[2].split(",")) if match and match[2] else ()
     name = parameter.name
