@@ -13,8 +13,6 @@ application can settle JAX's environment first.
 
 import importlib
 import importlib.util
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
         open_sweep,
         optimise,
         predict,
+        register,
         simulate,
         solve,
         sweep,
@@ -49,6 +48,7 @@ __all__ = [
     "open_sweep",
     "optimise",
     "predict",
+    "register",
     "simulate",
     "solve",
     "studies",
@@ -58,25 +58,14 @@ __all__ = [
 
 _HOMES = {
     "NoSolution": "simulator.search",
-    "NotConverged": "simulator.sweep",
-    "SimulationResult": "simulator.sweep",
-    "StoreError": "simulator.sweep",
+    "NotConverged": "simulator.engine.theory",
+    "SimulationResult": "simulator.engine.results",
+    "StoreError": "simulator.store.files",
     "Study": "simulator.study",
     "Verdict": "simulator.verdict",
 }
 #: The module that each public name comes from; `studies` is a package, which can be called.
 _PUBLIC = {name: _HOMES.get(name, "simulator.api") for name in __all__ if name != "studies"}
-
-
-class _Face(ModuleType):
-    """The package. ``simulator.sweep`` is the verb, also when the package `sweep` was imported."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name == "sweep" and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Face
 
 
 def __getattr__(name: str) -> Any:

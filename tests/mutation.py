@@ -25,8 +25,8 @@ from pathlib import Path
 import jax
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult
-from simulator.registry import get
 
+from simulator.registry import get
 from simulator.runtime.compilation import float64_on_cpu
 from tests.cases import load, module_name
 

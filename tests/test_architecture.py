@@ -26,7 +26,7 @@ ALLOWED = {
     "parameters": {"arrays", "checks", "vocabulary"},
     "study": {"parameters", "paper"},
     "studies": {*DECLARATIONS, "arrays", "checks", "maths", "sampling", "data", "runtime"},
-    "registry": {"parameters", "study", "studies"},
+    "registry": {"checks", "parameters", "study", "studies"},
     "engine": {*DECLARATIONS, "checks", "equality", "runtime"},
     "store": {*DECLARATIONS, "engine", "checks", "equality", "runtime"},
     "verdict": {*DECLARATIONS, "engine", "checks", "equality"},

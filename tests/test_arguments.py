@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import simulator
-from simulator import checks
+from simulator import checks, registry
 from simulator.pictures.declared import save_figures
 from simulator.store.files import StoreError
 from tests.toy import STUDY
@@ -75,7 +75,7 @@ VERBS = {
 
 @pytest.fixture(autouse=True)
 def _toy(monkeypatch, tmp_path):
-    monkeypatch.setitem(registry(), "toy", STUDY)
+    monkeypatch.setitem(registry._registered, "toy", STUDY)
     monkeypatch.chdir(tmp_path)
 
 

@@ -9,12 +9,14 @@ import io
 import json
 import math
 import re
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from simulator import registry
 from simulator.cli import main
 from simulator.engine.simulation import simulate_study
 from simulator.engine.theory import NotConverged, predict_study
@@ -38,9 +40,8 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(autouse=True, scope="module")
 def _registered():
-    registry()["toy"] = TOY
-    yield
-    del registry()["toy"]
+    with mock.patch.dict(registry._registered, {TOY.name: TOY}):
+        yield
 
 
 def formula(dim=10, num_samples=40, noise_std=0.5):

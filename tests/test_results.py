@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import simulator
+from simulator import registry
 from simulator.engine.simulation import simulate_study
 from simulator.engine.theory import predict_study
 from simulator.equality import same
@@ -77,6 +78,7 @@ def test_same(one, other, equal):
 FORKED = """
 import os, sys, warnings
 import simulator
+from simulator import registry
 from tests.toy import STUDY
 from simulator.engine.theory import predict_study
 warnings.simplefilter("ignore")

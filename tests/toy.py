@@ -7,6 +7,7 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 
+from simulator import registry
 from simulator.cli import main
 from simulator.parameters import parameters, static, traced
 from simulator.runtime.precision import float_dtype
@@ -115,7 +116,7 @@ ARRAYS = replace(
 
 def command_line(words=None):
     """The command line, with the toy among its studies."""
-    with mock.patch.dict(registry(), {STUDY.name: STUDY}):
+    with mock.patch.dict(registry._registered, {STUDY.name: STUDY}):
         return main(words)
 
 

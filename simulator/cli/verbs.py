@@ -23,7 +23,7 @@ from simulator.cli.values import (
     whole,
 )
 from simulator.pictures.declared import save_figures
-from simulator.registry import get
+from simulator.registry import get, names
 
 DISAGREES = 1
 
@@ -259,7 +259,7 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 # Verbs
 # --------------------------------------------------------------------------------------------
 def _list(options: argparse.Namespace) -> None:
-    found = registry()
+    found = {name: get(name) for name in names()}
     width = max(map(len, found), default=0)
     for name, study in found.items():
         say(f"{name:<{width}}  {study.title}")

@@ -27,10 +27,11 @@ def simulate_study(
     allow_large: bool = False,
     **params: Any,
 ) -> SimulationResult:
-    """Monte-Carlo of ``study`` at one point, or on a grid of scalar traced parameters.
+    """Monte-Carlo of a study, at one point, or on a grid of scalar traced parameters.
 
     Parameters
     ----------
+    study : str or Study
     replicates : int >= 1
         Independent replicates per point. Asking for more later repeats the first ones exactly.
     seed : int >= 0
@@ -43,7 +44,7 @@ def simulate_study(
     allow_large : bool
         Compute also what is estimated to take more than three days, or more memory than is free.
     **params
-        As in :func:`predict_study`.
+        As in :func:`simulator.predict`.
 
     Raises
     ------

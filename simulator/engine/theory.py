@@ -29,10 +29,11 @@ class NotConverged(RuntimeError):
 def predict_study(
     study: Study, *, allow_large: bool = False, **params: Any
 ) -> dict[str, np.ndarray]:
-    """Theory of ``study``.
+    """Theory of a study, at one point or on a grid: float64.
 
     Parameters
     ----------
+    study : str or Study
     allow_large : bool
         Compute also what is estimated to take more than five minutes, or more memory than is free.
     **params

@@ -50,6 +50,7 @@ def optimise_study(
 
     Parameters
     ----------
+    study : str or Study
     output : str
     over : mapping parameter -> (low, high) or (low, high, scale)
         Traced parameters and their ranges. The scale of the search is ``"log"`` or ``"linear"``:
@@ -128,6 +129,7 @@ def solve_study(
 
     Parameters
     ----------
+    study : str or Study
     output : str
     equals : float or array
         An array is a grid, as those in ``params``, and broadcasts with them.

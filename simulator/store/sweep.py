@@ -1,4 +1,4 @@
-"""Evaluate theories and simulations over grids of parameters."""
+"""A sweep: theory and simulation on a grid, in memory or into a store."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -45,12 +45,13 @@ def sweep_study(
 
     Parameters
     ----------
+    study : str or Study
     grid : mapping parameter -> list of values
         Traced and static parameters alike; one compilation per combination of static values.
     replicates : int >= 0
         0 evaluates the theory only.
     seed, method, dtype, keep_values
-        As in :func:`simulate_study`.
+        As in :func:`simulator.simulate`.
     out : path, optional
         Folder of a store (zarr v3) to write to while computing. Called again with the same
         arguments, the sweep goes on where it was; more replicates or grid points extend it; other

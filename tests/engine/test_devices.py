@@ -9,9 +9,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import pytest
-from simulator.registry import get
 
 from simulator.engine.simulation import simulate_study
+from simulator.registry import get
 from simulator.runtime.precision import float_dtype
 from tests.toy import STUDY
 

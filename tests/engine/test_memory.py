@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from simulator.registry import get
 
 from simulator.engine import batch_size
 from simulator.engine import program as program_module
@@ -14,6 +13,7 @@ from simulator.engine.batch_size import cost_of
 from simulator.engine.run import Run
 from simulator.engine.setting import checked_setting
 from simulator.engine.simulation import simulate_study
+from simulator.registry import get
 from simulator.store.sweep import sweep_study
 from tests.toy import STUDY
 

@@ -6,9 +6,10 @@ import math
 import numpy as np
 import pytest
 
+from simulator.registry import get, names
 from tests.cases import module_name
 
-STUDIES = registry()
+STUDIES = {name: get(name) for name in names()}
 WITH_THEORY = [name for name, study in STUDIES.items() if study.theory]
 WITH_SIMULATION = [name for name, study in STUDIES.items() if study.methods()]
 WITH_BOTH = [name for name in WITH_THEORY if STUDIES[name].methods()]
