@@ -1,11 +1,14 @@
 """strong-collapse and its parts: identities, limits, closed forms, samplers."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
 
+from simulator.maths.compilation import float64_on_cpu
 from simulator.maths.mixture_resolvent import mixture_fit
 from simulator.studies.collapse import ridge_collapse
 from simulator.studies.collapse.strong_collapse import (
