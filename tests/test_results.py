@@ -23,7 +23,7 @@ from tests.toy import ASYMPTOTIC, STUDY
 
 @pytest.mark.parametrize("name", simulator.studies())
 def test_every_study_pickles(name):
-    study = registry()[name]
+    study = registry.get(name)
     assert pickle.loads(pickle.dumps(study)) is study
     assert copy.deepcopy(study) is study
     params = study.params()

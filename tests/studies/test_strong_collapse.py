@@ -1,5 +1,7 @@
 """strong-collapse and its parts: identities, limits, closed forms, samplers."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from simulator.engine.run import Run
 from simulator.engine.setting import checked_setting
 from simulator.engine.theory import NotConverged, predict_study
 from simulator.maths.mixture_resolvent import mixture_fit
+from simulator.runtime.compilation import float64_on_cpu
 from simulator.studies.collapse.ridge_collapse import main as ridge_collapse
 from simulator.studies.collapse.strong_collapse import main as classical
 from simulator.studies.collapse.strong_collapse import (

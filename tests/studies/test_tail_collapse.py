@@ -222,7 +222,8 @@ def test_slope_where_real_data_begin():
     """E = sum_i p_i (1 - q_i)^T at cutoff 50: d/d pi = -T sum_i p_i (1 - q_i)^(T-1) (p_i - s_i)."""
     beta, cutoff, t = 1.5, 50, 1000.0
     with jax.enable_x64(True):
-        params = infinite_memory.Params(
+        study = simulator.get("tail-collapse")
+        params = study.params(
             zipf_exponent=beta,
             num_samples=t,
             cutoff=float(cutoff),
@@ -232,7 +233,7 @@ def test_slope_where_real_data_begin():
         )
 
         def error(pi):
-            return infinite_memory.theory(replace(params, real_fraction=pi))["test_error"]
+            return study.theory(replace(params, real_fraction=pi))["test_error"]
 
         found = jax.jit(jax.grad(error))(0.0)
     ranks = np.arange(1.0, cutoff + 1)
