@@ -15,7 +15,7 @@ import numpy as np
 
 import simulator
 from simulator.pictures import style as plot
-from simulator.studies.robustness.adversarial_training.any_order import ANY_ORDER
+from simulator.studies.robustness.adversarial_training._any_order import ANY_ORDER
 
 STUDY = "adversarial-training"
 OUTPUTS = ("generalization_error", "adversarial_error", "boundary_error")

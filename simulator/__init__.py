@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from simulator import studies
     from simulator.api import (
         check,
+        cite,
         get,
         open_sweep,
         optimise,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     )
     from simulator.engine.results import SimulationResult
     from simulator.engine.theory import NotConverged
+    from simulator.paper import Paper
     from simulator.search import NoSolution
     from simulator.store.files import StoreError
     from simulator.study import Study
@@ -39,11 +41,13 @@ if TYPE_CHECKING:
 __all__ = [
     "NoSolution",
     "NotConverged",
+    "Paper",
     "SimulationResult",
     "StoreError",
     "Study",
     "Verdict",
     "check",
+    "cite",
     "get",
     "open_sweep",
     "optimise",
@@ -61,6 +65,7 @@ _HOMES = {
     "NotConverged": "simulator.engine.theory",
     "SimulationResult": "simulator.engine.results",
     "StoreError": "simulator.store.files",
+    "Paper": "simulator.paper",
     "Study": "simulator.study",
     "Verdict": "simulator.verdict",
 }

@@ -3,6 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check",
+    "cite",
     "get",
     "open_sweep",
     "optimise",
@@ -62,6 +64,25 @@ sweep = _verb(sweep_study)
 check = _verb(check_study)
 optimise = _verb(optimise_study)
 solve = _verb(solve_study)
+
+
+def cite(study: str | Study | None = None) -> str:
+    """BibTeX of the package, and of the paper of a study.
+
+    Parameters
+    ----------
+    study : str or Study, optional
+    """
+    package = "\n".join(
+        [
+            "@software{simulator,",
+            "  title = {simulator: theory and simulation of modern learning theory},",
+            "  author = {{The simulator developers}},",
+            f"  version = {{{version('theory-simulator')}}},",
+            "}",
+        ]
+    )
+    return package if study is None else f"{package}\n\n{get(study).paper.bibtex()}"
 
 
 def open_sweep(path: str | Path, study: str | Study | None = None) -> "xr.DataTree":

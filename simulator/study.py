@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 import jax
 
 from simulator import checks
+from simulator.paper import Paper
 from simulator.parameters import METHODS, Method, Parameter, suggestion
 
 #: Key under which a theory or a simulation may return the relative residual of its solver. The
@@ -192,8 +193,9 @@ class Study:
     ----------
     name : str
         ``paper`` or ``paper.part``.
-    title, reference : str
-        One line each; the reference holds the arXiv id.
+    title : str
+        One line.
+    paper : Paper
     params : type
         The dataclass made by :func:`parameters`.
     outputs : tuple of Output
@@ -230,7 +232,7 @@ class Study:
 
     name: str
     title: str
-    reference: str
+    paper: Paper
     params: Any
     outputs: tuple[Output, ...]
     theory: Theory | None = None

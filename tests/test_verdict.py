@@ -6,18 +6,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from simulator.registry import get
 
 from simulator.engine.moments import Moments
 from simulator.engine.simulation import simulate_study
 from simulator.engine.theory import NotConverged
 from simulator.parameters import parameters, traced
+from simulator.registry import get
 from simulator.study import RESIDUAL, Output, Study, exact, lower_bound, upper_bound
 from simulator.verdict import check_study, gather, judge
 from simulator.verdict.points import estimate_of_spread
 from simulator.verdict.scores import critical_ratio, normal_score
 from tests.false_alarms import statuses
-from tests.toy import ASYMPTOTIC, STUDY, asymptotic_theory
+from tests.toy import ASYMPTOTIC, STUDY, TEXTBOOK, asymptotic_theory
 
 
 def scaled(study, factor):
@@ -71,7 +71,7 @@ def noisy(name, theory, draw, relation):
     return Study(
         name=name,
         title="a law",
-        reference="textbook",
+        paper=TEXTBOOK,
         params=Params,
         outputs=(Output("value", "a draw", relation),),
         theory=theory,
@@ -274,7 +274,7 @@ def test_an_event_too_rare_to_be_seen_is_no_disagreement():
         study = Study(
             name="zero",
             title="zero",
-            reference="none",
+            paper=TEXTBOOK,
             params=Params,
             outputs=(Output("zero", "never", exact(), **one), Output("one", "", exact(), **one)),
             theory=lambda p, rate=rate: {"zero": rate * p.rate / 2, "one": 1.0 + 0 * p.rate},
@@ -329,7 +329,7 @@ def rare_events(rates):
     return Study(
         name="rare",
         title="rare",
-        reference="none",
+        paper=TEXTBOOK,
         params=Params,
         outputs=(
             Output("error", "failures", exact(), model_std="error_std", **tokens),

@@ -9,10 +9,13 @@ import jax.numpy as jnp
 
 from simulator import registry
 from simulator.cli import main
+from simulator.paper import Paper
 from simulator.parameters import parameters, static, traced
 from simulator.runtime.precision import float_dtype
 from simulator.sampling.gamma import chi_square
 from simulator.study import Dispersion, Figure, Output, Study, asymptotic, exact
+
+TEXTBOOK = Paper("Least squares", ("A. Textbook",), 2000)
 
 
 @parameters
@@ -47,7 +50,7 @@ def resize(params, factor):
 STUDY = Study(
     name="toy",
     title="ordinary least squares",
-    reference="textbook",
+    paper=TEXTBOOK,
     params=Params,
     outputs=(Output("test_error", "excess risk", exact()),),
     theory=theory,

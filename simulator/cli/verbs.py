@@ -62,6 +62,10 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     verb.add_argument("study")
     verb.set_defaults(run=_show)
 
+    verb = verbs.add_parser("cite", help="BibTeX of the package, and of a study's paper")
+    verb.add_argument("study", nargs="?")
+    verb.set_defaults(run=_cite)
+
     verb = _verb_with_parameters(verbs, words, "predict", "theory at one point")
     _add_size_flag(verb)
     verb.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
@@ -265,10 +269,14 @@ def _list(options: argparse.Namespace) -> None:
         say(f"{name:<{width}}  {study.title}")
 
 
+def _cite(options: argparse.Namespace) -> None:
+    say(simulator.cite(options.study))
+
+
 def _show(options: argparse.Namespace) -> None:
     study = get(options.study)
     module = inspect.getmodule(study.params)
-    say(f"{study.name}: {study.title}\n{study.reference}\n")
+    say(f"{study.name}: {study.title}\n{study.paper}\n")
     say(inspect.cleandoc((module.__doc__ if module else None) or ""))
     say("\nparameters")
     for p in study.declarations.values():

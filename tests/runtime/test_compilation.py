@@ -8,6 +8,7 @@ SCRIPT = """
 import jax.numpy as jnp
 
 from simulator.runtime.precision import float_dtype
+from simulator.paper import Paper
 from simulator.study import Output, Study, exact
 from simulator.parameters import parameters, static, traced
 from simulator.engine.theory import predict_study
@@ -32,7 +33,8 @@ def theory(params):
 
 
 STUDY = Study(
-    name="products", title="Sums of products", reference="arXiv 0000.00000", params=Params,
+    name="products", title="Sums of products", params=Params,
+    paper=Paper("Sums", ("A. Textbook",), 2000),
     outputs=(Output("largest", "mean largest entry", exact("sum")),
              Output("squares", "sum of squares", exact("sum"))),
     theory=theory, simulate_direct=lambda key, params: theory(params), check_cells=({},),

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 
 from simulator.parameters import array, choice, parameters, static, traced
 from simulator.study import Output, Study
+from tests.toy import TEXTBOOK
 
 
 @parameters
@@ -70,7 +71,7 @@ NAMES = (
 STUDY = Study(
     name="search-me",
     title="functions with known optima",
-    reference="none",
+    paper=TEXTBOOK,
     params=Params,
     outputs=(
         *(Output(name, name, where="theory", **OUTPUTS.get(name, {})) for name in NAMES),

@@ -10,7 +10,7 @@ import pytest
 from scipy import optimize, special
 
 import simulator
-from simulator.studies.robustness.adversarial_training.any_order import ANY_ORDER
+from simulator.studies.robustness.adversarial_training._any_order import ANY_ORDER
 from tests.cases import adversarial_training as adversarial
 from tests.cases import adversarial_training_mahalanobis as mahalanobis
 

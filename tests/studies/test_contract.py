@@ -43,7 +43,7 @@ def test_module_reads_in_the_common_order(name):
     assert positions[-1] >= 0
     assert module.STUDY is STUDIES[name]
     assert module.__doc__
-    assert "arXiv" in STUDIES[name].reference
+    assert f"arXiv {STUDIES[name].paper.arxiv}" in module.__doc__
 
 
 @each(STUDIES)

@@ -42,6 +42,7 @@ from simulator.parameters import choice, parameters, static, traced
 from simulator.runtime.precision import float_dtype
 from simulator.sampling.increments import least_squares_increment
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
+from simulator.studies.collapse.ridge_collapse import PAPER
 from simulator.study import Figure, Output, Study, asymptotic, exact
 
 SPECTRA = ("isotropic", "power_law")
@@ -440,7 +441,7 @@ CHECK_CELLS = (
 STUDY = Study(
     name="ridge-collapse",
     title="iterated self-training of linear regressors",
-    reference="Dohmatob, Feng, Kempe: Model Collapse Demystified, arXiv 2402.07712",
+    paper=PAPER,
     params=Params,
     outputs=(
         Output("test_error", "excess error on true labels: the sum of its parts", _relation),

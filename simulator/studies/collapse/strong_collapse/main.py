@@ -43,6 +43,7 @@ from jax import lax
 from simulator.maths.slopes import only_slope
 from simulator.parameters import choice, parameters, traced
 from simulator.runtime.precision import float_dtype
+from simulator.studies.collapse.strong_collapse import PAPER
 from simulator.studies.collapse.strong_collapse._model import (
     WEIGHTINGS,
     MixtureParams,
@@ -217,7 +218,7 @@ figures = {
 STUDY = Study(
     name="strong-collapse",
     title="ridge regression on a mixture of real and synthetic data",
-    reference="Dohmatob, Feng, Subramonian, Kempe: Strong Model Collapse, arXiv 2410.04840",
+    paper=PAPER,
     params=Params,
     outputs=ERRORS + DIAGNOSTICS,
     theory=theory,

@@ -31,6 +31,7 @@ from jax import lax
 
 from simulator.maths.resolvent import ridge_fit
 from simulator.parameters import parameters, static, traced
+from simulator.studies.collapse.strong_collapse import PAPER
 from simulator.studies.collapse.strong_collapse._model import (
     MixtureParams,
     fractions_of,
@@ -149,7 +150,7 @@ figures = {
 STUDY = Study(
     name="strong-collapse.multi-step",
     title="iterated mixing: models label the synthetic share of their successor's data",
-    reference="Dohmatob, Feng, Subramonian, Kempe: Strong Model Collapse, arXiv 2410.04840",
+    paper=PAPER,
     params=Params,
     outputs=(
         Output(

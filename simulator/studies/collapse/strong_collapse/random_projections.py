@@ -31,6 +31,7 @@ arXiv 2410.04840.
 from dataclasses import replace
 
 from simulator.parameters import parameters, traced
+from simulator.studies.collapse.strong_collapse import PAPER
 from simulator.studies.collapse.strong_collapse import _model as _mixture
 from simulator.studies.collapse.strong_collapse import main as classical
 from simulator.studies.collapse.strong_collapse._simulation import (
@@ -149,7 +150,7 @@ figures = {
 STUDY = Study(
     name="strong-collapse.random-projections",
     title="random-feature regression on a mixture of real and synthetic data",
-    reference="Dohmatob, Feng, Subramonian, Kempe: Strong Model Collapse, arXiv 2410.04840",
+    paper=PAPER,
     params=Params,
     outputs=ERRORS + classical.DIAGNOSTICS,
     theory=theory,

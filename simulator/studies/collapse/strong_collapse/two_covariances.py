@@ -31,6 +31,7 @@ import jax.numpy as jnp
 
 from simulator.maths.spectra import check_spectrum, eigenvalues
 from simulator.parameters import choice, parameters, traced
+from simulator.studies.collapse.strong_collapse import PAPER
 from simulator.studies.collapse.strong_collapse import _model as _mixture
 from simulator.studies.collapse.strong_collapse._model import (
     SPECTRA,
@@ -185,7 +186,7 @@ figures = {
 STUDY = Study(
     name="strong-collapse.two-covariances",
     title="ridge regression on a mixture whose synthetic inputs have another covariance",
-    reference="our extension of Dohmatob et al.: Strong Model Collapse, arXiv 2410.04840",
+    paper=PAPER,
     params=Params,
     outputs=(
         Output("test_error", "excess error on real data: the sum of its three parts", _NEAR),

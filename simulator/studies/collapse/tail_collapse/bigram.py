@@ -30,6 +30,7 @@ from simulator.maths import binomial, zipf
 from simulator.parameters import parameters, static, traced
 from simulator.runtime.precision import float_dtype
 from simulator.sampling import counts
+from simulator.studies.collapse.tail_collapse import PAPER
 from simulator.studies.collapse.tail_collapse import _theory as _l1
 from simulator.study import NO_RELATION, Figure, Output, Study, asymptotic, exact
 
@@ -151,7 +152,7 @@ figures = {
 STUDY = Study(
     name="tail-collapse.bigram",
     title="L1 error of a bigram table trained on a Zipf law with a cut tail",
-    reference="Dohmatob, Feng, Yang, Charton, Kempe, ICML 2024, arXiv 2402.07043",
+    paper=PAPER,
     params=Params,
     outputs=(
         Output("l1_error", "mean L1 distance of predicted and real next-token laws", exact()),

@@ -32,6 +32,7 @@ from simulator.maths.slopes import at_most
 from simulator.parameters import choice, parameters, static, traced
 from simulator.runtime.precision import float_dtype
 from simulator.sampling import counts
+from simulator.studies.collapse.tail_collapse import PAPER
 from simulator.studies.collapse.tail_collapse.main import clean_closed_form
 from simulator.study import Figure, Output, Study, asymptotic, exact, upper_bound
 
@@ -220,7 +221,7 @@ figures = {
 STUDY = Study(
     name="tail-collapse.generations",
     title="Error of an infinite memory at the end of a chain of generations",
-    reference="Dohmatob, Feng, Yang, Charton, Kempe, ICML 2024, arXiv 2402.07043",
+    paper=PAPER,
     params=Params,
     outputs=(
         Output("test_error", "probability that a real token is extinct", _relation),

@@ -34,6 +34,7 @@ from simulator.maths.slopes import at_most, only_slope, square_root
 from simulator.parameters import choice, parameters, traced
 from simulator.runtime.precision import float_dtype
 from simulator.sampling import counts
+from simulator.studies.collapse.tail_collapse import PAPER
 from simulator.studies.collapse.tail_collapse import _model as _cells
 from simulator.study import Dispersion, Figure, Output, Study, exact
 
@@ -254,7 +255,7 @@ figures = {
 STUDY = Study(
     name="tail-collapse",
     title="Error of an infinite memory trained on data with a cut or thinned tail",
-    reference="Dohmatob, Feng, Yang, Charton, Kempe, ICML 2024, arXiv 2402.07043",
+    paper=PAPER,
     params=Params,
     outputs=(
         Output(

@@ -27,6 +27,7 @@ from simulator.maths.slopes import square_root
 from simulator.parameters import choice, parameters, static, traced
 from simulator.runtime.precision import float_dtype
 from simulator.sampling import counts
+from simulator.studies.memory.associative_memory import PAPER
 from simulator.studies.memory.associative_memory import _simulation as _sampling
 from simulator.studies.memory.associative_memory import _theory as _errors
 from simulator.study import Figure, Output, Study, asymptotic
@@ -209,7 +210,7 @@ figures = {
 STUDY = Study(
     name="associative-memory.finite-data",
     title="Recall error of an associative memory built from T tokens",
-    reference="Cabannes, Dohmatob, Bietti, ICLR 2024, arXiv 2310.02984",
+    paper=PAPER,
     params=Params,
     outputs=(
         Output("test_error", "probability of a wrong class for a token of the real law", _relation),

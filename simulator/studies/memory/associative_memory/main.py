@@ -36,6 +36,7 @@ from simulator.maths.slopes import square_root
 from simulator.maths.zipf import hurwitz_zeta
 from simulator.parameters import choice, parameters, static, traced
 from simulator.runtime.precision import float_dtype
+from simulator.studies.memory.associative_memory import PAPER
 from simulator.studies.memory.associative_memory import _simulation as _sampling
 from simulator.studies.memory.associative_memory import _theory as _errors
 from simulator.studies.memory.associative_memory._theory import Noise
@@ -301,7 +302,7 @@ OUTPUTS = (
 STUDY = Study(
     name="associative-memory",
     title="Recall error of a matrix of random associations, infinite data",
-    reference="Cabannes, Dohmatob, Bietti, ICLR 2024, arXiv 2310.02984",
+    paper=PAPER,
     params=Params,
     outputs=(
         *OUTPUTS,

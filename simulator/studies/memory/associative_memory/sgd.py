@@ -33,6 +33,7 @@ from jax import lax
 from simulator.parameters import choice, parameters, static, traced
 from simulator.runtime.precision import float_dtype
 from simulator.sampling import counts
+from simulator.studies.memory.associative_memory import PAPER
 from simulator.studies.memory.associative_memory import _theory as _errors
 from simulator.studies.memory.associative_memory._simulation import wrong
 from simulator.studies.memory.associative_memory.finite_data import count_values, expected_error
@@ -148,7 +149,7 @@ figures = {
 STUDY = Study(
     name="associative-memory.sgd",
     title="Recall error of an associative memory trained by one pass of SGD",
-    reference="Cabannes, Dohmatob, Bietti, ICLR 2024, arXiv 2310.02984",
+    paper=PAPER,
     params=Params,
     outputs=(
         Output("test_error", "probability of a wrong class after one pass", _relation),

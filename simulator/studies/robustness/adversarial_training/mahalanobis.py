@@ -42,6 +42,7 @@ from simulator.parameters import array, choice, parameters, traced
 from simulator.runtime.precision import float_dtype
 from simulator.sampling.gamma import chi
 from simulator.sampling.trapezoid import trapezoidal_factor
+from simulator.studies.robustness.adversarial_training import PAPER
 from simulator.studies.robustness.adversarial_training import _simulation as experiment
 from simulator.studies.robustness.adversarial_training._model import CONJUGATES, ERRORS
 from simulator.studies.robustness.adversarial_training._theory import fit_of, outputs
@@ -262,7 +263,7 @@ figures = {
 STUDY = Study(
     name="adversarial-training.mahalanobis",
     title="High-dimensional adversarial training under Mahalanobis attacks and penalties",
-    reference="Vilucchio, Tsilivis, Loureiro, Kempe, arXiv 2410.16073 (2024)",
+    paper=PAPER,
     params=Params,
     outputs=(
         *ERRORS,

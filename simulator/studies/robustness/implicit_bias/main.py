@@ -48,6 +48,7 @@ from simulator.maths.replica.order_parameters import (
 from simulator.maths.replica.weights import soft_weights
 from simulator.parameters import choice, parameters, traced
 from simulator.runtime.precision import float_dtype
+from simulator.studies.robustness.implicit_bias import PAPER
 from simulator.studies.robustness.implicit_bias._model import (
     TEACHERS,
     cosine,
@@ -199,8 +200,7 @@ def _limit(note="bias below the O(d^-1/2) fluctuations of one data set"):
 STUDY = Study(
     name="implicit-bias",
     title="price of the optimiser's implicit bias in robust linear classification",
-    reference="Tsilivis, Frank, Srebro, Kempe: The Price of Implicit Bias in Adversarially Robust "
-    "Generalization, arXiv 2406.04981",
+    paper=PAPER,
     params=Params,
     outputs=(
         Output("attack_radius_max", "largest separable radius ε_max = e_max √d", _limit()),

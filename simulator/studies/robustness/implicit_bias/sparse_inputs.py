@@ -32,6 +32,7 @@ from simulator.maths.margins import max_margin
 from simulator.maths.norms import lp_norm
 from simulator.parameters import choice, parameters, static, traced
 from simulator.runtime.precision import float_dtype
+from simulator.studies.robustness.implicit_bias import PAPER
 from simulator.studies.robustness.implicit_bias._model import (
     TEACHERS,
     cosine,
@@ -160,8 +161,7 @@ figures = {
 STUDY = Study(
     name="implicit-bias.sparse-inputs",
     title="price of implicit bias for inputs with few non-zero entries",
-    reference="Tsilivis, Frank, Srebro, Kempe: The Price of Implicit Bias in Adversarially Robust "
-    "Generalization, arXiv 2406.04981",
+    paper=PAPER,
     params=Params,
     outputs=tuple(
         Output(name, meaning, dims=dims, where="simulation")

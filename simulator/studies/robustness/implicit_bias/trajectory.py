@@ -33,6 +33,7 @@ from simulator.maths.norms import soft_threshold, steepest_direction
 from simulator.maths.steepest_descent import log_exponential_loss
 from simulator.parameters import choice, parameters, static, traced
 from simulator.runtime.precision import float_dtype
+from simulator.studies.robustness.implicit_bias import PAPER
 from simulator.studies.robustness.implicit_bias._model import (
     TEACHERS,
     draw_teacher,
@@ -158,8 +159,7 @@ figures = {
 STUDY = Study(
     name="implicit-bias.trajectory",
     title="robust margins and errors along the optimisers of the robust exponential loss",
-    reference="Tsilivis, Frank, Srebro, Kempe: The Price of Implicit Bias in Adversarially Robust "
-    "Generalization, arXiv 2406.04981",
+    paper=PAPER,
     params=Params,
     outputs=(
         Output(

@@ -24,6 +24,7 @@ from simulator.maths.norms import GEOMETRIES, ORDERS
 from simulator.maths.steepest_descent import log_exponential_loss
 from simulator.parameters import array, parameters, static, traced
 from simulator.runtime.precision import float_dtype
+from simulator.studies.robustness.steepest_descent_margin import PAPER
 from simulator.studies.robustness.steepest_descent_margin._model import (
     DATASET_B,
     geometries,
@@ -91,7 +92,7 @@ figures = {
 STUDY = Study(
     name="steepest-descent-margin.adam",
     title="margins that Adam reaches, by its stability constant",
-    reference="Tsilivis, Vardi, Kempe: Flavors of Margin, ICLR 2025, arXiv 2410.22069",
+    paper=PAPER,
     params=Params,
     outputs=(
         Output(

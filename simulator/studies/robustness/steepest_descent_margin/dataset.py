@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from simulator.maths.steepest_descent import OPTIMIZERS
 from simulator.parameters import array, parameters, static, traced
 from simulator.runtime.precision import float_dtype
+from simulator.studies.robustness.steepest_descent_margin import PAPER
 from simulator.studies.robustness.steepest_descent_margin._model import (
     DATASET_A,
     descend,
@@ -112,7 +113,7 @@ figures = {
 STUDY = Study(
     name="steepest-descent-margin.dataset",
     title="margins that steepest descent reaches on a given data set",
-    reference="Tsilivis, Vardi, Kempe: Flavors of Margin, ICLR 2025, arXiv 2410.22069",
+    paper=PAPER,
     params=Params,
     outputs=(
         Output(

@@ -52,6 +52,7 @@ from simulator.maths.replica.weights import bounded_weights, soft_weights
 from simulator.maths.roots import increasing_root, relative_error
 from simulator.parameters import choice, parameters, traced
 from simulator.runtime.precision import float_dtype
+from simulator.studies.robustness.steepest_descent_margin import PAPER
 from simulator.study import RESIDUAL, Figure, Output, Study, asymptotic, exact
 
 
@@ -220,7 +221,7 @@ figures = {
 STUDY = Study(
     name="steepest-descent-margin",
     title="largest l1, l2 and linf margins of Gaussian data and their generalisation",
-    reference="Tsilivis, Vardi, Kempe: Flavors of Margin, ICLR 2025, arXiv 2410.22069",
+    paper=PAPER,
     params=Params,
     outputs=(
         Output(

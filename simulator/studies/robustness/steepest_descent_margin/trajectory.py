@@ -26,6 +26,7 @@ import jax.numpy as jnp
 from simulator.maths.steepest_descent import OPTIMIZERS
 from simulator.parameters import array, choice, parameters, static, traced
 from simulator.runtime.precision import float_dtype
+from simulator.studies.robustness.steepest_descent_margin import PAPER
 from simulator.studies.robustness.steepest_descent_margin._model import (
     DATASET_A,
     HOMOGENEITY,
@@ -113,7 +114,7 @@ _STEPS = ("step", "geometry")
 STUDY = Study(
     name="steepest-descent-margin.trajectory",
     title="margins and stationarity along steepest descent",
-    reference="Tsilivis, Vardi, Kempe: Flavors of Margin, ICLR 2025, arXiv 2410.22069",
+    paper=PAPER,
     params=Params,
     outputs=(
         Output("margin", "min_i m_i / ‖θ‖^L", upper_bound(), dims=_STEPS),

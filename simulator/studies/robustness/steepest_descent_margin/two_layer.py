@@ -24,6 +24,7 @@ from jax import lax
 from simulator.maths.steepest_descent import OPTIMIZERS, log_exponential_loss
 from simulator.parameters import choice, parameters, static, traced
 from simulator.runtime.precision import float_dtype
+from simulator.studies.robustness.steepest_descent_margin import PAPER
 from simulator.studies.robustness.steepest_descent_margin._model import (
     RECORD_EVERY,
     geometries,
@@ -117,7 +118,7 @@ _STEPS = ("step", "geometry")
 STUDY = Study(
     name="steepest-descent-margin.two-layer",
     title="margins of a two-layer ReLU student along steepest descent",
-    reference="Tsilivis, Vardi, Kempe: Flavors of Margin, ICLR 2025, arXiv 2410.22069",
+    paper=PAPER,
     params=Params,
     outputs=(
         Output("margin", "min_i m_i / ‖θ‖²", dims=_STEPS, where="simulation"),

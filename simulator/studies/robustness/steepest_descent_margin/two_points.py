@@ -23,6 +23,7 @@ import jax.numpy as jnp
 
 from simulator.parameters import parameters, static, traced
 from simulator.runtime.precision import float_dtype
+from simulator.studies.robustness.steepest_descent_margin import PAPER
 from simulator.studies.robustness.steepest_descent_margin._model import (
     descend,
     relu_network,
@@ -96,7 +97,7 @@ figures = {
 STUDY = Study(
     name="steepest-descent-margin.two-points",
     title="largest margin of a two-layer ReLU network on two points",
-    reference="Tsilivis, Vardi, Kempe: Flavors of Margin, ICLR 2025, arXiv 2410.22069",
+    paper=PAPER,
     params=Params,
     outputs=(
         Output(
