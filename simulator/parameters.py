@@ -14,6 +14,7 @@ import numpy as np
 
 from simulator import checks
 from simulator.arrays import holds_mask, plain_array
+from simulator.vocabulary import VOCABULARY, Range
 
 RESERVED_PARAMETERS = frozenset(
     {"name", "grid", "seed", "replicates", "method", "dtype", "keep_values", "out", "retry_failed"}
@@ -22,6 +23,7 @@ RESERVED_PARAMETERS = frozenset(
 )
 Method = Literal["direct", "fast", "conditional"]
 METHODS: tuple[Method, ...] = ("fast", "direct", "conditional")
+SIMULATIONS = METHODS  # for ``static_in``: a shape in every simulation, a number in the theory
 Bound = float | str
 #: Numbers beyond it are infinite to whatever is computed of them.
 LARGEST = int(np.finfo(np.float64).max)
@@ -57,6 +59,8 @@ class Parameter:
     choices : tuple of str
     dims : tuple of str
         Dims of an array parameter; an empty array means "not given".
+    typical : (low, high), optional
+        A range in which most values of interest lie.
     """
 
     name: str
@@ -75,6 +79,7 @@ class Parameter:
     infinite: bool = False
     choices: tuple[str, ...] = ()
     dims: tuple[str, ...] = ()
+    typical: Range | None = None
 
     @property
     def is_scalar_number(self) -> bool:
@@ -250,36 +255,45 @@ def suggestion(name: str, allowed: Sequence[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def static(default: Any, symbol: str, meaning: str, **bounds: Any) -> Any:
+def static(default: Any, symbol: str = "", meaning: str = "", **bounds: Any) -> Any:
     """Declare a static parameter: a new value means a new compilation.
 
-    With ``traced_in=("theory", "fast")`` the engine traces it on these sides, as a whole number.
+    Symbol and meaning may be left out for names in `simulator.vocabulary`; ``detail`` adds what
+    the meaning there does not say. With ``traced_in=("theory", "fast")`` the engine traces it on
+    these sides, as a whole number.
     """
     return _declare(default, symbol, meaning, static=True, **bounds)
 
 
-def traced(default: Any, symbol: str, meaning: str, **bounds: Any) -> Any:
+def traced(default: Any, symbol: str = "", meaning: str = "", **bounds: Any) -> Any:
     """Declare a traced parameter: a whole grid of values shares one compilation.
 
-    With ``static_in_simulation=True`` it is traced in the theory only; ``static_in=("direct",)``
-    makes it static in the named simulation methods.
+    ``static_in=("direct",)`` makes it static in the named simulation methods, and
+    ``static_in=SIMULATIONS`` in all of them. Symbol and meaning as in :func:`static`.
     """
-    if bounds.pop("static_in_simulation", False):
-        bounds["static_in"] = METHODS
     return _declare(default, symbol, meaning, **bounds)
 
 
-def choice(default: str, choices: Sequence[str], symbol: str, meaning: str) -> Any:
-    """Declare a (static) choice between named options."""
-    return _declare(default, symbol, meaning, static=True, choices=tuple(choices))
+def choice(
+    default: str, choices: Sequence[str], symbol: str = "", meaning: str = "", detail: str = ""
+) -> Any:
+    """Declare a (static) choice between named options; symbol and meaning as in :func:`static`."""
+    return _declare(default, symbol, meaning, static=True, choices=tuple(choices), detail=detail)
 
 
 def array(
-    default: Any, symbol: str, meaning: str, *, dims: Sequence[str], static: bool = False, **bounds
+    default: Any,
+    symbol: str = "",
+    meaning: str = "",
+    *,
+    dims: Sequence[str],
+    static: bool = False,
+    **bounds: Any,
 ) -> Any:
     """Declare an array parameter: traced values (unless ``static``) of static shape.
 
-    ``default`` is a (nested) tuple; the empty tuple means "not given".
+    ``default`` is a (nested) tuple; the empty tuple means "not given". Symbol and meaning as in
+    :func:`static`.
     """
     return _declare(default, symbol, meaning, dims=tuple(dims), static=static, **bounds)
 
@@ -287,6 +301,19 @@ def array(
 def _declare(default: Any, symbol: str, meaning: str, **options: Any) -> Any:
     options.update(symbol=symbol, meaning=meaning)
     return field(default=default, metadata={"declaration": options})
+
+
+def _with_vocabulary(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The declaration with what the vocabulary says of the name."""
+    word = VOCABULARY.get(name)
+    given = {key: value for key, value in options.items() if key != "detail"}
+    if word is not None:
+        given["symbol"] = given["symbol"] or word.symbol
+        given["meaning"] = given["meaning"] or word.meaning
+        given.setdefault("typical", word.typical)
+    if options.get("detail"):
+        given["meaning"] += f" ({options['detail']})"
+    return given
 
 
 _TYPES: dict[Any, str] = {int: "int", float: "float", str: "choice"}
@@ -303,7 +330,7 @@ def parameters(cls: type) -> Any:
     for item in dataclasses.fields(cls):
         if item.name in RESERVED_PARAMETERS:
             raise ValueError(f"{cls.__qualname__}.{item.name}: the name is reserved")
-        options = item.metadata["declaration"]
+        options = _with_vocabulary(item.name, item.metadata["declaration"])
         kind: Any = "array" if options.get("dims") else _TYPES[item.type]
         declared[item.name] = Parameter(name=item.name, type=kind, default=item.default, **options)
     # By name: the type checker does not know the attribute.

@@ -50,24 +50,22 @@ SPECTRA = ("isotropic", "power_law")
 
 @parameters
 class Params:
-    dim: int = static(200, "d", "number of features", at_least=2)
+    dim: int = static(200, at_least=2)
     num_samples: int = traced(
-        400, "T", "samples of the downstream fit", at_least=1, static_in=("direct",)
+        400, symbol="T", detail="of the downstream fit", at_least=1, static_in=("direct",)
     )
-    num_samples_generator: int = traced(
-        400, "T0", "samples of each generator", at_least=1, static_in=("direct",)
-    )
+    num_samples_generator: int = traced(400, symbol="T₀", at_least=1, static_in=("direct",))
     num_generations: int = static(
-        5, "n", "generators between truth and model", at_least=0, traced_in=("theory", "fast")
+        5, symbol="n", detail="between truth and model", at_least=0, traced_in=("theory", "fast")
     )
-    ridge: float = traced(0.1, "λ", "penalty of the downstream fit", at_least=0)
-    ridge_generator: float = traced(0.0, "λ0", "penalty of each generator", at_least=0)
-    noise_std: float = traced(0.5, "σ", "label noise of the downstream fit", at_least=0)
-    noise_std_generator: float = traced(0.5, "σ0", "label noise of each generator", at_least=0)
-    spectrum: str = choice("isotropic", SPECTRA, "Σ", "covariance of the inputs")
-    spectrum_exponent: float = traced(1.5, "β", "λ_k = k^-β (power_law)", above=0)
-    source_exponent: float = traced(0.5, "r", "λ_k w_k² ~ k^-(1+2βr) (power_law)", above=0)
-    signal_variance: float = traced(1.0, "‖w0‖²_Σ", "variance of the true signal", above=0)
+    ridge: float = traced(0.1, detail="of the downstream fit", at_least=0)
+    ridge_generator: float = traced(0.0, "λ₀", "penalty of each generator", at_least=0)
+    noise_std: float = traced(0.5, detail="of the downstream fit", at_least=0)
+    noise_std_generator: float = traced(0.5, "σ₀", "label noise of each generator", at_least=0)
+    spectrum: str = choice("isotropic", SPECTRA)
+    spectrum_exponent: float = traced(1.5, above=0)
+    source_exponent: float = traced(0.5, above=0)
+    signal_variance: float = traced(1.0, above=0)
     design: str = choice(
         "independent", ("independent", "same"), "–", "inputs of the generators: fresh or shared"
     )

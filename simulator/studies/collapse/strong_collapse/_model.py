@@ -26,20 +26,20 @@ WEIGHTINGS = ("uniform", "mixing")
 class MixtureParams:
     """Parameters that all parts of the paper have; each study adds its own."""
 
-    dim: int = static(200, "d", "number of features", at_least=2)
+    dim: int = static(200, at_least=2)
     num_samples: int = traced(
-        400, "n", "real and synthetic samples together", at_least=1, static_in=("direct",)
+        400, detail="real and synthetic together", at_least=1, static_in=("direct",)
     )
     synthetic_fraction: float = traced(
-        0.2, "p2", "share of synthetic samples", at_least=0, at_most=1
+        0.2, "p₂", "share of synthetic samples", at_least=0, at_most=1
     )
-    ridge: float = traced(0.1, "λ", "penalty (mean-square loss + λ‖·‖²)", at_least=0)
-    noise_std_real: float = traced(0.5, "σ1", "label noise of real samples", at_least=0)
-    noise_std_synthetic: float = traced(0.5, "σ2", "label noise of synthetic samples", at_least=0)
-    spectrum: str = choice("isotropic", SPECTRA, "Σ", "covariance of the inputs")
-    spectrum_exponent: float = traced(1.5, "β", "λ_k = k^-β (power_law)", above=0)
-    source_exponent: float = traced(0.5, "r", "s_k ~ k^-(1+2βr) (power_law)", above=0)
-    signal_variance: float = traced(1.0, "Σ_k s_k", "variance of the true signal", above=0)
+    ridge: float = traced(0.1, at_least=0)
+    noise_std_real: float = traced(0.5, "σ₁", "label noise of real samples", at_least=0)
+    noise_std_synthetic: float = traced(0.5, "σ₂", "label noise of synthetic samples", at_least=0)
+    spectrum: str = choice("isotropic", SPECTRA)
+    spectrum_exponent: float = traced(1.5, above=0)
+    source_exponent: float = traced(0.5, above=0)
+    signal_variance: float = traced(1.0, symbol="Σ_k s_k", above=0)
     synthetic_shift: float = traced(0.5, "c²", "E‖w2 - w1‖²_Σ, lack of quality", at_least=0)
     shift_profile: str = choice(
         "whitened", PROFILES, "Δ", "shift: g_k equal, g_k ~ λ_k, or g_k ~ s_k"

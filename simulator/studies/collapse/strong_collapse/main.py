@@ -66,15 +66,9 @@ from simulator.study import Figure, Output, Study, asymptotic, exact
 
 @parameters
 class Params(MixtureParams):
-    shift_correlation: float = traced(
-        0.0, "ρ", "correlation of teacher and shift", at_least=-1, at_most=1
-    )
-    weighting: str = choice(
-        "uniform", WEIGHTINGS, "a_i", "every sample counts once, or synthetic ones weigh α"
-    )
-    mixing_weight: float = traced(
-        0.5, "α", "weight of the synthetic loss (mixing)", at_least=0, at_most=1
-    )
+    shift_correlation: float = traced(0.0, at_least=-1, at_most=1)
+    weighting: str = choice("uniform", WEIGHTINGS)
+    mixing_weight: float = traced(0.5, at_least=0, at_most=1)
 
 
 def theory(params):

@@ -56,10 +56,8 @@ from simulator.study import Figure, Output, Study, asymptotic
 
 @parameters
 class Params(MixtureParams):
-    shift_correlation: float = traced(
-        0.0, "ρ", "correlation of teacher and shift", at_least=-1, at_most=1
-    )
-    num_steps: int = static(6, "t", "steps after the first fit", at_least=0)
+    shift_correlation: float = traced(0.0, at_least=-1, at_most=1)
+    num_steps: int = static(6, detail="after the first fit", at_least=0)
 
 
 def theory(params):

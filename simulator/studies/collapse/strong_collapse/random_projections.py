@@ -46,7 +46,7 @@ from simulator.study import Figure, Output, Study, asymptotic
 
 @parameters
 class Params(classical.Params):
-    width: int = traced(100, "m", "random features", at_least=1, static_in=("direct",))
+    width: int = traced(100, at_least=1, static_in=("direct",))
 
 
 def theory(params):

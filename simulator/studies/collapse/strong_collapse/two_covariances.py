@@ -58,16 +58,12 @@ from simulator.study import RESIDUAL, Figure, Output, Study, asymptotic
 @parameters
 class Params(MixtureParams):
     spectrum_synthetic: str = choice(
-        "isotropic", SPECTRA, "Σ2", "covariance of the synthetic inputs"
+        "isotropic", SPECTRA, "Σ₂", "covariance of the synthetic inputs"
     )
-    spectrum_exponent_synthetic: float = traced(1.5, "β2", "μ_k ~ k^-β2 (power_law)", above=0)
-    covariance_scale_synthetic: float = traced(1.0, "τ2", "scale of μ_k", above=0)
-    weighting: str = choice(
-        "uniform", WEIGHTINGS, "a_i", "every sample counts once, or synthetic ones weigh α"
-    )
-    mixing_weight: float = traced(
-        0.5, "α", "weight of the synthetic loss (mixing)", at_least=0, at_most=1
-    )
+    spectrum_exponent_synthetic: float = traced(1.5, "β₂", "μ_k ~ k^-β2 (power_law)", above=0)
+    covariance_scale_synthetic: float = traced(1.0, "τ₂", "scale of μ_k", above=0)
+    weighting: str = choice("uniform", WEIGHTINGS)
+    mixing_weight: float = traced(0.5, at_least=0, at_most=1)
 
 
 def theory(params):

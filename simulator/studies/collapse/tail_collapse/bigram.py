@@ -40,14 +40,11 @@ _HEADS_DIRECT = 4096
 
 @parameters
 class Params:
-    zipf_exponent: float = traced(1.5, "β", "exponent of the next-token law", above=1)
+    zipf_exponent: float = traced(1.5, detail="of the next tokens", above=1)
     num_samples: float = traced(
-        1000.0, "T", "training tokens in all contexts together", at_least=1, integer=True
+        1000.0, symbol="T", detail="tokens in all contexts together", at_least=1, integer=True
     )
-    cutoff: float = traced(
-        float("inf"), "k", "rank where the training law ends", at_least=1, integer=True,
-        infinite=True,
-    )  # fmt: skip
+    cutoff: float = traced(float("inf"), at_least=1, integer=True, infinite=True)
     num_contexts: int = static(1, "–", "contexts", at_least=1)
     zipf_exponent_context: float = traced(
         1.5, "b", "exponent of the law of contexts (no effect for one)", above=0

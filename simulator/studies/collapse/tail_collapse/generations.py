@@ -42,22 +42,22 @@ _HEADS_DIRECT = 4096
 
 @parameters
 class Params:
-    zipf_exponent: float = traced(1.5, "β", "exponent of the real token law", above=1)
-    num_samples: float = traced(1000.0, "T", "tokens of the last generation", at_least=1)
-    num_samples_generator: float = traced(
-        1000.0, "T₀", "tokens of every earlier generation", at_least=1
+    zipf_exponent: float = traced(1.5, detail="of real data", above=1)
+    num_samples: float = traced(
+        1000.0, symbol="T", detail="tokens of the last generation", at_least=1
     )
+    num_samples_generator: float = traced(1000.0, symbol="T₀", detail="tokens", at_least=1)
     num_generations: int = static(
-        5, "n", "successive samples, the first of real data", at_least=1,
+        5,
+        symbol="n",
+        detail="successive samples, the first of real data",
+        at_least=1,
         traced_in=("theory", "fast"),
-    )  # fmt: skip
-    cutoff: float = traced(
-        float("inf"), "k", "rank beyond which every sample is cut", at_least=1, integer=True,
-        infinite=True,
-    )  # fmt: skip
-    sampling: str = choice(
-        "multinomial", ("multinomial", "poisson"), "–", "T tokens exactly, or Poisson(T)"
     )
+    cutoff: float = traced(
+        float("inf"), detail="of every sample", at_least=1, integer=True, infinite=True
+    )
+    sampling: str = choice("multinomial", ("multinomial", "poisson"))
 
 
 def theory(params: Params):

@@ -44,10 +44,10 @@ _HEADS_DIRECT = 32768
 
 @parameters
 class Params:
-    zipf_exponent: float = traced(1.5, "β", "exponent of the real token law", above=1)
-    num_samples: float = traced(1000.0, "T", "training tokens", at_least=1)
+    zipf_exponent: float = traced(1.5, detail="of real data", above=1)
+    num_samples: float = traced(1000.0, symbol="T", detail="tokens", at_least=1)
     cutoff: float = traced(
-        float("inf"), "k", "rank where synthetic data end", at_least=1, integer=True, infinite=True
+        float("inf"), detail="of the synthetic part", at_least=1, integer=True, infinite=True
     )
     zipf_exponent_synthetic: float = traced(
         0.0, "β′", "exponent of synthetic data (no narrowing up to β)", at_least=0
@@ -55,9 +55,7 @@ class Params:
     real_fraction: float = traced(
         0.0, "π", "share of real data in the mixture", at_least=0, at_most=1
     )
-    sampling: str = choice(
-        "multinomial", ("multinomial", "poisson"), "–", "T tokens exactly, or Poisson(T)"
-    )
+    sampling: str = choice("multinomial", ("multinomial", "poisson"))
 
 
 def theory(params: Params):

@@ -37,22 +37,18 @@ _COUNT_VALUES = 45
 
 @parameters
 class Params:
-    num_tokens: int = static(1000, "N", "input vocabulary", at_least=2)
-    num_classes: int = static(5, "M", "output classes", at_least=2)
-    zipf_exponent: float = traced(2.0, "α", "exponent of the token law", above=0)
-    dim: int = traced(100, "d", "embedding dimension", at_least=1)
-    num_samples: float = traced(1000.0, "T", "training tokens", at_least=0, integer=True)
-    scheme_exponent: float = traced(0.0, "ρ", "weights q = (n_x / T)^ρ", at_least=0)
+    num_tokens: int = static(1000, at_least=2)
+    num_classes: int = static(5, at_least=2)
+    zipf_exponent: float = traced(2.0, symbol="α", above=0)
+    dim: int = traced(100, at_least=1)
+    num_samples: float = traced(1000.0, symbol="T", detail="tokens", at_least=0, integer=True)
+    scheme_exponent: float = traced(0.0, detail="q = (n_x / T)^ρ", at_least=0)
     threshold: float = traced(
-        float("inf"), "P", "tokens stored, by true rank", at_least=1, integer=True, infinite=True
+        float("inf"), detail="the true one", at_least=1, integer=True, infinite=True
     )
-    cutoff: float = traced(
-        float("inf"), "k", "ranks that training data hold", at_least=1, integer=True, infinite=True
-    )
-    embedding: str = choice("gaussian", ("gaussian", "sphere"), "e", "law of the embeddings")
-    unembedding: str = choice(
-        "orthonormal", ("orthonormal", "sphere"), "u", "law of the unembeddings"
-    )
+    cutoff: float = traced(float("inf"), at_least=1, integer=True, infinite=True)
+    embedding: str = choice("gaussian", ("gaussian", "sphere"))
+    unembedding: str = choice("orthonormal", ("orthonormal", "sphere"))
 
 
 def theory(params: Params):

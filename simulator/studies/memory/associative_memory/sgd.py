@@ -42,17 +42,15 @@ from simulator.study import NO_RELATION, Figure, Output, Study, asymptotic
 
 @parameters
 class Params:
-    num_tokens: int = static(1000, "N", "input vocabulary", at_least=2)
-    num_classes: int = static(5, "M", "output classes", at_least=2)
-    zipf_exponent: float = traced(2.0, "α", "exponent of the token law", above=0)
-    dim: int = static(100, "d", "embedding dimension", at_least=1)
-    num_samples: int = static(500, "T", "training tokens", at_least=1)
+    num_tokens: int = static(1000, at_least=2)
+    num_classes: int = static(5, at_least=2)
+    zipf_exponent: float = traced(2.0, symbol="α", above=0)
+    dim: int = static(100, at_least=1)
+    num_samples: int = static(500, symbol="T", detail="tokens", at_least=1)
     batch_size: int = static(1, "B", "tokens per step; divides num_samples", at_least=1)
     learning_rate: float = traced(1.0, "γ", "learning rate", above=0)
-    embedding: str = choice("gaussian", ("gaussian", "sphere"), "e", "law of the embeddings")
-    unembedding: str = choice(
-        "orthonormal", ("orthonormal", "sphere"), "u", "law of the unembeddings"
-    )
+    embedding: str = choice("gaussian", ("gaussian", "sphere"))
+    unembedding: str = choice("orthonormal", ("orthonormal", "sphere"))
 
 
 def theory(params: Params):

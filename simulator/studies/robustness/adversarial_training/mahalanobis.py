@@ -38,7 +38,7 @@ from jax import Array
 from simulator.maths.replica.order_parameters import Hats, Order
 from simulator.maths.robust_erm import robust_erm
 from simulator.maths.slopes import square_root
-from simulator.parameters import array, choice, parameters, traced
+from simulator.parameters import SIMULATIONS, array, choice, parameters, traced
 from simulator.runtime.precision import float_dtype
 from simulator.sampling.gamma import chi
 from simulator.sampling.trapezoid import trapezoidal_factor
@@ -53,22 +53,17 @@ COLUMNS = ("weight", "sigma_x", "sigma_theta", "sigma_delta", "sigma_w")
 
 @parameters
 class Params:
-    sample_ratio: float = traced(
-        1.0, "alpha", "samples per dimension; n = round(alpha d) in the simulation",
-        above=0, static_in_simulation=True,
-    )  # fmt: skip
-    attack_radius_train: float = traced(0.3, "eps_t", "attack radius in training", at_least=0)
-    attack_radius_test: float = traced(0.3, "eps_g", "attack radius at test", at_least=0)
-    regularization: float = traced(0.01, "lambda", "strength of the penalty", above=0)
-    noise_std: float = traced(0.0, "tau", "noise under the sign of the labels", at_least=0)
-    dim: int = traced(
-        500, "d", "input dimension (simulation only)", at_least=10, static_in_simulation=True
-    )
-    loss: str = choice("logistic", ("logistic", "hinge"), "l", "loss of the margin")
+    sample_ratio: float = traced(1.0, above=0, static_in=SIMULATIONS)
+    attack_radius_train: float = traced(0.3, at_least=0)
+    attack_radius_test: float = traced(0.3, at_least=0)
+    regularization: float = traced(0.01, above=0)
+    noise_std: float = traced(0.0, symbol="τ", detail="under the sign of the labels", at_least=0)
+    dim: int = traced(500, detail="simulation only", at_least=10, static_in=SIMULATIONS)
+    loss: str = choice("logistic", ("logistic", "hinge"))
     spectrum: Array = array(
         ((0.5, 1.0, 1.0, 1.0, 1.0), (0.5, 1.0, 1.0, 5.0, 5.0)),
-        "mu",
-        "blocks of coordinates: weight (summing to 1), sigma_x, sigma_theta, sigma_delta, sigma_w",
+        symbol="μ",
+        detail="blocks of coordinates: weight (summing to 1), σ_x, σ_θ, σ_δ, σ_w",
         dims=("block", "column"),
         above=0,
     )

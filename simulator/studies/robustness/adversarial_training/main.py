@@ -46,7 +46,7 @@ from simulator.maths.replica.channels import SLOPE_AT_ZERO
 from simulator.maths.replica.order_parameters import Fit
 from simulator.maths.replica.weights import folded_normal, power_weights
 from simulator.maths.robust_erm import RobustFit, robust_erm
-from simulator.parameters import choice, parameters, static, traced
+from simulator.parameters import SIMULATIONS, choice, parameters, static, traced
 from simulator.runtime.precision import float_dtype
 from simulator.sampling.gamma import chi
 from simulator.sampling.trapezoid import trapezoidal_factor
@@ -61,21 +61,16 @@ SIMULATED_ORDERS = (1.0, 1.5, 2.0, 3.0)
 
 @parameters
 class Params:
-    sample_ratio: float = traced(
-        1.0, "alpha", "samples per dimension; n = round(alpha d) in the simulation",
-        above=0, static_in_simulation=True,
-    )  # fmt: skip
-    attack_norm: str = choice("linf", ("linf", "l2"), "p", "norm that bounds the attack")
-    attack_radius_train: float = traced(0.3, "eps_t", "attack radius in training", at_least=0)
-    attack_radius_test: float = traced(0.3, "eps_g", "attack radius at test", at_least=0)
+    sample_ratio: float = traced(1.0, above=0, static_in=SIMULATIONS)
+    attack_norm: str = choice("linf", ("linf", "l2"))
+    attack_radius_train: float = traced(0.3, at_least=0)
+    attack_radius_test: float = traced(0.3, at_least=0)
     penalty_order: float = static(2.0, "r", "order of the penalty", at_least=1)
-    regularization: float = traced(0.01, "lambda", "strength of the penalty", above=0)
-    loss: str = choice("logistic", ("logistic", "hinge"), "l", "loss of the margin")
-    teacher_variance: float = traced(1.0, "rho", "variance of the teacher's weights", above=0)
-    noise_std: float = traced(0.0, "tau", "noise under the sign of the labels", at_least=0)
-    dim: int = traced(
-        500, "d", "input dimension (simulation only)", at_least=10, static_in_simulation=True
-    )
+    regularization: float = traced(0.01, above=0)
+    loss: str = choice("logistic", ("logistic", "hinge"))
+    teacher_variance: float = traced(1.0, "ρ", "variance of the teacher's weights", above=0)
+    noise_std: float = traced(0.0, symbol="τ", detail="under the sign of the labels", at_least=0)
+    dim: int = traced(500, detail="simulation only", at_least=10, static_in=SIMULATIONS)
 
 
 def theory(params: Params) -> dict[str, Array]:

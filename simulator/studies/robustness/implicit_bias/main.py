@@ -46,7 +46,7 @@ from simulator.maths.replica.order_parameters import (
     solve_path,
 )
 from simulator.maths.replica.weights import soft_weights
-from simulator.parameters import choice, parameters, traced
+from simulator.parameters import SIMULATIONS, choice, parameters, traced
 from simulator.runtime.precision import float_dtype
 from simulator.studies.robustness.implicit_bias import PAPER
 from simulator.studies.robustness.implicit_bias._model import (
@@ -65,20 +65,11 @@ from simulator.study import RESIDUAL, Figure, Output, Study, asymptotic
 
 @parameters
 class Params:
-    sample_ratio: float = traced(
-        0.5, "α", "training points per dimension, n = round(α d)", above=0,
-        static_in_simulation=True,
-    )  # fmt: skip
-    attack_radius_fraction: float = traced(
-        0.5, "f", "attack radius over the largest feasible one", at_least=0, below=1
-    )
-    teacher_density: float = traced(
-        1.0, "k", "share of non-zero teacher entries", above=0, at_most=1
-    )
-    teacher: str = choice("gaussian", TEACHERS, "w*", "non-zero entries: N(0, 1/k) or ±1/√k")
-    dim: int = traced(
-        512, "d", "dimension (simulation only)", at_least=10, static_in_simulation=True
-    )
+    sample_ratio: float = traced(0.5, above=0, static_in=SIMULATIONS)
+    attack_radius_fraction: float = traced(0.5, at_least=0, below=1)
+    teacher_density: float = traced(1.0, above=0, at_most=1)
+    teacher: str = choice("gaussian", TEACHERS, detail="non-zero entries N(0, 1/k) or ±1/√k")
+    dim: int = traced(512, detail="simulation only", at_least=10, static_in=SIMULATIONS)
 
 
 def theory(params):

@@ -30,7 +30,7 @@ from jax import lax
 
 from simulator.maths.margins import max_margin
 from simulator.maths.norms import lp_norm
-from simulator.parameters import choice, parameters, static, traced
+from simulator.parameters import SIMULATIONS, choice, parameters, static, traced
 from simulator.runtime.precision import float_dtype
 from simulator.studies.robustness.implicit_bias import PAPER
 from simulator.studies.robustness.implicit_bias._model import (
@@ -46,23 +46,16 @@ from simulator.study import RESIDUAL, Figure, Output, Study
 
 @parameters
 class Params:
-    sample_ratio: float = traced(
-        0.5, "α", "training points per dimension, n = round(α d)", above=0,
-        static_in_simulation=True,
-    )  # fmt: skip
-    attack_radius_fraction: float = traced(
-        0.5, "f", "attack radius over the largest feasible one", at_least=0, below=1
-    )
-    teacher_density: float = traced(
-        1.0, "k", "share of non-zero teacher entries", above=0, at_most=1
-    )
-    dim: int = static(200, "d", "dimension", at_least=10)
-    teacher: str = choice("gaussian", TEACHERS, "w*", "non-zero entries: N(0, 1/k) or ±1/√k")
+    sample_ratio: float = traced(0.5, above=0, static_in=SIMULATIONS)
+    attack_radius_fraction: float = traced(0.5, at_least=0, below=1)
+    teacher_density: float = traced(1.0, above=0, at_most=1)
+    dim: int = static(200, at_least=10)
+    teacher: str = choice("gaussian", TEACHERS, detail="non-zero entries N(0, 1/k) or ±1/√k")
     input_sparsity: float = traced(
         4.0, "s", "expected non-zero entries of an input", above=0, at_most="dim"
     )
     distribution_margin: float = traced(0.0, "ρ", "shift along the teacher", at_least=0)
-    num_samples_test: int = static(20000, "–", "test points", at_least=1)
+    num_samples_test: int = static(20000, symbol="–", at_least=1)
 
 
 def simulate_direct(key, params):

@@ -31,7 +31,7 @@ from jax import lax, nn
 from simulator.maths.margins import max_margin, robust_margin
 from simulator.maths.norms import soft_threshold, steepest_direction
 from simulator.maths.steepest_descent import log_exponential_loss
-from simulator.parameters import choice, parameters, static, traced
+from simulator.parameters import SIMULATIONS, choice, parameters, static, traced
 from simulator.runtime.precision import float_dtype
 from simulator.studies.robustness.implicit_bias import PAPER
 from simulator.studies.robustness.implicit_bias._model import (
@@ -54,22 +54,15 @@ RECORD_EVERY = 50
 
 @parameters
 class Params:
-    sample_ratio: float = traced(
-        0.5, "α", "training points per dimension, n = round(α d)", above=0,
-        static_in_simulation=True,
-    )  # fmt: skip
-    attack_radius_fraction: float = traced(
-        0.5, "f", "attack radius over the largest feasible one", at_least=0, below=1
-    )
-    teacher_density: float = traced(
-        1.0, "k", "share of non-zero teacher entries", above=0, at_most=1
-    )
-    teacher: str = choice("gaussian", TEACHERS, "w*", "non-zero entries: N(0, 1/k) or ±1/√k")
-    dim: int = static(200, "d", "dimension", at_least=10)
-    optimizer: str = choice("gradient_descent", tuple(ORDERS), "–", "who selects the separator")
-    num_steps: int = static(20000, "T", "steps, recorded every 50", at_least=1)
-    step_size: float = traced(0.05, "η₀", "steps of length η₀/√t", above=0)
-    init_scale: float = traced(0.01, "s", "start: s N(0,1); u = v = s (network)", at_least=0)
+    sample_ratio: float = traced(0.5, above=0, static_in=SIMULATIONS)
+    attack_radius_fraction: float = traced(0.5, at_least=0, below=1)
+    teacher_density: float = traced(1.0, above=0, at_most=1)
+    teacher: str = choice("gaussian", TEACHERS, detail="non-zero entries N(0, 1/k) or ±1/√k")
+    dim: int = static(200, at_least=10)
+    optimizer: str = choice("gradient_descent", tuple(ORDERS), detail="who selects the separator")
+    num_steps: int = static(20000, symbol="T", detail="recorded every 50", at_least=1)
+    step_size: float = traced(0.05, symbol="η₀", detail="steps of length η₀/√t", above=0)
+    init_scale: float = traced(0.01, detail="s N(0,1); u = v = s (network)", at_least=0)
 
 
 def theory(params):

@@ -40,10 +40,10 @@ MOMENTUM, SQUARES = 0.9, 0.95
 
 @parameters
 class Params:
-    inputs: tuple = array(DATASET_B[0], "x", "data points, separable", dims=("point", "feature"))
-    labels: tuple = array(DATASET_B[1], "y", "labels ±1", dims=("point",), integer=True)
-    num_steps: int = static(60000, "T", "steps", at_least=1)
-    step_size: float = traced(0.1, "η₀", "steps of size η₀/√t", above=0)
+    inputs: tuple = array(DATASET_B[0], detail="separable", dims=("point", "feature"))
+    labels: tuple = array(DATASET_B[1], dims=("point",), integer=True)
+    num_steps: int = static(60000, symbol="T", at_least=1)
+    step_size: float = traced(0.1, symbol="η₀", detail="steps of size η₀/√t", above=0)
     stability_constant: float = traced(0.0, "δ", "added to the root of the squares", at_least=0)
 
 

@@ -42,12 +42,12 @@ from simulator.study import RESIDUAL, Figure, Output, Study, upper_bound
 
 @parameters
 class Params:
-    inputs: tuple = array(DATASET_A[0], "x", "data points, separable", dims=("point", "feature"))
-    labels: tuple = array(DATASET_A[1], "y", "labels ±1", dims=("point",), integer=True)
-    num_steps: int = static(40000, "T", "steps of every run", at_least=1)
-    step_size: float = traced(0.5, "η₀", "steps of length η₀/√(1+t)", above=0)
-    init_scale: float = traced(0.05, "s", "start of the diagonal network", above=0)
-    num_starts: int = static(4, "–", "starts of the diagonal network", at_least=1)
+    inputs: tuple = array(DATASET_A[0], detail="separable", dims=("point", "feature"))
+    labels: tuple = array(DATASET_A[1], dims=("point",), integer=True)
+    num_steps: int = static(40000, symbol="T", detail="of every run", at_least=1)
+    step_size: float = traced(0.5, symbol="η₀", detail="steps of length η₀/√(1+t)", above=0)
+    init_scale: float = traced(0.05, detail="of the diagonal network", above=0)
+    num_starts: int = static(4, symbol="–", detail="of the diagonal network", at_least=1)
 
 
 def theory(params):

@@ -50,7 +50,7 @@ from simulator.maths.replica.order_parameters import (
 )
 from simulator.maths.replica.weights import bounded_weights, soft_weights
 from simulator.maths.roots import increasing_root, relative_error
-from simulator.parameters import choice, parameters, traced
+from simulator.parameters import SIMULATIONS, choice, parameters, traced
 from simulator.runtime.precision import float_dtype
 from simulator.studies.robustness.steepest_descent_margin import PAPER
 from simulator.study import RESIDUAL, Figure, Output, Study, asymptotic, exact
@@ -58,14 +58,9 @@ from simulator.study import RESIDUAL, Figure, Output, Study, asymptotic, exact
 
 @parameters
 class Params:
-    sample_ratio: float = traced(
-        1.0, "α", "training points per dimension, n = round(α d)", above=0,
-        static_in_simulation=True,
-    )  # fmt: skip
+    sample_ratio: float = traced(1.0, above=0, static_in=SIMULATIONS)
     label_rule: str = choice("teacher", ("teacher", "random"), "y", "sign(w*.x), or fair coins")
-    dim: int = traced(
-        200, "d", "dimension (simulation only)", at_least=10, static_in_simulation=True
-    )
+    dim: int = traced(200, detail="simulation only", at_least=10, static_in=SIMULATIONS)
 
 
 def theory(params):

@@ -47,13 +47,15 @@ from simulator.study import RESIDUAL, Figure, Output, Study, lower_bound, upper_
 
 @parameters
 class Params:
-    inputs: tuple = array(DATASET_A[0], "x", "data points, separable", dims=("point", "feature"))
-    labels: tuple = array(DATASET_A[1], "y", "labels ±1", dims=("point",), integer=True)
+    inputs: tuple = array(DATASET_A[0], detail="separable", dims=("point", "feature"))
+    labels: tuple = array(DATASET_A[1], dims=("point",), integer=True)
     model: str = choice("linear", tuple(HOMOGENEITY), "f", "w.x, or (u*v).x")
-    optimizer: str = choice("gradient_descent", OPTIMIZERS, "–", "steepest descent in l1, l2, linf")
-    num_steps: int = static(30000, "T", "steps, recorded every 50", at_least=RECORD_EVERY)
-    step_size: float = traced(0.02, "c", "decrease of the log-loss per step", above=0)
-    init_scale: float = traced(0.1, "s", "standard deviation of the start", above=0)
+    optimizer: str = choice(
+        "gradient_descent", OPTIMIZERS, detail="steepest descent in l1, l2, linf"
+    )
+    num_steps: int = static(30000, symbol="T", detail="recorded every 50", at_least=RECORD_EVERY)
+    step_size: float = traced(0.02, symbol="c", detail="decrease of the log-loss per step", above=0)
+    init_scale: float = traced(0.1, detail="standard deviation", above=0)
 
 
 def theory(params):

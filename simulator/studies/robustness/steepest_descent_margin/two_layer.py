@@ -39,15 +39,17 @@ from simulator.study import Figure, Output, Study
 
 @parameters
 class Params:
-    dim: int = static(20, "d", "dimension of the inputs", at_least=1)
-    num_samples: int = static(100, "n", "training points", at_least=1)
-    num_samples_test: int = static(10000, "–", "test points", at_least=1)
+    dim: int = static(20, at_least=1)
+    num_samples: int = static(100, at_least=1)
+    num_samples_test: int = static(10000, symbol="–", at_least=1)
     width_teacher: int = static(2, "–", "hidden units of the teacher", at_least=2)
-    width: int = static(100, "k", "hidden units of the student", at_least=1)
-    optimizer: str = choice("gradient_descent", OPTIMIZERS, "–", "steepest descent in l1, l2, linf")
-    num_steps: int = static(30000, "T", "steps, recorded every 50", at_least=RECORD_EVERY)
-    step_size: float = traced(0.02, "c", "decrease of the log-loss per step", above=0)
-    init_scale: float = traced(0.1, "s", "standard deviation of the start", above=0)
+    width: int = static(100, symbol="k", detail="of the student", at_least=1)
+    optimizer: str = choice(
+        "gradient_descent", OPTIMIZERS, detail="steepest descent in l1, l2, linf"
+    )
+    num_steps: int = static(30000, symbol="T", detail="recorded every 50", at_least=RECORD_EVERY)
+    step_size: float = traced(0.02, symbol="c", detail="decrease of the log-loss per step", above=0)
+    init_scale: float = traced(0.1, detail="standard deviation", above=0)
 
 
 def simulate_direct(key, params):

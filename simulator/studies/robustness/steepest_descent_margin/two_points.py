@@ -36,11 +36,11 @@ from simulator.study import Figure, Output, Study, upper_bound
 class Params:
     angle_degrees: float = traced(60.0, "θ", "angle between the points", above=0, below=180)
     second_label: int = traced(1, "y₂", "label of the second point", at_least=-1, at_most=1)
-    width: int = static(6, "k", "hidden neurons", at_least=2)
-    num_steps: int = static(40000, "T", "gradient steps", at_least=1)
-    step_size: float = traced(0.3, "η₀", "steps of length η₀/√(1+t)", above=0)
-    init_scale: float = traced(0.1, "s", "standard deviation of the start", above=0)
-    num_starts: int = static(4, "–", "starts, the best of which is reported", at_least=1)
+    width: int = static(6, symbol="k", at_least=2)
+    num_steps: int = static(40000, symbol="T", at_least=1)
+    step_size: float = traced(0.3, symbol="η₀", detail="steps of length η₀/√(1+t)", above=0)
+    init_scale: float = traced(0.1, detail="standard deviation", above=0)
+    num_starts: int = static(4, symbol="–", at_least=1)
 
 
 def theory(params):

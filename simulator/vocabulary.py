@@ -1,0 +1,67 @@
+"""Names that several studies share: symbol, meaning and typical range, said once.
+
+A parameter whose name stands here takes symbol and meaning from here; where a paper writes another
+letter its declaration says ``symbol="T"``, and what a study has to add goes into ``detail``.
+"""
+
+from typing import NamedTuple
+
+Range = tuple[float, float]
+
+
+class Word(NamedTuple):
+    """One name of the vocabulary; ``typical`` is a range in which most of its values lie."""
+
+    symbol: str
+    meaning: str
+    typical: Range | None = None
+
+
+VOCABULARY: dict[str, Word] = {
+    # Sizes
+    "dim": Word("d", "dimension: features of an input, or of an embedding", (10, 1000)),
+    "width": Word("m", "hidden units or random features", (2, 1000)),
+    "num_samples": Word("n", "training samples", (20, 10_000)),
+    "num_samples_generator": Word("n₀", "training samples of each generator", (20, 10_000)),
+    "num_samples_test": Word("n_test", "test points", (1000, 100_000)),
+    "num_generations": Word("G", "generations of models", (0, 20)),
+    "num_steps": Word("t", "steps of the optimiser or of the procedure", (1, 100_000)),
+    "num_starts": Word("s", "random starts, the best of which counts", (1, 10)),
+    "num_tokens": Word("N", "tokens of the vocabulary", (10, 10_000)),
+    "num_classes": Word("M", "output classes", (2, 20)),
+    "sample_ratio": Word("α", "samples per dimension; a simulation has n = round(α d)", (0.2, 5)),
+    # Data and teachers
+    "inputs": Word("x", "data points"),
+    "labels": Word("y", "labels ±1"),
+    "spectrum": Word("Σ", "covariance of the inputs"),
+    "spectrum_exponent": Word("β", "decay of the eigenvalues, λ_k = k^-β (power_law)", (0.5, 3)),
+    "source_exponent": Word(
+        "r", "decay of the signal, λ_k w_k² ~ k^-(1+2βr) (power_law)", (0.1, 1)
+    ),
+    "signal_variance": Word("‖w‖²_Σ", "variance of the true signal", (0.1, 10)),
+    "noise_std": Word("σ", "standard deviation of the label noise", (0, 2)),
+    "teacher": Word("w*", "law of the teacher"),
+    "teacher_density": Word("k", "share of non-zero teacher entries", (0.05, 1)),
+    "zipf_exponent": Word("β", "exponent of the token law", (1.1, 3)),
+    "cutoff": Word("k", "rank where training data end", (2, 10_000)),
+    "sampling": Word("–", "T tokens exactly, or Poisson(T)"),
+    # Estimators
+    "ridge": Word("λ", "penalty (mean-square loss + λ‖·‖²)", (1e-6, 10)),
+    "regularization": Word("λ", "strength of the penalty", (1e-4, 10)),
+    "loss": Word("ℓ", "loss of the margin"),
+    "weighting": Word("a_i", "every sample counts once, or synthetic ones weigh α"),
+    "mixing_weight": Word("α", "weight of the synthetic loss (mixing)", (0, 1)),
+    "shift_correlation": Word("ρ", "correlation of teacher and shift", (-1, 1)),
+    "scheme_exponent": Word("ρ", "stored weights are frequencies to this power", (0, 2)),
+    "threshold": Word("P", "tokens stored, by rank", (1, 1000)),
+    "embedding": Word("e", "law of the embeddings"),
+    "unembedding": Word("u", "law of the unembeddings"),
+    "optimizer": Word("–", "optimiser"),
+    "step_size": Word("η", "size of a step", (1e-3, 1)),
+    "init_scale": Word("s", "scale of the start", (1e-3, 1)),
+    # Attacks
+    "attack_norm": Word("p", "norm that bounds the attack"),
+    "attack_radius_train": Word("ε_t", "attack radius in training", (0, 1)),
+    "attack_radius_test": Word("ε_g", "attack radius at test", (0, 1)),
+    "attack_radius_fraction": Word("f", "attack radius over the largest feasible one", (0, 0.95)),
+}
