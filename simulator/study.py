@@ -143,6 +143,29 @@ class Output:
         return self.where in ("both", "simulation")
 
 
+def both(
+    relation: Relation | Callable[[Any], Relation],
+    /,
+    *,
+    dims: tuple[str, ...] = (),
+    **meanings: str,
+) -> tuple[Output, ...]:
+    """Outputs of theory and simulation that share a relation: ``name="meaning"``."""
+    return tuple(Output(name, text, relation, dims=dims) for name, text in meanings.items())
+
+
+def theory_only(*, dims: tuple[str, ...] = (), **meanings: str) -> tuple[Output, ...]:
+    """Outputs that only the theory has: ``name="meaning"``."""
+    return tuple(Output(name, text, dims=dims, where="theory") for name, text in meanings.items())
+
+
+def simulation_only(*, dims: tuple[str, ...] = (), **meanings: str) -> tuple[Output, ...]:
+    """Outputs that only the simulation has: ``name="meaning"``."""
+    return tuple(
+        Output(name, text, dims=dims, where="simulation") for name, text in meanings.items()
+    )
+
+
 # --------------------------------------------------------------------------------------------
 # Figures and the study itself
 # --------------------------------------------------------------------------------------------
@@ -323,13 +346,6 @@ class Study:
         for name, parameter in self.declarations.items():
             parameter.check_bounds(values[name], values)
         return values
-
-    def resolve(self, given: Mapping[str, Any], side: Literal["theory", "simulation"]) -> Any:
-        """A checked ``Params`` of concrete values, for one side."""
-        params = self.params(**self.canonical(given))
-        if self.validate is not None:
-            self.validate(params, side)
-        return params
 
 
 def _study_of(module: str) -> Study:

@@ -86,6 +86,11 @@ def test_random_labels_beyond_capacity_are_refused():
         simulator.predict(STUDY, label_rule="random", sample_ratio=2.0)
 
 
+def accepted(inputs, labels):
+    study = dataset.STUDY
+    study.validate(study.params(**study.canonical({"inputs": inputs, "labels": labels})), "theory")
+
+
 # -- explicit data ---------------------------------------------------------------------------
 @pytest.mark.parametrize("scale", [1e15, 1e-12, 1e-100])
 def test_margins_of_data_in_any_unit(scale):
@@ -95,8 +100,8 @@ def test_margins_of_data_in_any_unit(scale):
     scaled = simulator.predict(name, inputs=scale * data, labels=labels)["linear_margin"]
     np.testing.assert_allclose(scaled / scale, plain, rtol=1e-12)
     # One feature in another unit, and points of very different length, still separate.
-    dataset.STUDY.resolve({"inputs": data * [1, scale, 1], "labels": labels}, "theory")
-    dataset.STUDY.resolve({"inputs": data * [[1], [scale], [1]], "labels": labels}, "theory")
+    accepted(data * [1, scale, 1], labels)
+    accepted(data * [[1], [scale], [1]], labels)
     with pytest.raises(ValueError, match="not linearly separable"):
         simulator.predict(name, inputs=scale * np.vstack([data, -data[:1]]), labels=(1, 1, 1, 1))
 

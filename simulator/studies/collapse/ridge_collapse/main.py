@@ -43,7 +43,7 @@ from simulator.runtime.precision import float_dtype
 from simulator.sampling.increments import least_squares_increment
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
 from simulator.studies.collapse.ridge_collapse import PAPER
-from simulator.study import Figure, Output, Study, asymptotic, exact
+from simulator.study import Figure, Study, asymptotic, both, exact, theory_only
 
 SPECTRA = ("isotropic", "power_law")
 
@@ -442,21 +442,22 @@ STUDY = Study(
     paper=PAPER,
     params=Params,
     outputs=(
-        Output("test_error", "excess error on true labels: the sum of its parts", _relation),
-        Output("bias", "noise-free part", _relation),
-        Output("variance", "label noise of the downstream fit", _relation),
-        Output("generator_variance", "label noise of all generators", _relation),
-        Output("clean_test_error", "test error at n = 0", where="theory"),
-        Output("excess_error", "test error minus clean test error", where="theory"),
-        Output(
-            "collapse_slope",
-            "growth of the error per generation (T0 >= d + 2, λ0 = 0)",
-            where="theory",
+        *both(
+            _relation,
+            test_error="excess error on true labels: the sum of its parts",
+            bias="noise-free part",
+            variance="label noise of the downstream fit",
+            generator_variance="label noise of all generators",
         ),
-        Output("kappa", "effective penalty κ of the downstream fit", where="theory"),
-        Output("kappa_generator", "effective penalty κ of a generator", where="theory"),
-        Output("df1", "degrees of freedom of the downstream fit", where="theory"),
-        Output("df2", "second-order degrees of freedom", where="theory"),
+        *theory_only(
+            clean_test_error="test error at n = 0",
+            excess_error="test error minus clean test error",
+            collapse_slope="growth of the error per generation (T0 >= d + 2, λ0 = 0)",
+            kappa="effective penalty κ of the downstream fit",
+            kappa_generator="effective penalty κ of a generator",
+            df1="degrees of freedom of the downstream fit",
+            df2="second-order degrees of freedom",
+        ),
     ),
     theory=theory,
     simulate_direct=simulate_direct,

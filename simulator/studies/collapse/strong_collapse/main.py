@@ -61,7 +61,7 @@ from simulator.studies.collapse.strong_collapse._simulation import (
     trapezoidal_fit,
 )
 from simulator.studies.collapse.strong_collapse._theory import mixture_theory
-from simulator.study import Figure, Output, Study, asymptotic, exact
+from simulator.study import Figure, Study, asymptotic, both, exact, theory_only
 
 
 @parameters
@@ -134,19 +134,24 @@ def _relation(params):
 
 
 ERRORS = (
-    Output("test_error", "excess error on real labels: the sum of its four parts", _relation),
-    Output("bias", "response to the real teacher", _relation),
-    Output("variance", "label noise", _relation),
-    Output("synthetic_error", "response to the shift of the synthetic labels", _relation),
-    Output("cross_error", "teacher-shift cross term (0 if ρ = 0)", _relation),
+    *both(
+        _relation,
+        test_error="excess error on real labels: the sum of its four parts",
+        bias="response to the real teacher",
+        variance="label noise",
+        synthetic_error="response to the shift of the synthetic labels",
+        cross_error="teacher-shift cross term (0 if ρ = 0)",
+    ),
 )
 DIAGNOSTICS = (
-    Output("plateau_error", "limit n → ∞ of the test error", where="theory"),
-    Output("kappa", "effective penalty κ", where="theory"),
-    Output("df1", "degrees of freedom at κ", where="theory"),
-    Output("df2", "second-order degrees of freedom", where="theory"),
-    Output("omega", "ω: 1 - df1/n if uniform", where="theory"),
-    Output("variance_inflation", "ητ: u = df2/(n - df2) if uniform", where="theory"),
+    *theory_only(
+        plateau_error="limit n → ∞ of the test error",
+        kappa="effective penalty κ",
+        df1="degrees of freedom at κ",
+        df2="second-order degrees of freedom",
+        omega="ω: 1 - df1/n if uniform",
+        variance_inflation="ητ: u = df2/(n - df2) if uniform",
+    ),
 )
 
 figures = {

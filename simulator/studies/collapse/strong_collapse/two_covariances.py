@@ -52,7 +52,7 @@ from simulator.studies.collapse.strong_collapse._simulation import (
 )
 from simulator.studies.collapse.strong_collapse._theory import interpolation_threshold
 from simulator.studies.collapse.strong_collapse._two_covariances_fit import two_covariances_fit
-from simulator.study import RESIDUAL, Figure, Output, Study, asymptotic
+from simulator.study import RESIDUAL, Figure, Study, asymptotic, both
 
 
 @parameters
@@ -185,10 +185,13 @@ STUDY = Study(
     paper=PAPER,
     params=Params,
     outputs=(
-        Output("test_error", "excess error on real data: the sum of its three parts", _NEAR),
-        Output("bias", "response to the real teacher", _NEAR),
-        Output("variance", "label noise", _NEAR),
-        Output("synthetic_error", "response to the shift of the synthetic labels", _NEAR),
+        *both(
+            _NEAR,
+            test_error="excess error on real data: the sum of its three parts",
+            bias="response to the real teacher",
+            variance="label noise",
+            synthetic_error="response to the shift of the synthetic labels",
+        ),
     ),
     theory=theory,
     simulate_direct=simulate_direct,

@@ -40,7 +40,16 @@ from simulator.studies.memory.associative_memory import PAPER
 from simulator.studies.memory.associative_memory import _simulation as _sampling
 from simulator.studies.memory.associative_memory import _theory as _errors
 from simulator.studies.memory.associative_memory._theory import Noise
-from simulator.study import Figure, Output, Study, asymptotic, exact, lower_bound, upper_bound
+from simulator.study import (
+    Figure,
+    Output,
+    Study,
+    asymptotic,
+    exact,
+    lower_bound,
+    theory_only,
+    upper_bound,
+)
 
 
 @parameters
@@ -129,9 +138,7 @@ def _bounds(params: Params, p, weights):
 
     # Token x joins the set at the positive root c_x of d q^2 = 16 c (Q_inf + 8 c |q|^2 / d).
     quadratic, linear = 128 * total / d, 16 * largest
-    root = 2 * d * squares / (
-        linear + jnp.sqrt(linear**2 + 4 * quadratic * d * squares)
-    )  # fmt: skip
+    root = 2 * d * squares / (linear + jnp.sqrt(linear**2 + 4 * quadratic * d * squares))
     gamma = (root - np.log(m)) / jnp.log(jnp.maximum(d, 2))
     order = jnp.argsort(gamma)
     ordered = gamma[order]
@@ -319,17 +326,18 @@ STUDY = Study(
             upper_bound(of="test_error"),
             where="theory",
         ),
-        Output("optimal_threshold", "best P in 1..N at ρ = 0, the smallest of equals",
-               where="theory"),
-        Output("optimal_test_error", "test_error at optimal_threshold and ρ = 0", where="theory"),
+        *theory_only(
+            optimal_threshold="best P in 1..N at ρ = 0, the smallest of equals",
+            optimal_test_error="test_error at optimal_threshold and ρ = 0",
+            test_error_std="standard deviation of test_error over replicates of the fast "
+            "simulation (orthonormal u: its tokens are independent)",
+        ),
         Output(
-            "test_error_std",
-            "standard deviation of test_error over replicates of the fast simulation "
-            "(orthonormal u: its tokens are independent)",
+            "per_token_error_std",
+            "standard deviation of one recall",
+            dims=("token",),
             where="theory",
         ),
-        Output("per_token_error_std", "standard deviation of one recall", dims=("token",),
-               where="theory"),
     ),
     theory=theory,
     simulate_direct=simulate_direct,
@@ -338,12 +346,24 @@ STUDY = Study(
     validate=_errors.check_dimension,
     tolerance=0.05,  # rare failures of single tokens: 1 % would take millions of replicates
     check_cells=(
-        {"num_tokens": 40, "num_classes": 4, "zipf_exponent": 1.4, "dim": 11,
-         "scheme_exponent": 0.7, "threshold": 33},
+        {
+            "num_tokens": 40,
+            "num_classes": 4,
+            "zipf_exponent": 1.4,
+            "dim": 11,
+            "scheme_exponent": 0.7,
+            "threshold": 33,
+        },
         {"num_tokens": 40, "num_classes": 4, "zipf_exponent": 1.7, "dim": 34, "threshold": 18},
-        {"num_tokens": 40, "num_classes": 4, "zipf_exponent": 1.3, "dim": 31, "threshold": 37,
-         "unembedding": "sphere"},
+        {
+            "num_tokens": 40,
+            "num_classes": 4,
+            "zipf_exponent": 1.3,
+            "dim": 31,
+            "threshold": 37,
+            "unembedding": "sphere",
+        },
     ),
     coordinates={"token": lambda params: np.arange(params.num_tokens)},
     figures=figures,
-)  # fmt: skip
+)

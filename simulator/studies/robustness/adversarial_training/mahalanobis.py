@@ -46,7 +46,7 @@ from simulator.studies.robustness.adversarial_training import PAPER
 from simulator.studies.robustness.adversarial_training import _simulation as experiment
 from simulator.studies.robustness.adversarial_training._model import CONJUGATES, ERRORS
 from simulator.studies.robustness.adversarial_training._theory import fit_of, outputs
-from simulator.study import Figure, Output, Study, asymptotic
+from simulator.study import Figure, Study, asymptotic, both
 
 COLUMNS = ("weight", "sigma_x", "sigma_theta", "sigma_delta", "sigma_w")
 
@@ -262,9 +262,12 @@ STUDY = Study(
     params=Params,
     outputs=(
         *ERRORS,
-        Output("m", "overlap w*.Sx w / d", asymptotic()),
-        Output("q", "variance of the scores, w.Sx w / d", asymptotic()),
-        Output("P", "squared dual size of the attack, w.Sd w / d", asymptotic()),
+        *both(
+            asymptotic(),
+            m="overlap w*.Sx w / d",
+            q="variance of the scores, w.Sx w / d",
+            P="squared dual size of the attack, w.Sd w / d",
+        ),
         *CONJUGATES,
     ),
     theory=theory,
@@ -275,14 +278,27 @@ STUDY = Study(
     realised=realised,
     validate=validate,
     check_cells=(
-        {"sample_ratio": 2.5, "attack_radius_train": 0.4, "attack_radius_test": 0.6,
-         "regularization": 0.8, "noise_std": 0.3, "dim": 48,
-         "spectrum": ((0.25, 0.6, 1.7, 3.0, 2.0), (0.75, 1.4, 0.8, 0.5, 0.7))},
-        {"sample_ratio": 2.5, "attack_radius_train": 0.45, "attack_radius_test": 0.3,
-         "regularization": 0.6, "noise_std": 0.4, "loss": "hinge", "dim": 48,
-         "spectrum": ((0.25, 1.6, 0.7, 1.2, 1.5), (0.75, 0.8, 1.3, 0.6, 0.7))},
+        {
+            "sample_ratio": 2.5,
+            "attack_radius_train": 0.4,
+            "attack_radius_test": 0.6,
+            "regularization": 0.8,
+            "noise_std": 0.3,
+            "dim": 48,
+            "spectrum": ((0.25, 0.6, 1.7, 3.0, 2.0), (0.75, 1.4, 0.8, 0.5, 0.7)),
+        },
+        {
+            "sample_ratio": 2.5,
+            "attack_radius_train": 0.45,
+            "attack_radius_test": 0.3,
+            "regularization": 0.6,
+            "noise_std": 0.4,
+            "loss": "hinge",
+            "dim": 48,
+            "spectrum": ((0.25, 1.6, 0.7, 1.2, 1.5), (0.75, 0.8, 1.3, 0.6, 0.7)),
+        },
     ),
     figures=figures,
     tolerance=0.03,
     residual_tolerance=1e-8,
-)  # fmt: skip
+)

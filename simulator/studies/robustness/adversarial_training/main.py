@@ -54,7 +54,7 @@ from simulator.studies.robustness.adversarial_training import PAPER
 from simulator.studies.robustness.adversarial_training import _simulation as experiment
 from simulator.studies.robustness.adversarial_training._model import CONJUGATES, ERRORS
 from simulator.studies.robustness.adversarial_training._theory import fit_of, outputs
-from simulator.study import Figure, Output, Study, asymptotic
+from simulator.study import Figure, Study, asymptotic, both
 
 SIMULATED_ORDERS = (1.0, 1.5, 2.0, 3.0)
 
@@ -271,9 +271,12 @@ STUDY = Study(
     params=Params,
     outputs=(
         *ERRORS,
-        Output("m", "overlap w*.w / d", asymptotic()),
-        Output("q", "squared norm ||w||^2 / d", asymptotic()),
-        Output("P", "||w||_1 / d (linf attack) or ||w||^2 / d (l2)", asymptotic()),
+        *both(
+            asymptotic(),
+            m="overlap w*.w / d",
+            q="squared norm ||w||^2 / d",
+            P="||w||_1 / d (linf attack) or ||w||^2 / d (l2)",
+        ),
         *CONJUGATES,
     ),
     theory=theory,
@@ -284,14 +287,30 @@ STUDY = Study(
     realised=realised,
     validate=validate,
     check_cells=(
-        {"sample_ratio": 2.5, "attack_norm": "linf", "attack_radius_train": 0.35,
-         "attack_radius_test": 0.5, "regularization": 0.5, "penalty_order": 1.5,
-         "teacher_variance": 0.7, "noise_std": 0.3, "dim": 48},
-        {"sample_ratio": 2.5, "attack_norm": "l2", "attack_radius_train": 0.45,
-         "attack_radius_test": 0.3, "regularization": 0.3, "loss": "hinge",
-         "teacher_variance": 1.4, "noise_std": 0.3, "dim": 48},
+        {
+            "sample_ratio": 2.5,
+            "attack_norm": "linf",
+            "attack_radius_train": 0.35,
+            "attack_radius_test": 0.5,
+            "regularization": 0.5,
+            "penalty_order": 1.5,
+            "teacher_variance": 0.7,
+            "noise_std": 0.3,
+            "dim": 48,
+        },
+        {
+            "sample_ratio": 2.5,
+            "attack_norm": "l2",
+            "attack_radius_train": 0.45,
+            "attack_radius_test": 0.3,
+            "regularization": 0.3,
+            "loss": "hinge",
+            "teacher_variance": 1.4,
+            "noise_std": 0.3,
+            "dim": 48,
+        },
     ),
     figures=figures,
     tolerance=0.03,
     residual_tolerance=1e-8,
-)  # fmt: skip
+)

@@ -41,7 +41,7 @@ from simulator.studies.robustness.implicit_bias._model import (
     signed_gaussian_inputs,
     validate,
 )
-from simulator.study import RESIDUAL, Figure, Output, Study, upper_bound
+from simulator.study import RESIDUAL, Figure, Output, Study, simulation_only, upper_bound
 
 ORDERS = {
     "gradient_descent": 2.0,
@@ -161,9 +161,12 @@ STUDY = Study(
             upper_bound("attained as t -> inf"),
             dims=("step",),
         ),
-        Output("log_robust_loss", "log of the loss", dims=("step",), where="simulation"),
-        Output("generalization_error", "clean error", dims=("step",), where="simulation"),
-        Output("adversarial_error", "error under attack", dims=("step",), where="simulation"),
+        *simulation_only(
+            dims=("step",),
+            log_robust_loss="log of the loss",
+            generalization_error="clean error",
+            adversarial_error="error under attack",
+        ),
     ),
     theory=theory,
     simulate_direct=simulate_direct,

@@ -42,7 +42,7 @@ from simulator.studies.robustness.steepest_descent_margin._model import (
     signed_inputs,
     validate_dataset,
 )
-from simulator.study import RESIDUAL, Figure, Output, Study, lower_bound, upper_bound
+from simulator.study import RESIDUAL, Figure, Output, Study, both, lower_bound, upper_bound
 
 
 @parameters
@@ -119,9 +119,13 @@ STUDY = Study(
     paper=PAPER,
     params=Params,
     outputs=(
-        Output("margin", "min_i m_i / ‖θ‖^L", upper_bound(), dims=_STEPS),
-        Output("smoothed_margin", "-log L / ‖θ‖^L", upper_bound(), dims=_STEPS),
-        Output("alignment", "⟨θ, k⟩ / (‖θ‖ ‖k‖_*)", upper_bound(), dims=_STEPS),
+        *both(
+            upper_bound(),
+            dims=_STEPS,
+            margin="min_i m_i / ‖θ‖^L",
+            smoothed_margin="-log L / ‖θ‖^L",
+            alignment="⟨θ, k⟩ / (‖θ‖ ‖k‖_*)",
+        ),
         Output("bregman", "1 - alignment: distance to a KKT point", lower_bound(), dims=_STEPS),
         Output(
             "slackness",

@@ -34,7 +34,7 @@ from simulator.studies.robustness.steepest_descent_margin._model import (
     recorded_steps,
     relu_network,
 )
-from simulator.study import Figure, Output, Study
+from simulator.study import Figure, Output, Study, simulation_only
 
 
 @parameters
@@ -123,10 +123,13 @@ STUDY = Study(
     paper=PAPER,
     params=Params,
     outputs=(
-        Output("margin", "min_i m_i / ‖θ‖²", dims=_STEPS, where="simulation"),
-        Output("smoothed_margin", "-log L / ‖θ‖²", dims=_STEPS, where="simulation"),
-        Output("alignment", "⟨θ, k⟩ / (‖θ‖ ‖k‖_*)", dims=_STEPS, where="simulation"),
-        Output("bregman", "1 - alignment", dims=_STEPS, where="simulation"),
+        *simulation_only(
+            dims=_STEPS,
+            margin="min_i m_i / ‖θ‖²",
+            smoothed_margin="-log L / ‖θ‖²",
+            alignment="⟨θ, k⟩ / (‖θ‖ ‖k‖_*)",
+            bregman="1 - alignment",
+        ),
         Output(
             "slackness",
             "complementary slackness (undefined before separation)",
