@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -61,6 +61,9 @@ class Parameter:
         Dims of an array parameter; an empty array means "not given".
     typical : (low, high), optional
         A range in which most values of interest lie.
+    grows : number, or function of the parameters that returns one
+        The same problem at ``s`` times the size has this parameter times ``s**grows``: 1 for sizes,
+        0 for what stays.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     dims: tuple[str, ...] = ()
     typical: Range | None = None
+    grows: float | Callable[[Any], float] = 0.0
 
     @property
     def is_scalar_number(self) -> bool:
@@ -183,6 +187,13 @@ class Parameter:
         if array.size and array.dtype.kind not in "iuf":
             raise TypeError(self._refusal(value))
         return array
+
+    def scaled(self, value: float, factor: float) -> float:
+        """``value * factor``: rounded if it counts something, not below a numeric lower bound."""
+        scaled = value * factor
+        if self.integer or self.type == "int":
+            scaled = round(scaled) if math.isfinite(scaled) else scaled
+        return max(scaled, self.at_least) if isinstance(self.at_least, (int, float)) else scaled
 
     def canonical_grid(self, given: Any) -> np.ndarray:
         """Check an array of values of a scalar traced parameter; return it as float64."""

@@ -11,7 +11,7 @@ import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import jax
 
@@ -39,7 +39,7 @@ class Relation:
     ----------
     kind : {"exact", "asymptotic", "lower_bound", "upper_bound", "exponent", "none"}
     rate : float, optional
-        ``asymptotic``: the relative error falls as size^-rate along ``Study.resize``.
+        ``asymptotic``: the relative error falls as size^-rate along the ladder of sizes.
     accuracy : float, optional
         ``asymptotic`` without an established rate: the declared relative accuracy.
     of : str, optional
@@ -85,7 +85,7 @@ def upper_bound(note: str = "", *, of: str | None = None) -> Relation:
 
 
 def exponent(note: str = "", *, of: str | None = None) -> Relation:
-    """Theory is the log-log slope of the simulated mean along ``Study.resize``."""
+    """Theory is the log-log slope of the simulated mean along the ladder of sizes."""
     return Relation("exponent", note=note, of=of)
 
 
@@ -202,12 +202,6 @@ class Figure:
     caption: str = ""
 
 
-class Resize(Protocol):
-    """Return the parameters of the same problem at ``factor`` times the size."""
-
-    def __call__(self, params: Any, factor: float, /) -> Any: ...
-
-
 @dataclass(frozen=True)
 class Study:
     """One model of the literature, ready for prediction, simulation, sweeps and verdicts.
@@ -229,9 +223,6 @@ class Study:
     shortcuts : tuple of (``params -> bool``, simulation)
         Cheaper draws from the same law for the (concrete) parameters at which they apply; the
         first that does replaces ``simulate_fast``.
-    resize : ``(params, factor) -> params``, optional
-        The ladder along which asymptotic relations are extrapolated; needed if any output is
-        asymptotic with a rate.
     realised : ``params -> params``, optional
         The (concrete) parameters that a simulation realises where it rounds them, a share of the
         samples to a whole number, say: verdicts take the theory there. Theory itself takes them
@@ -263,7 +254,6 @@ class Study:
     simulate_fast: Simulation | None = None
     simulate_conditional: Simulation | None = None
     shortcuts: tuple[tuple[Callable[[Any], bool], Simulation], ...] = ()
-    resize: Resize | None = None
     realised: Callable[[Any], Any] | None = None
     check_cells: tuple[Mapping[str, Any], ...] = ({},)
     validate: Callable[[Any, str], None] | None = None
@@ -328,6 +318,24 @@ class Study:
                 f"(it has {', '.join(self.declarations)})"
             )
         return self.declarations[name]
+
+    def resized(self, values: Mapping[str, Any], factor: float) -> tuple[dict[str, Any], float]:
+        """The same problem at (about) ``factor`` times the size, along the parameters that grow.
+
+        Returns
+        -------
+        values : checked parameters; whole numbers are rounded, and none falls below its range.
+        size : the factor by which the first size really changed.
+        """
+        params = self.params(**values)
+        grown, size = dict(values), 1.0
+        for name, parameter in reversed(list(self.declarations.items())):
+            power = parameter.grows(params) if callable(parameter.grows) else parameter.grows
+            if power:
+                grown[name] = parameter.scaled(values[name], factor**power)
+            if power == 1:
+                size = grown[name] / values[name]
+        return self.canonical(grown), size
 
     def canonical(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters, checked: the given scalars and arrays, defaults for the rest.

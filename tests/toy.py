@@ -20,9 +20,9 @@ TEXTBOOK = Paper("Least squares", ("A. Textbook",), 2000)
 
 @parameters
 class Params:
-    dim: int = static(10, "d", "number of features", at_least=2)
-    num_samples: int = traced(40, "n", "training samples", at_least="dim + 2")
-    noise_std: float = traced(0.5, "σ", "label noise", at_least=0)
+    dim: int = static(10, at_least=2, grows=1)
+    num_samples: int = traced(40, at_least="dim + 2", grows=1)
+    noise_std: float = traced(0.5, at_least=0)
 
 
 def theory(params):
@@ -39,14 +39,6 @@ def simulate_fast(key, params):
     return {"test_error": params.noise_std**2 * jnp.sum(g**2) / chi_squared}
 
 
-def resize(params, factor):
-    return replace(
-        params,
-        dim=max(2, round(params.dim * factor)),
-        num_samples=max(8, round(params.num_samples * factor)),
-    )
-
-
 STUDY = Study(
     name="toy",
     title="ordinary least squares",
@@ -55,7 +47,6 @@ STUDY = Study(
     outputs=(Output("test_error", "excess risk", exact()),),
     theory=theory,
     simulate_fast=simulate_fast,
-    resize=resize,
     check_cells=({"num_samples": 33, "noise_std": 0.7}, {"dim": 6, "num_samples": 80}),
     figures={
         "samples": Figure(

@@ -10,7 +10,7 @@ stored.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +39,15 @@ def named_spectrum(spectrum: str, dim: int, exponent, source_exponent, total) ->
         eigenvalues(spectrum, dim, exponent),
         signal_profile(spectrum, dim, exponent, source_exponent, total),
     )
+
+
+def eigenvalue_growth(params: Any) -> float:
+    """Exponent of the dimension with which the eigenvalues at equal ``k/d`` change.
+
+    Power laws are self-similar: with a penalty that grows like this too, the ratio ``κ/λ_k`` at
+    equal ``k/d`` stays, and df2 grows with the size.
+    """
+    return -params.spectrum_exponent if params.spectrum == "power_law" else 0.0
 
 
 def eigenvalues(spectrum: str, dim: int, exponent) -> Array:

@@ -114,9 +114,10 @@ def gather(
     for cell in cells:
         rungs = []
         for size in LADDER if _needs_ladder(study, cell) else (1.0,):
-            values = cell if size == 1.0 else _resized(study, cell, size)
+            values, size = (cell, 1.0) if size == 1.0 else study.resized(cell, size)
             rungs.append(Rung(size, values, len(flat)))
             flat.append(values)
+        _check_sizes(study, rungs)
         ladders.append(tuple(rungs))
     setting = checked_setting(study, method=method, dtype=dtype, seed=seed)
     run = Run(study, flat, setting)
@@ -199,11 +200,17 @@ def _needs_ladder(study: Study, cell: Values) -> bool:
     return any(r.kind == "exponent" or r.rate is not None for r in relations)
 
 
-def _resized(study: Study, cell: Values, size: float) -> Values:
-    if study.resize is None:
-        raise ValueError(f"{study.name} declares an asymptotic output but no `resize`")
-    params = study.resize(study.params(**cell), size)
-    return _values(study, params)
+def _check_sizes(study: Study, rungs: Sequence[Rung]) -> None:
+    """A ladder needs sizes that differ."""
+    if len({rung.size for rung in rungs}) < len(rungs):
+        growing = next((n for n, p in study.declarations.items() if p.grows == 1), None)
+        if growing is None:
+            raise ValueError(f"{study.name} declares an asymptotic output but no size that grows")
+        tried = ", ".join(f"{rung.values[growing]:g}" for rung in rungs)
+        raise ValueError(
+            f"{growing} = {rungs[-1].values[growing]:g} is not allowed: an asymptotic theory is "
+            f"tested at {len(rungs)} different sizes, and these would be {tried}; take a larger one"
+        )
 
 
 def _realised(study: Study, cell: Values) -> Values:

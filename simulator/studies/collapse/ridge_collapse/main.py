@@ -26,8 +26,6 @@ Reference: E. Dohmatob, Y. Feng, J. Kempe, "Model Collapse Demystified: The Case
 NeurIPS 2024, arXiv 2402.07712.
 """
 
-from dataclasses import replace
-
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -37,7 +35,7 @@ from simulator.maths.generations import last_errors
 from simulator.maths.least_squares import ridge_solution
 from simulator.maths.resolvent import ridge_fit
 from simulator.maths.slopes import only_slope
-from simulator.maths.spectra import check_spectrum, eigenvalues, named_spectrum
+from simulator.maths.spectra import check_spectrum, eigenvalue_growth, eigenvalues, named_spectrum
 from simulator.parameters import choice, parameters, static, traced
 from simulator.runtime.precision import float_dtype
 from simulator.sampling.increments import least_squares_increment
@@ -50,16 +48,20 @@ SPECTRA = ("isotropic", "power_law")
 
 @parameters
 class Params:
-    dim: int = static(200, at_least=2)
+    dim: int = static(200, at_least=2, grows=1)
     num_samples: int = traced(
-        400, symbol="T", detail="of the downstream fit", at_least=1, static_in=("direct",)
+        400, symbol="T", detail="of the downstream fit", at_least=1, static_in=("direct",), grows=1
     )
-    num_samples_generator: int = traced(400, symbol="T₀", at_least=1, static_in=("direct",))
+    num_samples_generator: int = traced(
+        400, symbol="T₀", at_least=1, static_in=("direct",), grows=1
+    )
     num_generations: int = static(
         5, symbol="n", detail="between truth and model", at_least=0, traced_in=("theory", "fast")
     )
-    ridge: float = traced(0.1, detail="of the downstream fit", at_least=0)
-    ridge_generator: float = traced(0.0, "λ₀", "penalty of each generator", at_least=0)
+    ridge: float = traced(0.1, detail="of the downstream fit", at_least=0, grows=eigenvalue_growth)
+    ridge_generator: float = traced(
+        0.0, "λ₀", "penalty of each generator", at_least=0, grows=eigenvalue_growth
+    )
     noise_std: float = traced(0.5, detail="of the downstream fit", at_least=0)
     noise_std_generator: float = traced(0.5, "σ₀", "label noise of each generator", at_least=0)
     spectrum: str = choice("isotropic", SPECTRA)
@@ -298,23 +300,6 @@ def validate(params, side):
         )
 
 
-def resize(params, factor):
-    """The same problem at ``factor`` times the size.
-
-    Power laws are self-similar: with the ridges scaled by factor^-β the ratio κ/λ_k at equal k/d
-    stays, and df2 grows with the size.
-    """
-    scale = factor**-params.spectrum_exponent if params.spectrum == "power_law" else 1.0
-    return replace(
-        params,
-        dim=max(2, round(params.dim * factor)),
-        num_samples=max(1, round(params.num_samples * factor)),
-        num_samples_generator=max(1, round(params.num_samples_generator * factor)),
-        ridge=params.ridge * scale,
-        ridge_generator=params.ridge_generator * scale,
-    )
-
-
 def _relation(params):
     """Exact without ridge where each fit is isotropic or over-determined, else asymptotic."""
 
@@ -466,7 +451,6 @@ STUDY = Study(
         (everything_is_unbiased, simulate_unbiased_fits),
         (generators_are_unbiased, simulate_unbiased_generators),
     ),
-    resize=resize,
     validate=validate,
     figures=figures,
     tolerance=0.05,  # second-order corrections on the ladder are of the order of a percent

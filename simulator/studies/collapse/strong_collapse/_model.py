@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from simulator.maths.slopes import ratio, square_root
-from simulator.maths.spectra import Spectrum, check_spectrum, named_spectrum
+from simulator.maths.spectra import Spectrum, check_spectrum, eigenvalue_growth, named_spectrum
 from simulator.parameters import choice, parameters, static, traced
 from simulator.runtime.precision import float_dtype
 
@@ -26,14 +26,14 @@ WEIGHTINGS = ("uniform", "mixing")
 class MixtureParams:
     """Parameters that all parts of the paper have; each study adds its own."""
 
-    dim: int = static(200, at_least=2)
+    dim: int = static(200, at_least=2, grows=1)
     num_samples: int = traced(
-        400, detail="real and synthetic together", at_least=1, static_in=("direct",)
+        400, detail="real and synthetic together", at_least=1, static_in=("direct",), grows=1
     )
     synthetic_fraction: float = traced(
         0.2, "p₂", "share of synthetic samples", at_least=0, at_most=1
     )
-    ridge: float = traced(0.1, at_least=0)
+    ridge: float = traced(0.1, at_least=0, grows=eigenvalue_growth)
     noise_std_real: float = traced(0.5, "σ₁", "label noise of real samples", at_least=0)
     noise_std_synthetic: float = traced(0.5, "σ₂", "label noise of synthetic samples", at_least=0)
     spectrum: str = choice("isotropic", SPECTRA)
@@ -130,21 +130,3 @@ def realised(params):
     n = params.num_samples
     n2 = min(math.floor(params.synthetic_fraction * n + 0.5), n)
     return replace(params, synthetic_fraction=n2 / n)
-
-
-# --------------------------------------------------------------------------------------------
-# The ladder of sizes
-# --------------------------------------------------------------------------------------------
-def resize(params, factor):
-    """The same problem at ``factor`` times the size.
-
-    Power laws are self-similar: with the ridge scaled by ``factor^-beta`` the ratio
-    ``kappa / lambda_k`` at equal ``k/d`` stays, and df2 grows with the size.
-    """
-    scale = factor**-params.spectrum_exponent if params.spectrum == "power_law" else 1.0
-    return replace(
-        params,
-        dim=max(2, round(params.dim * factor)),
-        num_samples=max(1, round(params.num_samples * factor)),
-        ridge=params.ridge * scale,
-    )

@@ -50,7 +50,6 @@ from simulator.studies.collapse.strong_collapse._model import (
     fractions_of,
     noise_of,
     realised,
-    resize,
     validate,
 )
 from simulator.studies.collapse.strong_collapse._simulation import (
@@ -224,7 +223,6 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
-    resize=resize,
     realised=realised,
     validate=validate,
     figures=figures,

@@ -28,8 +28,6 @@ Reference: E. Dohmatob, Y. Feng, A. Subramonian, J. Kempe, "Strong Model Collaps
 arXiv 2410.04840.
 """
 
-from dataclasses import replace
-
 from simulator.parameters import parameters, traced
 from simulator.studies.collapse.strong_collapse import PAPER
 from simulator.studies.collapse.strong_collapse import _model as _mixture
@@ -46,7 +44,7 @@ from simulator.study import Figure, Output, Study, asymptotic
 
 @parameters
 class Params(classical.Params):
-    width: int = traced(100, at_least=1, static_in=("direct",))
+    width: int = traced(100, at_least=1, static_in=("direct",), grows=1)
 
 
 def theory(params):
@@ -68,11 +66,6 @@ def simulate_fast(key, params):
 def simulate_conditional(key, params):
     """Averaged over teacher, shift and noise given inputs and projection."""
     return averaged_errors(key, classical.experiment_of(params), trapezoidal_fit(params.width))
-
-
-def resize(params, factor):
-    """The same problem at ``factor`` times the size: ``m/d`` and ``n/d`` stay."""
-    return replace(_mixture.resize(params, factor), width=max(1, round(params.width * factor)))
 
 
 _NEAR = asymptotic("O(1/dim), O(1/df2) for power laws")
@@ -157,7 +150,6 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
-    resize=resize,
     realised=_mixture.realised,
     validate=_mixture.validate,
     figures=figures,

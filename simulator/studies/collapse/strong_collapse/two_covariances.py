@@ -25,11 +25,9 @@ Reference: our extension of E. Dohmatob, Y. Feng, A. Subramonian, J. Kempe, "Str
 Collapse", ICLR 2025, arXiv 2410.04840.
 """
 
-from dataclasses import replace
-
 import jax.numpy as jnp
 
-from simulator.maths.spectra import check_spectrum, eigenvalues
+from simulator.maths.spectra import check_spectrum, eigenvalue_growth, eigenvalues
 from simulator.parameters import choice, parameters, traced
 from simulator.studies.collapse.strong_collapse import PAPER
 from simulator.studies.collapse.strong_collapse import _model as _mixture
@@ -55,13 +53,21 @@ from simulator.studies.collapse.strong_collapse._two_covariances_fit import two_
 from simulator.study import RESIDUAL, Figure, Study, asymptotic, both
 
 
+def _relative_growth(params):
+    """``λ_k``, ``μ_k`` and ``λ`` at equal ``k/d`` are to change by one common factor."""
+    power_law = params.spectrum_synthetic == "power_law"
+    return eigenvalue_growth(params) + power_law * params.spectrum_exponent_synthetic
+
+
 @parameters
 class Params(MixtureParams):
     spectrum_synthetic: str = choice(
         "isotropic", SPECTRA, "Σ₂", "covariance of the synthetic inputs"
     )
     spectrum_exponent_synthetic: float = traced(1.5, "β₂", "μ_k ~ k^-β2 (power_law)", above=0)
-    covariance_scale_synthetic: float = traced(1.0, "τ₂", "scale of μ_k", above=0)
+    covariance_scale_synthetic: float = traced(
+        1.0, "τ₂", "scale of μ_k", above=0, grows=_relative_growth
+    )
     weighting: str = choice("uniform", WEIGHTINGS)
     mixing_weight: float = traced(0.5, at_least=0, at_most=1)
 
@@ -143,18 +149,6 @@ def validate(params, side):
     )
 
 
-def resize(params, factor):
-    """The same problem at ``factor`` times the size: ``λ_k``, ``μ_k`` and ``λ`` at equal ``k/d``
-    change by one common factor, as in ``strong-collapse``."""
-    real = params.spectrum_exponent if params.spectrum == "power_law" else 0.0
-    synthetic = params.spectrum_exponent_synthetic
-    synthetic = synthetic if params.spectrum_synthetic == "power_law" else 0.0
-    return replace(
-        _mixture.resize(params, factor),
-        covariance_scale_synthetic=params.covariance_scale_synthetic * factor ** (synthetic - real),
-    )
-
-
 _NEAR = asymptotic("O(1/dim), O(1/df2) for power laws")
 
 figures = {
@@ -197,7 +191,6 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
-    resize=resize,
     realised=_mixture.realised,
     validate=validate,
     figures=figures,

@@ -21,8 +21,6 @@ Dohmatob, Feng, Yang, Charton, Kempe, "A Tale of Tails: Model Collapse as a Chan
 Laws", ICML 2024, arXiv 2402.07043. The effective sample size is this package's own.
 """
 
-from dataclasses import replace
-
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -44,9 +42,9 @@ _HEADS_DIRECT = 4096
 class Params:
     zipf_exponent: float = traced(1.5, detail="of real data", above=1)
     num_samples: float = traced(
-        1000.0, symbol="T", detail="tokens of the last generation", at_least=1
+        1000.0, symbol="T", detail="tokens of the last generation", at_least=1, grows=1
     )
-    num_samples_generator: float = traced(1000.0, symbol="T₀", detail="tokens", at_least=1)
+    num_samples_generator: float = traced(1000.0, symbol="T₀", detail="tokens", at_least=1, grows=1)
     num_generations: int = static(
         5,
         symbol="n",
@@ -178,15 +176,6 @@ def _relation(params: Params):
     return asymptotic("relative error O(n / min(T, T_0)): the samples' sizes are fixed")
 
 
-def resize(params, factor):
-    """All sample sizes times ``factor``."""
-    return replace(
-        params,
-        num_samples=max(1.0, params.num_samples * factor),
-        num_samples_generator=max(1.0, params.num_samples_generator * factor),
-    )
-
-
 _SAMPLES = [10.0, 100.0, 1e3, 1e4, 1e5, 1e6]
 
 figures = {
@@ -237,7 +226,6 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
-    resize=resize,
     check_cells=(
         {
             "num_generations": 4,

@@ -58,7 +58,7 @@ class Params:
     attack_radius_test: float = traced(0.3, at_least=0)
     regularization: float = traced(0.01, above=0)
     noise_std: float = traced(0.0, symbol="τ", detail="under the sign of the labels", at_least=0)
-    dim: int = traced(500, detail="simulation only", at_least=10, static_in=SIMULATIONS)
+    dim: int = traced(500, detail="simulation only", at_least=10, static_in=SIMULATIONS, grows=1)
     loss: str = choice("logistic", ("logistic", "hinge"))
     spectrum: Array = array(
         ((0.5, 1.0, 1.0, 1.0, 1.0), (0.5, 1.0, 1.0, 5.0, 5.0)),
@@ -212,10 +212,6 @@ def simulate_conditional(key, params: Params) -> dict[str, Array]:
     return experiment.measurements(trained, params.loss, test)
 
 
-def resize(params: Any, factor: float) -> Any:
-    return dataclasses.replace(params, dim=round(params.dim * factor))
-
-
 def realised(params: Any) -> Any:
     ratio = _num_samples(params) / params.dim
     spectrum = np.array(params.spectrum, dtype=float)
@@ -274,7 +270,6 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
-    resize=resize,
     realised=realised,
     validate=validate,
     check_cells=(

@@ -70,7 +70,7 @@ class Params:
     loss: str = choice("logistic", ("logistic", "hinge"))
     teacher_variance: float = traced(1.0, "ρ", "variance of the teacher's weights", above=0)
     noise_std: float = traced(0.0, symbol="τ", detail="under the sign of the labels", at_least=0)
-    dim: int = traced(500, detail="simulation only", at_least=10, static_in=SIMULATIONS)
+    dim: int = traced(500, detail="simulation only", at_least=10, static_in=SIMULATIONS, grows=1)
 
 
 def theory(params: Params) -> dict[str, Array]:
@@ -211,10 +211,6 @@ def simulate_conditional(key, params: Params) -> dict[str, Array]:
     return experiment.measurements(trained, params.loss, test)
 
 
-def resize(params: Any, factor: float) -> Any:
-    return dataclasses.replace(params, dim=round(params.dim * factor))
-
-
 def realised(params: Any) -> Any:
     return dataclasses.replace(params, sample_ratio=_num_samples(params) / params.dim)
 
@@ -283,7 +279,6 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
-    resize=resize,
     realised=realised,
     validate=validate,
     check_cells=(

@@ -69,7 +69,7 @@ class Params:
     attack_radius_fraction: float = traced(0.5, at_least=0, below=1)
     teacher_density: float = traced(1.0, above=0, at_most=1)
     teacher: str = choice("gaussian", TEACHERS, detail="non-zero entries N(0, 1/k) or ±1/√k")
-    dim: int = traced(512, detail="simulation only", at_least=10, static_in=SIMULATIONS)
+    dim: int = traced(512, detail="simulation only", at_least=10, static_in=SIMULATIONS, grows=1)
 
 
 def theory(params):
@@ -138,10 +138,6 @@ def simulate_direct(key, params):
     }
 
 
-def resize(params, factor):
-    return replace(params, dim=max(10, round(params.dim * factor)))
-
-
 def realised(params):
     return replace(
         params,
@@ -206,7 +202,6 @@ STUDY = Study(
     ),
     theory=theory,
     simulate_direct=simulate_direct,
-    resize=resize,
     realised=realised,
     validate=validate,
     coordinates={"geometry": lambda params: ["l1", "l2"]},

@@ -60,7 +60,7 @@ from simulator.study import RESIDUAL, Figure, Output, Study, asymptotic, exact
 class Params:
     sample_ratio: float = traced(1.0, above=0, static_in=SIMULATIONS)
     label_rule: str = choice("teacher", ("teacher", "random"), "y", "sign(w*.x), or fair coins")
-    dim: int = traced(200, detail="simulation only", at_least=10, static_in=SIMULATIONS)
+    dim: int = traced(200, detail="simulation only", at_least=10, static_in=SIMULATIONS, grows=1)
 
 
 def theory(params):
@@ -174,10 +174,6 @@ def validate(params, side):
         )
 
 
-def resize(params, factor):
-    return replace(params, dim=max(10, round(params.dim * factor)))
-
-
 def realised(params):
     ratio = _num_samples(params) / params.dim
     if params.label_rule == "random" and ratio >= 2:  # where theory has no value
@@ -234,7 +230,6 @@ STUDY = Study(
     ),
     theory=theory,
     simulate_direct=simulate_direct,
-    resize=resize,
     realised=realised,
     validate=validate,
     coordinates={"geometry": lambda params: list(GEOMETRIES)},
