@@ -21,13 +21,14 @@ export JAX_COMPILATION_CACHE_DIR ?= $(HOME)/.cache/theory-simulator
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
 export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES ?= -1
 
-.PHONY: help setup lint test test-all mutation figures bench clean
+.PHONY: help setup lint test test-all mutation figures docs bench clean
 
 help:
 	@echo "make figures   set up, draw the figures of the README into figures/"
 	@echo "make test      set up, lint, check types, run the tests"
 	@echo "make test-all  the same with the slow tests"
 	@echo "make mutation STUDY=NAME  which mistakes in a study's theory its tests would miss (hours)"
+	@echo "make docs      the documentation, in docs/_build/html"
 	@echo "make bench     side-by-side speed ratios"
 	@echo "make lint      ruff and mypy only"
 
@@ -36,7 +37,7 @@ setup: $(READY)
 $(VENV)/.ready: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || python3 -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
-		--constraint constraints.txt --editable ".[all,test]"
+		--constraint constraints.txt --editable ".[all,docs,test]"
 	touch $@
 
 lint: $(READY)
@@ -64,6 +65,11 @@ figures: $(READY)
 
 plot_%: $(READY)
 	$(PYTHON) scripts/$@.py
+
+# The pages of the studies come from the studies themselves.
+docs: $(READY)
+	$(PYTHON) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 bench: $(READY)
 	$(PYTHON) -m benchmarks

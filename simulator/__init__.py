@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from simulator.study import Study
     from simulator.verdict import Verdict
 
+__version__: str
+
 __all__ = [
     "NoSolution",
     "NotConverged",
@@ -74,6 +76,10 @@ _PUBLIC = {name: _HOMES.get(name, "simulator.api") for name in __all__ if name !
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("theory-simulator")
     if name in _PUBLIC:
         globals()[name] = getattr(importlib.import_module(_PUBLIC[name]), name)
         return globals()[name]
