@@ -1,145 +1,133 @@
 """Pictures of associative memories: what a d x d matrix remembers of a Zipf vocabulary.
 
-    python scripts/plot_associative_memory.py           # a few minutes on two cores
-    python scripts/plot_associative_memory.py --full    # the paper's sizes, smaller error bars
-
-Every curve is `simulator.predict`, every point `simulator.simulate`, at the same parameters.
+python scripts/plot_associative_memory.py           # a few minutes on two cores
+python scripts/plot_associative_memory.py --full    # the paper's sizes, smaller error bars
 """
-
-import argparse
-import os
-from pathlib import Path
-
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
 
 import numpy as np
 
 import simulator
-from simulator.pictures import style as plot
+from simulator import pictures
 
 CLASSES = 5
-
-SHOWS = {
-    "memory_schemes": "error against dimension for all schemes, with predicted exponents",
-    "memory_plane": "error in the plane of dimension and samples",
-    "memory_remembered": "which tokens a matrix remembers, by rank",
-}
-
-
-def _points(axes, name, x, values, colour, replicates, method, **params):
-    result = simulator.simulate(name, replicates=replicates, method=method, **{x: values}, **params)
-    plot.simulation_points(
-        axes, values, result.mean["test_error"], result.standard_error["test_error"], colour
-    )
 
 
 def schemes(tokens, replicates):
     """Error against dimension for all schemes, with the predicted exponents."""
-    figure, (axes,) = plot.panels(
+    figure, (axes,) = pictures.panels(
         1, legend_beside=True, title=f"N = {tokens} tokens, α = 2: which weights remember most?"
     )
-    dims = np.unique(np.geomspace(10, 1000, 13).astype(int))
+    dims = [10, 30, 100, 300, 1000]
     shared = {"num_tokens": tokens, "num_classes": CLASSES}
+    sampled = {"method": "conditional", "replicates": replicates}
     cases = [
-        ("all alike, ρ = 0", {}),
-        ("frequencies, ρ = 1", {"scheme_exponent": 1.0}),
-        ("ρ = 1/2", {"scheme_exponent": 0.5}),
-        ("head, P = d/8", {"threshold": np.maximum(dims // 8, 1)}),
+        ("all alike, ρ = 0", {}, None),
+        ("frequencies, ρ = 1", {"scheme_exponent": 1.0}, None),
+        ("ρ = 1/2", {"scheme_exponent": 0.5}, None),
+        ("head, P = d/8", {}, {"threshold": lambda d: max(d // 8, 1)}),
     ]
-    for (label, params), colour in zip(cases, plot.OKABE_ITO, strict=False):
-        theory = simulator.predict("associative-memory", dim=dims, **shared, **params)
-        plot.theory_line(axes, dims, theory["test_error"], colour, label)
-        few = {k: v[::3] if np.ndim(v) else v for k, v in params.items()}
-        _points(
-            axes, "associative-memory", "dim", dims[::3], colour, replicates, "conditional",
-            **shared, **few,
-        )  # fmt: skip
-    plot.theory_line(
-        axes, dims, theory["optimal_test_error"], "#000000", "best threshold", linestyle="--"
+    for order, (label, scheme, along) in enumerate(cases):
+        pictures.against(
+            axes,
+            "associative-memory",
+            x={"dim": dims},
+            y="test_error",
+            series={label: scheme},
+            along=along,
+            first=order,
+            **sampled,
+            **shared,
+        )
+    pictures.against(
+        axes,
+        "associative-memory.finite-data",
+        x={"dim": dims},
+        y="test_error",
+        series={"seen in T = 1000": {"num_samples": 1000.0}},
+        first=len(cases),
+        **sampled,
+        **shared,
     )
-    counts = {"num_samples": 1000.0, **shared}
-    name, colour = "associative-memory.finite-data", plot.OKABE_ITO[4]
-    theory = simulator.predict(name, dim=dims, **counts)
-    plot.theory_line(axes, dims, theory["test_error"], colour, "seen in T = 1000")
-    _points(axes, name, "dim", dims[::3], colour, replicates, "conditional", **counts)
-    plot.slope_guide(axes, (30, 900), 0.25, -0.25, "$d^{-1/4}$")
-    plot.slope_guide(axes, (15, 300), 0.03, -1.0, "$d^{-1}$")
-    axes.set(xscale="log", yscale="log", xlabel="dimension d", ylabel="test error", ylim=(1e-3, 1))
-    plot.kinds_legend(axes, beside=True)
+    dense = np.unique(np.geomspace(10, 1000, 33).astype(int))
+    best = simulator.predict("associative-memory", dim=dense, **shared)["optimal_test_error"]
+    pictures.theory_line(axes, dense, best, "black", "best threshold", linestyle=":")
+    for guide in (
+        pictures.Guide((30, 900), 0.25, -0.25, "$d^{-1/4}$"),
+        pictures.Guide((15, 300), 0.03, -1.0, "$d^{-1}$"),
+    ):
+        pictures.slope_guide(axes, guide)
+    axes.set(xlabel="dimension d", ylim=(1e-3, 1))
+    pictures.kinds_legend(axes, beside=True)
     return figure
 
 
 def plane(tokens, replicates):
-    """The (dimension, samples) plane: simulation as colours, theory as contour lines."""
-    figure, (axes,) = plot.panels(1, title="Fill with T tokens: error in the (d, T) plane")
-    dims = np.unique(np.geomspace(10, 1000, 6).astype(int))
-    samples = np.unique(np.geomspace(10, 1e4, 6).astype(int)).astype(float)
+    """The (dimension, samples) plane: theory as a map, simulation as numbers beside it."""
+    figure, (axes,) = pictures.panels(
+        1, legend_beside=True, title="Fill with T tokens: error in the (d, T) plane"
+    )
     shared = {"num_tokens": tokens, "num_classes": CLASSES, "zipf_exponent": 0.5}
-    grid = {"dim": dims[None, :], "num_samples": samples[:, None]}
-    found = simulator.simulate(
-        "associative-memory.finite-data", replicates=replicates, method="conditional",
-        **grid, **shared,
-    ).mean["test_error"]  # fmt: skip
-    # Contours on a finer grid than the simulation.
-    x, y = np.geomspace(10, 1000, 11).astype(int), np.geomspace(10, 1e4, 11).astype(int)
-    fine = {"dim": x[None, :], "num_samples": y[:, None].astype(float)}
+    dims, samples = np.geomspace(10, 1000, 25).astype(int), np.geomspace(10, 1e4, 25).round()
+    fine = {"dim": np.unique(dims)[None, :], "num_samples": samples[:, None]}
     theory = simulator.predict("associative-memory.finite-data", **fine, **shared)["test_error"]
-    colours = axes.pcolormesh(dims, samples, found, cmap="cividis", shading="nearest")
-    levels = [0.05, 0.1, 0.2, 0.4, 0.6]
-    lines = axes.contour(x, y, theory, levels=levels, colors="white", linewidths=1.6)
+    grid = {"dim": np.array([16, 60, 250, 900])[None, :],
+            "num_samples": np.array([20.0, 120.0, 900.0, 6000.0])[:, None]}  # fmt: skip
+    found = simulator.simulate(
+        "associative-memory.finite-data",
+        replicates=replicates,
+        method="conditional",
+        **grid,
+        **shared,
+    ).mean["test_error"]
+    shown = {"cmap": "viridis", "vmin": 0, "vmax": 0.8}
+    colours = axes.pcolormesh(np.unique(dims), samples, theory, shading="gouraud", **shown)
+    lines = axes.contour(
+        np.unique(dims), samples, theory, levels=[0.05, 0.1, 0.2, 0.4, 0.6], colors="white",
+        linewidths=1.4,
+    )  # fmt: skip
+    axes.clabel(lines, fmt="%g", fontsize=9, inline_spacing=2)
+    x, y = np.broadcast_arrays(grid["dim"], grid["num_samples"])
+    axes.scatter(x, y, c=found, s=70, edgecolors="black", linewidths=1.2, zorder=3, **shown)
     axes.grid(False)
     axes.set(xscale="log", yscale="log", xlabel="dimension d", ylabel="tokens T")
-    axes.clabel(lines, fmt="%g", fontsize=9, inline_spacing=2)
-    figure.colorbar(colours, ax=axes, label="simulated error (lines: theory)")
+    figure.colorbar(colours, ax=axes, label="test error: map theory, discs simulation")
     return figure
 
 
 def remembered(tokens, replicates):
     """Which tokens a matrix stores, by rank."""
-    figure, panels = plot.panels(2, title=f"Which tokens are remembered? (N = {tokens}, α = 2)")
-    shown = np.arange(30)
-    dims = [10, 50, 250]
-    for axes, (label, params) in zip(
-        panels,
-        (("all stored alike", {}), ("stored by frequency", {"scheme_exponent": 1.0})),
-        strict=True,
-    ):
-        for d, colour in zip(dims, plot.colours(dims), strict=True):
-            setting = {"num_tokens": tokens, "num_classes": CLASSES, "dim": d, **params}
-            theory = simulator.predict("associative-memory", **setting)["per_token_error"]
-            plot.theory_line(axes, shown + 1, theory[shown], colour, f"d = {d}")
-            result = simulator.simulate(
-                "associative-memory", replicates=replicates, method="conditional", **setting
-            )
-            plot.simulation_points(
-                axes,
-                shown[::2] + 1,
-                result.mean["per_token_error"][shown[::2]],
-                result.standard_error["per_token_error"][shown[::2]],
-                colour,
-            )
-        axes.set(xlabel="rank of the token", ylabel="error", title=label, ylim=(0, 1))
-    plot.kinds_legend(panels[1], loc="lower right")
+    figure, panels = pictures.panels(
+        2, legend_beside=True, title=f"Which tokens are remembered? (N = {tokens}, α = 2)"
+    )
+    cases = {"all stored alike": 0.0, "stored by frequency": 1.0}
+    for axes, (label, scheme) in zip(panels, cases.items(), strict=True):
+        pictures.against(
+            axes,
+            "associative-memory",
+            x="token",
+            y="per_token_error",
+            series={"dim": [10, 50, 250]},
+            xscale="linear",
+            yscale="linear",
+            method="conditional",
+            replicates=replicates,
+            num_tokens=tokens,
+            num_classes=CLASSES,
+            scheme_exponent=scheme,
+        )
+        axes.set(xlabel="rank of the token", ylabel="error", title=label, xlim=(0, 30), ylim=(0, 1))
+    pictures.kinds_legend(panels[1], beside=True)
     return figure
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--full", action="store_true", help="the paper's sizes")
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder for the PNGs")
-    options = parser.parse_args()
-    tokens, replicates = (1000, 400) if options.full else (200, 60)
-    pictures = {
-        "memory_schemes": lambda: schemes(tokens, replicates),
-        "memory_plane": lambda: plane(100, replicates),
-        "memory_remembered": lambda: remembered(tokens, 4 * replicates),
-    }
-    for file, draw in pictures.items():
-        with plot.house_style():
-            path = plot.save(draw(), options.out / f"{file}.png")
-            print(f"{path}: {SHOWS[file]}", flush=True)
-
+PICTURES = {
+    "memory-schemes": (schemes, "error against dimension for all schemes, with exponents"),
+    "memory-plane": (lambda _, replicates: plane(100, replicates), "error in the (d, T) plane"),
+    "memory-remembered": (
+        lambda tokens, replicates: remembered(tokens, 4 * replicates),
+        "which tokens a matrix remembers, by rank",
+    ),
+}
 
 if __name__ == "__main__":
-    main()
+    pictures.script(__doc__, PICTURES, quick=(200, 60), full=(1000, 400))

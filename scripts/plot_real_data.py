@@ -11,18 +11,15 @@ where the Gaussian prediction holds, where it fails, by how much, and what is to
 """
 
 import argparse
-import os
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # many small matrices: BLAS threads only collide
-
 import numpy as np
 from PIL import Image
 
+from simulator import pictures
 from simulator.data.comparison import Comparison, compare
 from simulator.data.datasets import digits, photograph_patches
 from simulator.data.experiment import (
@@ -36,7 +33,6 @@ from simulator.data.feature_maps import FEATURE_MAPS, apply_feature_map
 from simulator.data.loading import DataError, load
 from simulator.data.population import Population, population, power_law
 from simulator.data.prediction import predict_generations, predict_mixture
-from simulator.pictures import style as plot
 
 GENERATIONS = (0, 1, 5)
 AFTER = ("no generation (clean)", "1 generation", "5 generations")
@@ -78,16 +74,16 @@ def generations_against_ridge(axes, gaps, data: Population, quality: Quality) ->
         for law in LAWS
     }
     real = runs["targets"]
-    for n, colour, label in zip(GENERATIONS, plot.colours(GENERATIONS), AFTER, strict=True):
-        plot.theory_line(axes, fine, curve[:, n], colour, label)
-        plot.mark_minimum(axes, fine, curve[:, n], colour)
-        plot.simulation_points(axes, ridges, real.mean[:, n], real.standard_error[:, n], colour)
+    for n, colour, label in zip(GENERATIONS, pictures.colours(GENERATIONS), AFTER, strict=True):
+        pictures.theory_line(axes, fine, curve[:, n], colour, label)
+        pictures.mark_minimum(axes, fine, curve[:, n], colour)
+        pictures.simulation_points(axes, ridges, real.mean[:, n], real.standard_error[:, n], colour)
     decorate(axes, data, "penalty λ", f"{2 * data.dim} rows, labellers see {4 * data.dim}")
-    plot.kinds_legend(axes)
+    pictures.kinds_legend(axes)
 
     comparisons = []
     last = max(GENERATIONS)
-    for law, colour in zip(LAWS, (plot.OKABE_ITO[i] for i in (6, 0, 1)), strict=True):
+    for law, colour in zip(LAWS, (pictures.OKABE_ITO[i] for i in (6, 0, 1)), strict=True):
         every = list(GENERATIONS)
         picked = Estimate(
             runs[law].mean[:, every], runs[law].standard_error[:, every], quality.replicates
@@ -147,11 +143,11 @@ def mixture_against_samples(axes, data: Population, quality: Quality) -> list[Co
         for size in sizes
     ]
     real = stack(runs)
-    for k, colour in enumerate(plot.colours(FRACTIONS)):
-        plot.theory_line(axes, fine, curve[:, k], colour, f"{FRACTIONS[k]:.0%} synthetic")
-        plot.simulation_points(axes, sizes, real.mean[:, k], real.standard_error[:, k], colour)
+    for k, colour in enumerate(pictures.colours(FRACTIONS)):
+        pictures.theory_line(axes, fine, curve[:, k], colour, f"{FRACTIONS[k]:.0%} synthetic")
+        pictures.simulation_points(axes, sizes, real.mean[:, k], real.standard_error[:, k], colour)
     decorate(axes, data, "rows n", f"synthetic labeller: error {own_error:.3f}")
-    plot.kinds_legend(axes)
+    pictures.kinds_legend(axes)
     label = f"synthetic fractions, {BLAME['targets']}"
     words = [f"n = {size}" for size in sizes], [f"{share:.0%} synthetic" for share in FRACTIONS]
     return [compare(label, theory, real, *words)]
@@ -191,12 +187,12 @@ def generations_against_samples(axes, data: Population, quality: Quality) -> lis
         for law in LAWS
     }
     real = runs["targets"]
-    for k, colour in enumerate(plot.colours(GENERATIONS)):
-        plot.theory_line(axes, fine, curve[:, k], colour, AFTER[k])
-        plot.simulation_points(axes, sizes, real.mean[:, k], real.standard_error[:, k], colour)
+    for k, colour in enumerate(pictures.colours(GENERATIONS)):
+        pictures.theory_line(axes, fine, curve[:, k], colour, AFTER[k])
+        pictures.simulation_points(axes, sizes, real.mean[:, k], real.standard_error[:, k], colour)
     decorate(axes, data, "rows n of every fit", f"{data.dim} features, tuned penalty")
     axes.set_ylim(bottom=0.3 * curve.min())
-    plot.kinds_legend(axes, loc="lower left")
+    pictures.kinds_legend(axes, loc="lower left")
     words = [f"n = {size}" for size in sizes], AFTER
     return [compare(f"sample sizes, {BLAME[law]}", theory, runs[law], *words) for law in LAWS]
 
@@ -209,9 +205,9 @@ def decorate(axes, data: Population, xlabel: str, detail: str) -> None:
         ylabel="excess test error / target variance",
         title=f"{data.name}\n{detail}",
     )
-    plot.few_log_ticks(axes.yaxis)
+    pictures.few_log_ticks(axes.yaxis)
     if "rows" in xlabel:
-        plot.few_log_ticks(axes.xaxis)
+        pictures.few_log_ticks(axes.xaxis)
 
 
 # --------------------------------------------------------------------------------------------
@@ -261,7 +257,7 @@ def describe(data: Population) -> str:
 
 def save_small(figure, path: Path) -> Path:
     """A PNG with a palette: a third of the size, no visible difference."""
-    plot.save(figure, path)
+    pictures.save(figure, path)
     Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
     return path
 
@@ -276,7 +272,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("figures"), help="folder, or FILE.png")
     options = parser.parse_args(arguments)
     quality = FULL if options.full else QUICK
-    out = options.out if options.out.suffix == ".png" else options.out / "real_data.png"
+    out = options.out if options.out.suffix == ".png" else options.out / "real-data.png"
     start = time.perf_counter()
     try:
         if options.data is None:
@@ -293,8 +289,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
-    with plot.house_style():
-        figure, (ridge_axes, mixture_axes, scaling_axes, gap_axes) = plot.panels(2, 2)
+    with pictures.house_style():
+        figure, (ridge_axes, mixture_axes, scaling_axes, gap_axes) = pictures.panels(2, 2)
         sections = [
             (main_data, generations_against_ridge(ridge_axes, gap_axes, main_data, quality)),
             (main_data, mixture_against_samples(mixture_axes, main_data, quality)),

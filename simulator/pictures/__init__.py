@@ -1,1 +1,38 @@
-"""One house style, and the figures that studies declare."""
+"""One house style, one road from a study to a picture, and the figures that studies declare."""
+
+from simulator.pictures.curves import Curve, against
+from simulator.pictures.script import script
+from simulator.pictures.style import (
+    OKABE_ITO,
+    Guide,
+    colours,
+    few_log_ticks,
+    house_style,
+    kinds_legend,
+    mark_minimum,
+    panels,
+    readable,
+    save,
+    simulation_points,
+    slope_guide,
+    theory_line,
+)
+
+__all__ = [
+    "OKABE_ITO",
+    "Curve",
+    "Guide",
+    "against",
+    "colours",
+    "few_log_ticks",
+    "house_style",
+    "kinds_legend",
+    "mark_minimum",
+    "panels",
+    "readable",
+    "save",
+    "script",
+    "simulation_points",
+    "slope_guide",
+    "theory_line",
+]

@@ -1,15 +1,15 @@
 """One house style: theory is a line, simulation is points with error bars.
 
 Pictures are functions of results only: nothing is computed here. Colours are safe for the
-colour-blind (Okabe-Ito for categories, a truncated cividis for ordered values), and sizes are
-chosen for a README column.
+colour-blind (Okabe-Ito for categories, a truncated viridis for ordered values), markers and dashes
+tell series apart without any colour, and sizes are chosen for a README column.
 """
 
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -19,6 +19,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+DASHES: tuple[Any, ...] = ("-", (0, (7, 1.5)), (0, (4, 1.2)), (0, (6, 1.2, 1.5, 1.2)), (0, (2, 1)))
 PANEL = (4.3, 3.4)  # inches
 LEGEND_WIDTH = 2.3
 DPI = 130
@@ -62,31 +64,51 @@ def panels(
     return figure, axes
 
 
-def colours(values: Sequence[Any]) -> list[Any]:
-    """One colour per series: ordered for more than two numbers, categorical otherwise."""
+def colours(values: Sequence[Any], first: int = 0) -> list[Any]:
+    """One colour per series: ordered for more than two numbers, categorical otherwise.
+
+    ``first`` skips so many of the categorical ones.
+    """
     numeric = all(isinstance(v, (int, float, np.number)) for v in values)
     if numeric and len(values) > 2:
-        ramp = mpl.colormaps["cividis"]
-        return [ramp(0.92 * i / (len(values) - 1)) for i in range(len(values))]
-    return [OKABE_ITO[i % len(OKABE_ITO)] for i in range(len(values))]
+        ramp = mpl.colormaps["viridis"]
+        return [ramp(0.85 * i / (len(values) - 1)) for i in range(len(values))]
+    return [OKABE_ITO[(first + i) % len(OKABE_ITO)] for i in range(len(values))]
 
 
-def theory_line(axes: Axes, x: Any, y: Any, colour: Any, label: str | None = None, **style: Any):
-    """Theory: a solid line, broken where it is infinite."""
+def theory_line(
+    axes: Axes,
+    x: Any,
+    y: Any,
+    colour: Any,
+    label: str | None = None,
+    *,
+    order: int = 0,
+    **style: Any,
+) -> Line2D:
+    """Theory: a line, broken where it is infinite; ``order`` chooses its dashes."""
     y = np.where(np.isfinite(y), y, np.nan)
-    return axes.plot(x, y, color=colour, label=label, zorder=2, **style)[0]
+    options = {"linestyle": DASHES[order % len(DASHES)], "zorder": 2} | style
+    return axes.plot(x, y, color=colour, label=label, **options)[0]
 
 
 def simulation_points(
-    axes: Axes, x: Any, mean: Any, standard_error: Any, colour: Any, label: str | None = None
-):
-    """Simulation: points with error bars of two standard errors."""
+    axes: Axes,
+    x: Any,
+    mean: Any,
+    standard_error: Any,
+    colour: Any,
+    label: str | None = None,
+    *,
+    order: int = 0,
+) -> Any:
+    """Simulation: points with error bars of two standard errors; ``order`` chooses the marker."""
     mean, error = np.asarray(mean), np.asarray(standard_error)
     return axes.errorbar(
         x,
         mean,
         yerr=2 * error,
-        fmt="o",
+        fmt=MARKERS[order % len(MARKERS)],
         color=colour,
         markeredgecolor="white",
         markeredgewidth=0.5,
@@ -97,20 +119,27 @@ def simulation_points(
     )
 
 
-def slope_guide(
-    axes: Axes, x: tuple[float, float], y_start: float, slope: float, text: str
-) -> None:
+class Guide(NamedTuple):
+    """A power law to compare with: from ``x[0]`` to ``x[1]``, starting at ``y``."""
+
+    x: tuple[float, float]
+    y: float
+    slope: float
+    text: str
+
+
+def slope_guide(axes: Axes, guide: Guide) -> None:
     """A dotted power law with its predicted exponent written below it: guides lie under curves."""
-    ends = np.array(x, dtype=float)
-    y = y_start * (ends / ends[0]) ** slope
+    ends = np.array(guide.x, dtype=float)
+    y = guide.y * (ends / ends[0]) ** guide.slope
     axes.plot(ends, y, color="#444444", linestyle=":", linewidth=1.4, zorder=1)
     middle = math.sqrt(ends[0] * ends[1])
     axes.annotate(
-        text,
-        (middle, y_start * (middle / ends[0]) ** slope),
+        guide.text,
+        (middle, guide.y * (middle / ends[0]) ** guide.slope),
         textcoords="offset points",
         xytext=(-2, -3),
-        ha="right" if slope < 0 else "left",
+        ha="right" if guide.slope < 0 else "left",
         va="top",
         fontsize=8.5,
         color="#444444",
@@ -139,8 +168,8 @@ def kinds_legend(axes: Axes, beside: bool = False, **options: Any) -> None:
         options |= {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
     handles, labels = axes.get_legend_handles_labels()
     handles += [
-        Line2D([], [], color="#555555"),
-        Line2D([], [], color="#555555", marker="o", linestyle="none", markeredgecolor="white"),
+        Line2D([], [], color="black"),
+        Line2D([], [], color="black", marker="o", linestyle="none", markeredgecolor="white"),
     ]
     axes.legend(handles, labels + ["theory", "simulation ± 2 s.e."], **options)
 

@@ -1,20 +1,29 @@
-"""Enough threads for XLA on a CPU of few cores.
+"""Threads of XLA and of the BLAS that it calls, settled before JAX looks for devices.
 
 Batched LAPACK calls of one program run side by side, and each waits for threads of the one pool
 that runs them: on two threads, a Cholesky factorisation and a triangular solve wait for each
 other for ever. More threads than calls cure it, on any number of cores. XLA takes the number from
 the environment when JAX first looks for devices, so it is set then, not at import.
+
+The calls themselves go to SciPy's OpenBLAS, whose own threads only collide on many small matrices;
+on machines with very many cores they corrupt memory [1]_. One thread is right, and OpenBLAS takes
+the number from the environment when SciPy loads it, at the first such call.
+
+.. [1] https://github.com/jax-ml/jax/issues/39292
 """
 
 import functools
 import os
+import sys
 import warnings
 from pathlib import Path
 
 ENOUGH = 8
+BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 def ensure_threads() -> None:
+<<<<<<< HEAD
     """Ask for enough threads unless the user did; warn if it is too late.
 
     Raises
@@ -38,6 +47,10 @@ _forked: list[int] = []  # the process, if it is such a fork
 def _settle_threads() -> None:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: _forked.append(os.getpid()))
+=======
+    """Ask for enough threads of XLA, and one of BLAS, unless the user did; warn if too late."""
+    _one_blas_thread()
+>>>>>>> 6e67508 (Pictures: one road from a study to a picture, one command line for scripts, threads settled by the library)
     if "NPROC" in os.environ or _cores() >= ENOUGH:
         return
     started = _threads_of_xla()
@@ -49,6 +62,19 @@ def _settle_threads() -> None:
             stacklevel=4,
         )
     os.environ["NPROC"] = str(ENOUGH)
+
+
+def _one_blas_thread() -> None:
+    """For SciPy's library alone: NumPy has its own, which is the user's business."""
+    if any(name in os.environ for name in BLAS_VARIABLES):
+        return
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    if "scipy.linalg" in sys.modules:  # loaded already: it will not look again
+        from threadpoolctl import ThreadpoolController
+
+        found = ThreadpoolController()
+        loaded = [info["filepath"] for info in found.info() if "scipy" in info["filepath"]]
+        found.select(filepath=[path for path in loaded if "numpy.libs" not in path]).limit(limits=1)
 
 
 def _cores() -> int:

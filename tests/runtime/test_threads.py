@@ -54,6 +54,33 @@ def test_a_late_call_says_so():
     assert "NPROC=8" in found
 
 
+BLAS = """
+import sys
+if {late}:
+    import scipy.linalg
+import numpy as np
+import simulator
+from threadpoolctl import threadpool_info
+def blas():
+    return {{("numpy" if "numpy.libs" in d["filepath"] else "scipy"): d["num_threads"]
+            for d in threadpool_info() if d["user_api"] == "blas"}}
+before = blas().get("numpy")
+simulator.predict("strong-collapse", dim=4)
+import scipy.linalg
+found = blas()
+assert found["scipy"] == 1, found
+assert found.get("numpy") == before, found  # the user's own is left alone
+"""
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_scipy_is_told_to_use_one_blas_thread_and_numpy_is_left_alone(late):
+    hidden = {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"}
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    command = [sys.executable, "-c", BLAS.format(late=late)]
+    subprocess.run(command, env=environment, check=True, timeout=120)
+
+
 def real_data():
     rng = np.random.default_rng(0)
     return population(from_arrays(rng.standard_normal((50, 3)), rng.standard_normal(50), "noise"))
