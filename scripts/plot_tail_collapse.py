@@ -10,11 +10,7 @@ corpus picture takes both from `simulator.data.corpus`.
 
 import argparse
 import math
-<<<<<<< HEAD
-import os
 import sys
-=======
->>>>>>> 6e67508 (Pictures: one road from a study to a picture, one command line for scripts, threads settled by the library)
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +19,7 @@ from matplotlib.ticker import NullLocator
 import simulator
 from simulator import pictures
 from simulator.data.corpus import RankLaw, corpus
-<<<<<<< HEAD
 from simulator.data.loading import DataError
-from simulator.pictures import style as plot
-=======
-from simulator.studies.collapse.tail_collapse.main import Params, grokking_time
->>>>>>> 6e67508 (Pictures: one road from a study to a picture, one command line for scripts, threads settled by the library)
 
 SAMPLES = np.geomspace(10, 1e7, 7)
 LONG = np.geomspace(10, 1e12, 9)
@@ -76,7 +67,6 @@ def grokking(replicates):
         replicates=replicates,
         cutoff=50,
     )
-<<<<<<< HEAD
     plateau = simulator.predict("tail-collapse", cutoff=50)["plateau_error"]
     recovered = simulator.solve(
         "tail-collapse",
@@ -86,14 +76,9 @@ def grokking(replicates):
         cutoff=50,
         real_fraction=shares[1:-1],
     )
-    for share, colour in zip(shares[1:-1], plot.colours(shares)[1:-1], strict=True):
-        recovery = float(recovered["num_samples"].sel(real_fraction=share))
-        axes.axvline(recovery, color=colour, linestyle=":", linewidth=1)
-=======
     for share, curve in list(zip(shares, curves, strict=True))[1:-1]:
-        recovery = grokking_time(Params(cutoff=50.0, real_fraction=share))
-        axes.axvline(float(recovery), color=curve.colour, linestyle=":", linewidth=1)
->>>>>>> 6e67508 (Pictures: one road from a study to a picture, one command line for scripts, threads settled by the library)
+        recovery = float(recovered["num_samples"].sel(real_fraction=share))
+        axes.axvline(recovery, color=curve.colour, linestyle=":", linewidth=1)
     axes.annotate("dotted: half recovered", (0.02, 0.03), xycoords="axes fraction", fontsize=8.5)
     axes.set_xlabel("training tokens T")
     pictures.kinds_legend(axes, beside=True)
@@ -185,41 +170,19 @@ def of_corpus(law: RankLaw, name: str, replicates):
     return figure
 
 
-<<<<<<< HEAD
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--full", action="store_true", help="smaller error bars")
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder for the PNGs")
+    parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--data", type=Path, help="text file, or table of counts (.csv, .npy)")
-    options = parser.parse_args(arguments)
-    replicates = 1000 if options.full else 50
+    options, others = parser.parse_known_args(arguments)
     try:
         law = corpus(options.data)
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     name = options.data.name if options.data else "docstrings of Python's standard library"
-    pictures = {
-        "tail_corpus": lambda: of_corpus(law, name, replicates),
-        "tail_cuts": lambda: cuts_and_temperatures(replicates),
-        "tail_grokking": lambda: grokking(replicates),
-        "tail_generations": lambda: generations(replicates),
-    }
-    for file, draw in pictures.items():
-        if options.data is None or file == "tail_corpus":
-            with plot.house_style():
-                path = plot.save(draw(), options.out / f"{file}.png")
-                print(f"{path}: {SHOWS[file]}", flush=True)
-    return 0
-=======
-def main():
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--data", type=Path, help="text file, or table of counts (.csv, .npy)")
-    options, others = parser.parse_known_args()
-    name = options.data.name if options.data else "docstrings of Python's standard library"
     drawn = {
         "tail-corpus": (
-            lambda replicates: of_corpus(corpus(options.data), name, replicates),
+            lambda replicates: of_corpus(law, name, replicates),
             "a corpus, its Zipf fit, and what a cut tail does to it",
         ),
         "tail-cuts": (
@@ -232,7 +195,7 @@ def main():
     if options.data is not None:
         drawn = {"tail-corpus": drawn["tail-corpus"]}
     pictures.script(__doc__, drawn, quick=(50,), full=(1000,), arguments=others)
->>>>>>> 6e67508 (Pictures: one road from a study to a picture, one command line for scripts, threads settled by the library)
+    return 0
 
 
 if __name__ == "__main__":

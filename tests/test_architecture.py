@@ -25,7 +25,6 @@ ALLOWED = {
     "data": {"arrays", "maths", "sampling", "runtime"},
     "parameters": {"arrays", "checks", "vocabulary"},
     "study": {"parameters", "paper"},
-<<<<<<< HEAD
     "studies": {*DECLARATIONS, "arrays", "checks", "maths", "sampling", "data", "runtime"},
     "registry": {"checks", "parameters", "study", "studies"},
     "engine": {*DECLARATIONS, "checks", "equality", "runtime"},
@@ -37,16 +36,6 @@ ALLOWED = {
     "api": {*DECLARATIONS, *VERBS, "registry", "studies", "checks"},
     "cli": {*DECLARATIONS, *VERBS, "registry", "testing", "pictures", "checks", "data", "runtime"},
     "__main__": {"cli"},
-=======
-    "studies": {"study", "paper", "parameters", "maths", "sampling", "data", "runtime"},
-    "engine": {"study", "parameters", "runtime"},
-    "store": {"engine", "study", "parameters", "runtime"},
-    "verdict": {"engine", "study", "parameters"},
-    "pictures": {"registry", "engine", "study", "parameters"},
-    "registry": {"parameters", "study", "studies"},
-    "api": {"registry", "paper", "studies", "verdict", "store", "engine", "study"},
-    "cli": {"registry", "pictures", "verdict", "store", "engine", "study", "parameters", "data"},
->>>>>>> 6e67508 (Pictures: one road from a study to a picture, one command line for scripts, threads settled by the library)
 }
 
 

@@ -62,6 +62,10 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     verb.add_argument("study")
     verb.set_defaults(run=_show)
 
+    verb = verbs.add_parser("doctor", help="where a study breaks the contract, in words")
+    verb.add_argument("study")
+    verb.set_defaults(run=_doctor)
+
     verb = verbs.add_parser("cite", help="BibTeX of the package, and of a study's paper")
     verb.add_argument("study", nargs="?")
     verb.set_defaults(run=_cite)
@@ -267,6 +271,17 @@ def _list(options: argparse.Namespace) -> None:
     width = max(map(len, found), default=0)
     for name, study in found.items():
         say(f"{name:<{width}}  {study.title}")
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from simulator.registry import get
+    from simulator.testing import diagnose
+
+    complaints = diagnose(get(options.study))
+    for words in complaints:
+        say(words)
+    say(f"{options.study}: {len(complaints) or 'no'} complaint{'s' * (len(complaints) != 1)}")
+    return DISAGREES if complaints else 0
 
 
 def _cite(options: argparse.Namespace) -> None:

@@ -23,8 +23,7 @@ BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 def ensure_threads() -> None:
-<<<<<<< HEAD
-    """Ask for enough threads unless the user did; warn if it is too late.
+    """Ask for enough threads of XLA, and one of BLAS, unless the user did; warn if too late.
 
     Raises
     ------
@@ -47,10 +46,7 @@ _forked: list[int] = []  # the process, if it is such a fork
 def _settle_threads() -> None:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: _forked.append(os.getpid()))
-=======
-    """Ask for enough threads of XLA, and one of BLAS, unless the user did; warn if too late."""
     _one_blas_thread()
->>>>>>> 6e67508 (Pictures: one road from a study to a picture, one command line for scripts, threads settled by the library)
     if "NPROC" in os.environ or _cores() >= ENOUGH:
         return
     started = _threads_of_xla()
