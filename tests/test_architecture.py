@@ -32,7 +32,7 @@ ALLOWED = {
     "verdict": {*DECLARATIONS, "engine", "checks", "equality"},
     "search": {*DECLARATIONS, "engine", "arrays", "checks", "runtime"},
     "pictures": {*DECLARATIONS, "registry", "engine", "checks"},
-    "testing": {*DECLARATIONS, "engine", "runtime"},
+    "testing": {*DECLARATIONS, "engine", "verdict", "runtime"},
     "api": {*DECLARATIONS, *VERBS, "registry", "studies", "checks"},
     "cli": {*DECLARATIONS, *VERBS, "registry", "testing", "pictures", "checks", "data", "runtime"},
     "__main__": {"cli"},

@@ -33,6 +33,6 @@ def test_every_study_is_listed():
 
 
 def test_figures_are_there_and_small():
-    for name in re.findall(r"\((figures/\w+\.png)\)", README):
+    for name in re.findall(r"\((figures/[\w-]+\.png)\)", README):
         size = (ROOT / name).stat().st_size
         assert size < 200_000, f"{name}: {size} bytes"

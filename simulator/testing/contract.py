@@ -1,8 +1,8 @@
 """The contract of a study as a list of questions, each answered in words.
 
 Every question is a function of a study (at its first check cell) that yields complaints. They need
-no test data: reference values and wrong theories are the business of the study's own tests, and
-whether theory and simulation agree is that of `simulator.check`.
+no test data; with those of the study, `check_contract` compares reference values and looks whether
+wrong theories are rejected.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +17,8 @@ from simulator.engine.program import one_lane
 from simulator.parameters import Parameter, suggestion
 from simulator.runtime.compilation import float64_on_cpu, simulation_scope
 from simulator.study import RESIDUAL, Output, Study
+from simulator.testing.data import Tests
+from simulator.testing.evidence import survivors, wrong_values
 
 NEAR = 1e-4  # relative step of finite differences
 SLOPES_AGREE = 1e-5
@@ -32,14 +34,26 @@ UNTRACEABLE = (
 Complaints = Iterator[str]
 
 
-def check_contract(study: Study) -> None:
-    """Raise ``AssertionError`` with every complaint of :func:`diagnose`.
+def check_contract(
+    study: Study, tests: Tests | None = None, *, tolerance: float | None = None
+) -> None:
+    """Raise ``AssertionError`` with every complaint of :func:`diagnose`, and of the study's tests.
 
     Parameters
     ----------
     study : Study
+    tests : Tests, optional
+        Reference values that the theory must have, and wrong theories that must be rejected.
+    tolerance : float, optional
+        Resolution of the verdicts; the study's own unless given.
     """
     complaints = diagnose(study)
+    if tests is not None and not complaints:
+        resolution = study.tolerance if tolerance is None else tolerance
+        complaints = [
+            *wrong_values(study, tests.cases),
+            *survivors(study, tests.mutants, resolution),
+        ]
     if complaints:
         raise AssertionError("\n".join([f"{study.name} breaks the contract:", *complaints]))
 

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from simulator.testing import catches
 from simulator.verdict import check_study, gather, judge
 from tests.cases import load
 from tests.studies.battery import STUDIES, WITH_BOTH, cases_module, check_cells, each
@@ -57,16 +58,6 @@ def agreeing_evidence(study, cells, tolerance):
     verdict = judge(study, evidence, tolerance=tolerance)
     assert verdict.status == "agrees", str(verdict)
     return evidence
-
-
-def catches(mutant, study, facts, tolerance):
-    """Does an output that the mutant names (any, if none) come out as *disagrees*?"""
-    positions = [rung.position for ladder in facts.ladders for rung in ladder]
-    wrong = mutant.theories(study, [facts.run.cells[i] for i in positions])
-    theories = dict(zip(positions, wrong, strict=True))
-    comparisons = judge(study, facts, tolerance=tolerance, theories=theories).comparisons
-    caught = {c.output for c in comparisons if c.status == "disagrees"}
-    return bool(caught & set(mutant.outputs or caught))
 
 
 @pytest.mark.slow
