@@ -24,7 +24,7 @@ ALLOWED = {
     "sampling": {"maths", "runtime"},
     "data": {"arrays", "maths", "sampling", "runtime"},
     "parameters": {"arrays", "checks", "vocabulary"},
-    "study": {"parameters", "paper"},
+    "study": {"checks", "parameters", "paper"},
     "studies": {*DECLARATIONS, "arrays", "checks", "maths", "sampling", "data", "runtime"},
     "registry": {"checks", "parameters", "study", "studies"},
     "engine": {*DECLARATIONS, "checks", "equality", "runtime"},

@@ -49,6 +49,7 @@ def check_study(
 
     Parameters
     ----------
+    study : str or Study
     grid : mapping parameter -> list of values, optional
         Cells to test; the study's own ``check_cells`` unless a grid or ``params`` are given.
         Asymptotic outputs run at three sizes, the given one being the largest.
