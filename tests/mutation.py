@@ -140,7 +140,7 @@ def first_line(node) -> int:
 def wanted(item, functions) -> bool:
     (mutation,) = item.mutations
     operator = mutation.operator_name.removeprefix("core/")
-    if not operator.startswith(tuple(SETTINGS["operators"])):
+    if operator not in SETTINGS["operators"]:
         return False
     row = mutation.start_pos[0]
     return any(low < row <= high for low, high in functions[str(mutation.module_path)])
