@@ -7,8 +7,8 @@ from the original.
 
 Changed is what the theory runs of ``simulator/studies`` and ``simulator/maths``: the functions that
 are called while it is traced at its reference cases. The work is done in a copy under
-``build/mutation``; a second call goes on where the first stopped, and another sample or another
-code wants that folder deleted first. Settings: ``[tool.mutation]`` in ``pyproject.toml``.
+``build/mutation``. A second call goes on where the first stopped; after a change of the code delete
+that folder first. Settings: ``[tool.mutation]`` in ``pyproject.toml``.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import jax
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult
+from cosmic_ray.work_item import TestOutcome
 
 from simulator.registry import get
 from simulator.runtime.compilation import float64_on_cpu
@@ -45,29 +45,29 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="name the mutants and stop")
     given = parser.parse_args()
     work = ROOT / "build" / "mutation" / module_name(given.study)
-    session = work / "session.sqlite"
-    if session.exists():  # a run that was killed may have left a mutant behind
+    everything, session = work / "everything.sqlite", work / "session.sqlite"
+    if everything.exists():  # a run that was killed may have left a mutant behind
         shutil.copytree(work / "unchanged", work, dirs_exist_ok=True)
     else:
-        prepare(given.study, work, session, given.references)
-    with use_db(str(session), WorkDB.Mode.open) as database:
-        chosen, total = sample(database, given.mutants)
-        if given.list:
-            for item in chosen:
-                print(described(item))
-            return
-        others = [item.job_id for item in database.pending_work_items]
-        others = set(others) - {item.job_id for item in chosen}
-        database.set_multiple_results(list(others), WorkResult(WorkerOutcome.SKIPPED))
+        prepare(given.study, work, everything, given.references)
+    with use_db(str(everything), WorkDB.Mode.open) as database:
+        mutants = shuffled(database.work_items)
+    chosen = mutants[: given.mutants]
+    if given.list:
+        print("\n".join(described(item) for item in chosen))
+        return
+    with use_db(str(session), WorkDB.Mode.create) as database:
+        known = {item.job_id for item in database.work_items}
+        database.add_work_items(item for item in chosen if item.job_id not in known)
     subprocess.run([COSMIC_RAY, "exec", "cosmic-ray.toml", session.name], cwd=work, check=True)
     with use_db(str(session), WorkDB.Mode.open) as database:
-        report(given.study, database, total)
+        report(given.study, database, len(mutants))
 
 
 # --------------------------------------------------------------------------------------------
 # Which mutants
 # --------------------------------------------------------------------------------------------
-def prepare(name: str, work: Path, session: Path, only_references: bool) -> None:
+def prepare(name: str, work: Path, everything: Path, only_references: bool) -> None:
     """Copy the tree, check that its tests pass, list the mutants and keep those of the theory."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -95,7 +95,7 @@ def prepare(name: str, work: Path, session: Path, only_references: bool) -> None
     subprocess.run([COSMIC_RAY, "init", "cosmic-ray.toml", listed.name], cwd=work, check=True)
     with use_db(str(listed), WorkDB.Mode.open) as database:
         items = [item for item in database.work_items if wanted(item, functions)]
-    with use_db(str(session), WorkDB.Mode.create) as database:
+    with use_db(str(everything), WorkDB.Mode.create) as database:
         database.add_work_items(items)
 
 
@@ -140,19 +140,17 @@ def first_line(node) -> int:
 def wanted(item, functions) -> bool:
     (mutation,) = item.mutations
     operator = mutation.operator_name.removeprefix("core/")
-    if not operator.startswith(tuple(SETTINGS["operators"])):
+    if operator not in SETTINGS["operators"]:
         return False
     row = mutation.start_pos[0]
     return any(low < row <= high for low, high in functions[str(mutation.module_path)])
 
 
-def sample(database, size: int):
-    """A random sample, the same in every run, and how many there are."""
-    items = sorted(
-        database.work_items,
-        key=lambda i: (str(i.mutations[0].module_path), i.mutations[0].start_pos, described(i)),
-    )
-    return random.Random(0).sample(items, min(size, len(items))), len(items)
+def shuffled(items) -> list:
+    """In a random order, the same in every run: a larger sample holds the smaller one."""
+    ordered = sorted(items, key=described)
+    random.Random(0).shuffle(ordered)
+    return ordered
 
 
 def described(item) -> str:
@@ -168,8 +166,6 @@ def report(name: str, database, total: int) -> None:
     items = {item.job_id: item for item in database.work_items}
     outcomes = collections.Counter()
     for job, result in sorted(database.results, key=lambda pair: described(items[pair[0]])):
-        if result.worker_outcome == WorkerOutcome.SKIPPED:
-            continue
         outcome = "timed out" if result.output == "timeout" else str(result.test_outcome.value)
         outcomes[outcome] += 1
         if result.test_outcome != TestOutcome.KILLED or outcome == "timed out":

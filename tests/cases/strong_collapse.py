@@ -310,6 +310,7 @@ PROGRAMMED = [
             "few weighted samples without ridge": MIXED | {"num_samples": 60, "ridge": 0.0},
             "weighted least squares": MIXED | {"num_samples": 360, "ridge": 0.0},
             "no synthetic sample": MIXED | {"synthetic_fraction": 0.0},
+            "no shift to correlate with": {"synthetic_shift": 0.0},
             "only synthetic samples": {"synthetic_fraction": 1.0},
             "synthetic samples without weight": MIXED | {"mixing_weight": 0.0},
             "real samples without weight": MIXED | {"mixing_weight": 1.0},

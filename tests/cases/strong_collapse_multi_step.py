@@ -118,6 +118,12 @@ CASES += [
         "generic, power law": STEEP | {"num_steps": 4, "shift_profile": "whitened"},
         "only synthetic samples": {"synthetic_fraction": 1.0},
         "no synthetic sample": {"synthetic_fraction": 0.0},
+        "no shift to correlate with": {"synthetic_shift": 0.0},
+        "noisy self-training next to n = d": {
+            "synthetic_fraction": 1.0,
+            "num_samples": 101,
+            "ridge": 0.0,
+        },
         **{
             f"without ridge, n - d = {n - 100}": {"num_samples": n, "ridge": 0.0}
             for n in (60, 98, 99, 100, 101, 102)

@@ -95,6 +95,10 @@ CASES += [
         "generic, cut": {"cutoff": 30.0},
         "cut behind the head": {"zipf_exponent": 2.0, "cutoff": 30_000.0},
         "cut at the first token": {"cutoff": 1.0},
+        # Behind the heads (128) the sums are incomplete gamma functions: T p = 8, 18 and 180 there.
+        "many tokens": {"num_generations": 1, "num_samples": 4.3e4},
+        "more tokens, cut": {"num_generations": 1, "num_samples": 1e5, "cutoff": 200.0},
+        "very many tokens": {"num_generations": 1, "num_samples": 1e6},
         "one generation": {"num_generations": 1},
         "two generations, cut": {"num_generations": 2, "cutoff": 30.0},
         "three generations": {"num_generations": 3},

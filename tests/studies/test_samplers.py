@@ -148,8 +148,8 @@ def test_fast_samplers_have_the_law_of_the_direct_one(name, cell):
     direct, fast = drawn(name, cell, "direct", 1), drawn(name, cell, "fast", 2)
     for output in direct.keys() - ONLY_PARTS.get(name, set()):
         for x, y in zip(direct[output], fast[output], strict=True):
-            # Sums of the same tokens in another order differ in their last digit.
-            assert_same_law(np.round(x, 12), np.round(y, 12))
+            # Sums of the same tokens in other orders, and tails by quadrature, differ by rounding.
+            assert_same_law(np.round(x, 7), np.round(y, 7))
 
 
 @pytest.mark.slow
