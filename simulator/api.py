@@ -45,7 +45,7 @@ def _verb(
     """The function itself, documentation and signature, for a study given by name too."""
 
     @functools.wraps(function)
-    def verb(study: str | Study, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    def verb(study: str | Study, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         return function(get(study), *args, **kwargs)
 
     signature = inspect.signature(function)

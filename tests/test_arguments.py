@@ -28,29 +28,29 @@ MALFORMED = [
 SMALL = {"replicates": 2}
 STORE = {"grid": {"dim": [4]}, "replicates": 2, "out": "store"}
 VERBS = {
-    "get": (simulator.get, {"name": "toy"}, []),
-    "predict": (simulator.predict, {"name": "toy"}, ["name", "allow_large", *STUDY.declarations]),
+    "get": (simulator.get, {"study": "toy"}, []),
+    "predict": (simulator.predict, {"study": "toy"}, ["study", "allow_large", *STUDY.declarations]),
     "simulate": (
         simulator.simulate,
-        {"name": "toy", **SMALL},
-        ["name", "replicates", "seed", "method", "dtype", "keep_values", "allow_large"]
+        {"study": "toy", **SMALL},
+        ["study", "replicates", "seed", "method", "dtype", "keep_values", "allow_large"]
         + list(STUDY.declarations),
     ),
     "sweep": (
         simulator.sweep,
-        {"name": "toy", "grid": {"dim": [4]}, **SMALL},
-        ["name", "grid", "replicates", "seed", "method", "dtype", "keep_values", "out"]
+        {"study": "toy", "grid": {"dim": [4]}, **SMALL},
+        ["study", "grid", "replicates", "seed", "method", "dtype", "keep_values", "out"]
         + ["retry_failed", "dask", "allow_large", "num_samples", "noise_std"],
     ),
     "sweep to a store": (
         simulator.sweep,
-        {"name": "toy", **STORE},
+        {"study": "toy", **STORE},
         ["out", "replicates", "dask", "retry_failed", "keep_values", "noise_std"],
     ),
     "check": (
         simulator.check,
-        {"name": "toy", **SMALL},
-        ["name", "grid", "replicates", "max_replicates", "seed", "method", "dtype", "tolerance"]
+        {"study": "toy", **SMALL},
+        ["study", "grid", "replicates", "max_replicates", "seed", "method", "dtype", "tolerance"]
         + ["family_wise_error", "allow_large", *STUDY.declarations],
     ),
     "optimise": (
@@ -103,7 +103,6 @@ def test_any_argument_is_refused_in_one_line_or_taken(verb, argument, monkeypatc
         monkeypatch.setattr("simulator.pictures.declared.draw", lambda *_, **__: drawn.append(1))
         monkeypatch.setattr("simulator.pictures.style.save", lambda *_: None)
     words = {
-        "name": ["name = ", "unknown study"],
         "path": ["path = ", "holds no sweep", "a is a file"],
         "only": ["only = ", "has no figure"],
         "out": ["out = ", "cannot be made", "is a file", "too long"],
@@ -143,7 +142,7 @@ def test_any_axis_and_any_value_of_one_is_refused_in_one_line_or_taken(verb, nam
                         "to compare",
                     ],
                     call,
-                    name="toy",
+                    study="toy",
                     grid={name: axis},
                     replicates=2,
                 )
@@ -162,7 +161,7 @@ def test_any_axis_and_any_value_of_one_is_refused_in_one_line_or_taken(verb, nam
         (lambda: simulator.check("toy", tolerance="a"), "tolerance = 'a' is not allowed"),
         (lambda: simulator.check("toy", max_replicates=0), "max_replicates = 0 is not allowed"),
         (lambda: simulator.check("toy", family_wise_error=1), "family_wise_error = 1 is not"),
-        (lambda: simulator.get(["toy"]), "name = ['toy'] is not allowed"),
+        (lambda: simulator.get(["toy"]), "study = ['toy'] is not allowed"),
         (lambda: simulator.predict("toy", noise_std=np.ma.array([1.0], mask=[1])), "a mask"),
         (lambda: simulator.predict("toy", noise_std=[[1], [1, 2]]), "noise_std = [[1], [1, 2]]"),
         (lambda: simulator.simulate("toy", replicates=2, dtype="float16"), "dtype = 'float16'"),

@@ -167,7 +167,8 @@ def judge(
     comparisons = tuple(c for mine in compared for c in mine)
     tested = [c.status for c in comparisons if c.status != "not tested"]
     if not tested:
-        raise ValueError(f"{study.name}: no output has both a theory and a simulation to compare")
+        why = "is infinite in every cell" if comparisons else "has no output that is simulated, too"
+        raise ValueError(f"{study.name}: the theory {why}: there is nothing to compare")
     found: Any = next((s for s in ("disagrees", "inconclusive") if s in tested), "agrees")
     return Verdict(
         study=study.name,

@@ -87,7 +87,8 @@ def point(
     # output may have been missed. Many that are alike in another value are deterministic.
     constant = np.isfinite(mean) & (error <= np.finfo(float).eps * np.abs(mean))
     few = (mean == 0) | (source.count < FEW_ALIKE)
-    unseen = constant & few & (np.abs(mean - values) > floor)
+    with np.errstate(invalid="ignore"):  # both may be infinite
+        unseen = constant & few & (np.abs(mean - values) > floor)
     error = np.where(unseen, UNSEEN * scale / source.count, error)
     return Point(values, mean, error, skewness, carriers, scale, floor, source.count, note)
 
