@@ -12,8 +12,8 @@ from simulator.engine.simulation import simulate_study
 from simulator.engine.theory import predict_study
 from simulator.registry import get, register
 from simulator.search import optimise_study, solve_study
+from simulator.store.contents import open_store, store_status
 from simulator.store.manifest import read_manifest
-from simulator.store.resume import open_store, store_status
 from simulator.store.sweep import sweep_study
 from simulator.study import Study
 from simulator.verdict import check_study

@@ -1,19 +1,15 @@
-"""What `simulate` and `sweep` return."""
+"""What `simulate` returns, and the estimates that a sweep has in each cell."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from simulator.engine.cells import Values
 from simulator.engine.moments import Summary
 from simulator.engine.run import Run
 from simulator.equality import ByValue
 from simulator.study import Study
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,12 +96,11 @@ def simulation_result(
         }
 
     values = None
-    kept = [tally.values for tally in run.tallies if tally.values is not None]
+    kept = run.values()
     if kept:
-        joined = [{k: np.concatenate(v) for k, v in cell.items()} for cell in kept]
         values = {
-            name: np.stack([c[name] for c in joined]).reshape(shape + joined[0][name].shape)
-            for name in joined[0]
+            name: np.stack([cell[name] for cell in kept]).reshape(shape + first.shape)
+            for name, first in kept[0].items()
         }
     return SimulationResult(
         study=run.study.name,
@@ -117,71 +112,3 @@ def simulation_result(
         values=values,
         remarks=run.remarks,
     )
-
-
-def labelled(
-    study: Study,
-    axes: Mapping[str, list[Any]],
-    cells: list[Values],
-    groups: Mapping[str, list[Mapping[str, Any]]],
-    attributes: Mapping[str, Any],
-) -> "xr.DataTree":
-    """A tree of labelled arrays: one child per kind of number (theory, mean, ...).
-
-    ``groups`` maps the child's name to one mapping output -> array per cell. Output dims whose
-    length differs between cells (a swept static parameter) are padded with NaN at the end.
-    """
-    import xarray as xr  # with pandas, it would double what importing the package takes
-
-    shape = tuple(len(values) for values in axes.values())
-    children = {}
-    for group, per_cell in groups.items():
-        variables: dict[str, Any] = {}
-        for name in per_cell[0]:
-            arrays = [np.asarray(cell[name], dtype=np.float64) for cell in per_cell]
-            full = tuple(np.max([a.shape for a in arrays], axis=0, initial=0)) if arrays else ()
-            block = np.full((len(arrays), *full), np.nan)
-            for position, value in enumerate(arrays):
-                corner: tuple[Any, ...] = (position, *map(slice, value.shape))
-                block[corner] = value
-            output = study.output(name)
-            variables[name] = (
-                (*axes, *output.dims),
-                block.reshape(shape + full),
-                {"meaning": output.meaning},
-            )
-        lengths: dict[str, int] = {
-            dim: size
-            for dims, block, _ in variables.values()
-            for dim, size in zip(dims, block.shape, strict=True)
-        }
-        coordinates = grid_coordinates(study, axes, cells, lengths)
-        children[group] = xr.Dataset(variables, coords=coordinates)
-    tree = xr.DataTree.from_dict(children)
-    tree.attrs.update(attributes)
-    return tree
-
-
-def grid_coordinates(
-    study: Study, axes: Mapping[str, list], cells: list[Values], lengths: Mapping[str, int]
-) -> dict[str, Any]:
-    """Coordinates of the grid's axes and of the outputs' own dims (of the given lengths)."""
-    coordinates: dict[str, Any] = {
-        name: (name, _as_array(values), {"symbol": study.declarations[name].symbol})
-        for name, values in axes.items()
-    }
-    for dim, rule in study.coordinates.items():
-        if dim in lengths:
-            candidates = [np.asarray(rule(study.params(**cell))) for cell in cells]
-            coordinates[dim] = max(candidates, key=len)
-    return coordinates
-
-
-def _as_array(values: list[Any]) -> np.ndarray:
-    """The values along an axis; whole numbers beyond 64 bits become real ones."""
-    if all(isinstance(value, int) for value in values):
-        for dtype in (np.int64, np.uint64):
-            if all(np.iinfo(dtype).min <= value <= np.iinfo(dtype).max for value in values):
-                return np.array(values, dtype)
-        return np.array(values, np.float64)
-    return np.array(values)

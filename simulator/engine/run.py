@@ -64,11 +64,23 @@ class Run:
         return [tally.count for tally in self.tallies]
 
     def shapes(self) -> list[dict[str, tuple[int, ...]]]:
-        """Shapes of the simulated outputs of every cell, without running any."""
+        """Shapes of what is estimated in every cell, dispersions included, without running any."""
         found: dict[int, dict[str, tuple[int, ...]]] = {}
         for program in self.programs:
-            found |= {index: dict(program.shapes) for index in program.members}
+            shapes = program.shapes
+            for output in self.study.outputs:
+                if output.dispersion is not None and output.in_simulation:
+                    shapes[output.name] = shapes[output.dispersion.of]
+            found |= dict.fromkeys(program.members, shapes)
         return [found[index] for index in range(len(self.cells))]
+
+    def values(self) -> list[dict[str, np.ndarray]]:
+        """The value of every replicate of every cell, if they are kept."""
+        return [
+            {name: np.concatenate(blocks) for name, blocks in tally.values.items()}
+            for tally in self.tallies
+            if tally.values is not None
+        ]
 
     def summary(self, index: int) -> dict[str, Summary]:
         """Moments of every output of one cell."""

@@ -10,30 +10,20 @@ import hashlib
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from simulator.engine.labels import Array, Arrays
 from simulator.store.files import PRIVATE, StoreError, read_file, remove, write_file
 from simulator.store.manifest import strict
-
-
-@dataclass(frozen=True)
-class Array:
-    """One array of the hierarchy: the grid's axes, then the output's own dims."""
-
-    dims: tuple[str, ...]
-    shape: tuple[int, ...]
-    dtype: str = "<f8"
-    meaning: str = ""
 
 
 def hierarchy(
     axes: Sequence[str],
     coordinates: Any,
-    arrays: Mapping[str, Mapping[str, Array]],
+    arrays: Arrays,
     attributes: Mapping[str, Any],
 ) -> dict[str, bytes]:
     """The files, by name, of the zarr hierarchy ``group -> name -> array`` without any value.
@@ -70,7 +60,7 @@ def hierarchy(
                     **_chunks_of(array, () if group == "theory" else axes),
                     dtype=array.dtype,
                     compressors=[Crc32cCodec()],
-                    fill_value=np.nan if array.dtype == "<f8" else 0,
+                    fill_value=array.fill,
                     dimension_names=array.dims,
                     attributes={"meaning": array.meaning},
                 )
@@ -164,15 +154,14 @@ class ArrayFile:
 
     def __init__(self, files: Mapping[str, bytes], group: str, name: str) -> None:
         metadata = json.loads(files[f"{group}/{name}/zarr.json"])
-        self.shape = tuple(metadata["shape"])
-        self.dtype = np.dtype(metadata["data_type"]).newbyteorder("<")
-        self.fill = np.nan if self.dtype.kind == "f" else 0
+        self.array = Array(
+            dims=tuple(metadata.get("dimension_names") or ()),
+            shape=tuple(metadata["shape"]),
+            dtype=np.dtype(metadata["data_type"]).newbyteorder("<").str,
+            meaning=metadata["attributes"]["meaning"],
+        )
         self.sharded = any(c["name"] == "sharding_indexed" for c in metadata["codecs"])
-        self.name = "/".join([group, name, "c", *["0"] * len(self.shape)])
-
-    def empty(self) -> np.ndarray:
-        """The array without any value."""
-        return np.full(self.shape, self.fill, self.dtype)
+        self.name = "/".join([group, name, "c", *["0"] * len(self.array.shape)])
 
     def content(self, block: np.ndarray, present: np.ndarray) -> bytes:
         """What the file holds if the cells that are ``present`` have the values in ``block``."""

@@ -26,12 +26,11 @@ from simulator.engine.progress import replicates_bar
 from simulator.engine.run import Run
 from simulator.engine.setting import Setting
 from simulator.runtime.compilation import default_platform
-from simulator.store import records as store
+from simulator.store.compute import Compute, compute_cells
 from simulator.store.files import StoreError
 from simulator.store.manifest import read_manifest
 from simulator.store.plan import Plan, missing, versions
-from simulator.store.records import CellState, Speed
-from simulator.store.resume import Compute, compute_cells
+from simulator.store.records import CellState, Speed, read_records, write_record
 
 BATCHES_PER_TASK = 16  # some tenths of a second: far more than it takes to send and record a task
 MOST_TASKS = 10_000  # of cells that share a program: a scheduler holds some 100,000
@@ -150,7 +149,7 @@ def _finished(
 def _single_cells(path: Path, tasks: Sequence[_Task]) -> Iterator[_Task]:
     """The cells of tasks whose workers died, for running one by one: that tells who is guilty."""
     if tasks:
-        states = store.read_records(path, tasks[0].plan.study).states
+        states = read_records(path, tasks[0].plan.study).states
     for task in tasks:
         for index, name in enumerate(task.plan.identities):
             known = {name: states[name]} if name in states else {}
@@ -160,11 +159,11 @@ def _single_cells(path: Path, tasks: Sequence[_Task]) -> Iterator[_Task]:
 def _record_failure(path: Path, task: _Task) -> None:
     """Record that the cell of ``task`` kills its workers."""
     name = task.plan.identities[0]
-    found = store.read_records(path, task.plan.study, task.name).states
+    found = read_records(path, task.plan.study, task.name).states
     known = found.get(name) or task.states.get(name, CellState())
     reason = "every Dask worker that computed it died (out of memory?): see the workers' logs"
     failed = CellState(known.replicates, known.moments, reason)
-    store.write_record(path, {name: failed}, Speed(), after=known.sequence)
+    write_record(path, {name: failed}, Speed(), after=known.sequence)
 
 
 # --------------------------------------------------------------------------------------------
@@ -272,7 +271,7 @@ def _run_task(
     _check_this_worker(path)
     plan = replace(_unpacked(packed), cells=cells, positions=positions)
     with _ONE_AT_A_TIME:
-        earlier = store.read_records(path, plan.study, name).states  # of a worker that died
+        earlier = read_records(path, plan.study, name).states  # of a worker that died
         compute_cells(path, plan, {**states, **earlier}, target, writer=name)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from simulator.engine.cells import Values, identity
 from simulator.runtime.compilation import default_platform
-from simulator.store import arrays as zarr_arrays
+from simulator.store.arrays import remove_layout
 from simulator.store.files import PRIVATE, StoreError
 from simulator.store.manifest import damaged_manifest, read_manifest, write_manifest
 from simulator.store.records import CellState
@@ -41,6 +41,11 @@ class Plan:
             cells=[self.cells[i] for i in chosen],
             positions=[self.positions[i] for i in chosen],
         )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of the axes."""
+        return tuple(len(values) for values in self.axes.values())
 
     @functools.cached_property
     def identities(self) -> list[str]:
@@ -81,7 +86,7 @@ def versions() -> dict[str, str]:
 def join_store(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     """The manifest of the store with the new grid points; refused if it is another sweep."""
     if not os.path.lexists(path / PRIVATE / "manifest.json"):
-        zarr_arrays.remove_layout(path)  # whose grid it was, nobody knows
+        remove_layout(path)  # whose grid it was, nobody knows
         write_manifest(path, manifest)
         return manifest
     old = read_manifest(path)
@@ -107,7 +112,7 @@ def join_store(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         "versions": manifest["versions"],
     }
     if joined["axes"] != old["axes"]:
-        zarr_arrays.remove_layout(path)  # positions change
+        remove_layout(path)  # positions change
     if old | joined != old:
         write_manifest(path, old | joined)
     return old | joined

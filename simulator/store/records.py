@@ -11,9 +11,9 @@ Layout of a store::
 The records are the truth. One holds the running moments of the cells that advanced since the last
 one; it appears whole (temporary file, fsync, rename), carries a checksum, and is never changed. Its
 name begins with a number above all that the writer knew: no clock decides which one is newer. A
-cell counts as computed when a record says so. The arrays (`zarr_arrays`) are written from the
-records, now and then and at the end. So a kill at any moment loses at most the work since the last
-record, and nothing half-written is read as right.
+cell counts as computed when a record says so. The arrays (`simulator.store.layout`) are written
+from the records, now and then and at the end. So a kill at any moment loses at most the work since
+the last record, and nothing half-written is read as right.
 """
 
 import contextlib

@@ -1,25 +1,42 @@
-"""A sweep: theory and simulation on a grid, in memory or into a store."""
+"""A sweep: theory and simulation on a grid, in memory or into a store.
 
+Into a store it survives: killed at any moment and started again, it goes on where it was.
+"""
+
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
 
 from simulator import checks
 from simulator.engine import sizes
 from simulator.engine.cells import Values, product_cells
+from simulator.engine.labels import arrays_of, estimated, filled, labelled, replicate_arrays
 from simulator.engine.progress import replicates_bar
-from simulator.engine.results import (
-    estimates,
-    labelled,
-    simulation_result,
-)
 from simulator.engine.run import Run
 from simulator.engine.setting import checked_setting
 from simulator.engine.theory import theory_of_cells
+from simulator.store.compute import Compute, compute_here
 from simulator.store.dask import compute_with_dask
+from simulator.store.files import PRIVATE, StoreError, entries_of, make_folder, own_files
+from simulator.store.layout import Results, mend
+from simulator.store.manifest import read_manifest
 from simulator.store.netcdf import attribute
-from simulator.store.resume import compute_here, sweep_to_store
+from simulator.store.plan import (
+    Plan,
+    cells_to_compute,
+    join_store,
+    manifest_of,
+    plan_of,
+    whole_plan,
+)
+from simulator.store.records import CellState, check_installed, locked, read_records
 from simulator.study import Study
 
 if TYPE_CHECKING:
@@ -108,10 +125,10 @@ def sweep_study(
                 retry_failed=retry_failed,
                 compute=compute_here if dask is None else compute_with_dask(dask),
             )
-        return _in_memory(study, axes, cells, count, seed, method, dtype, keep_values)
+        return _sweep_in_memory(study, axes, cells, count, seed, method, dtype, keep_values)
 
 
-def _in_memory(
+def _sweep_in_memory(
     study: Study,
     axes: Mapping[str, list[Any]],
     cells: list[Values],
@@ -121,37 +138,28 @@ def _in_memory(
     dtype: str | None,
     keep_values: bool,
 ) -> "xr.DataTree":
-    groups: dict[str, list[Mapping[str, Any]]] = {}
     attributes: dict[str, Any] = {"study": study.name, "seed": seed, "replicates": count}
-    if study.theory is not None:
-        groups["theory"] = list(theory_of_cells(study, cells))
+    theory = theory_of_cells(study, cells) if study.theory is not None else []
+    numbers: list[dict[str, Any]] = [{"theory": found} for found in theory] or [{} for _ in cells]
+    arrays = arrays_of(study, axes, theory)
     if count and study.methods():
         setting = checked_setting(study, method=method, dtype=dtype, seed=seed)
         run = Run(study, cells, setting, keep_values=keep_values)
-        attributes |= {"method": setting.method, "dtype": setting.dtype}
         with replicates_bar(count * len(cells), study.name) as progress:
             run.extend(count, progress=progress)
-        attributes["remarks"] = run.remarks
-        found = [estimates(study, run.summary(i)) for i in range(len(cells))]
-        groups["mean"] = [{name: e[0] for name, e in cell.items()} for cell in found]
-        groups["standard_error"] = [{name: e[1] for name, e in cell.items()} for cell in found]
+        attributes |= {"method": setting.method, "dtype": setting.dtype, "remarks": run.remarks}
+        arrays = arrays_of(study, axes, theory, run.shapes())
+        for index, cell in enumerate(numbers):
+            cell |= estimated(study, run.summary(index))
+        if keep_values:
+            kept = run.values()
+            arrays["values"] = replicate_arrays(axes, arrays["mean"], kept[0])
+            for cell, values in zip(numbers, kept, strict=True):
+                cell["values"] = values
     attributes |= {name: value for name, value in cells[0].items() if name not in axes}
-    tree = labelled(study, axes, cells, groups, _attributes(attributes))
-    if keep_values and "mean" in groups:
-        tree["values"] = _replicate_values(study, run, axes, tree)
-    return tree
-
-
-def _replicate_values(study: Study, run: Run, axes: Mapping, tree: "xr.DataTree") -> Any:
-    import xarray as xr
-
-    result = simulation_result(run, tuple(len(v) for v in axes.values()), {})
-    assert result.values is not None
-    variables = {
-        name: ((*axes, "replicate", *study.output(name).dims), block)
-        for name, block in result.values.items()
-    }
-    return xr.DataTree(xr.Dataset(variables, coords=tree["mean"].coords))
+    positions = np.ndindex(*(len(values) for values in axes.values()))
+    blocks = filled(arrays, positions, numbers)
+    return labelled(study, axes, cells, arrays, blocks, _attributes(attributes))
 
 
 def _attributes(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,3 +169,79 @@ def _attributes(values: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in values.items()
         if not (hasattr(value, "__len__") and len(value) == 0)
     }
+
+
+def sweep_to_store(
+    study: Study,
+    axes: Mapping[str, list[Any]],
+    cells: list[Values],
+    path: Path,
+    *,
+    replicates: int,
+    seed: int,
+    method: str | None,
+    dtype: str | None,
+    retry_failed: bool = False,
+    compute: Compute,
+) -> "xr.DataTree":
+    """Sweep into the store at ``path``; see :func:`sweep_study`."""
+    check_installed()
+    setting = checked_setting(study, method=method, dtype=dtype, seed=seed)
+    options = setting._asdict()
+    run = Run(study, cells, setting)  # refuses cells that cannot be simulated
+    if compute is compute_here:  # of the workers of a cluster nothing is known
+        run.check_size([replicates] * len(cells))
+    manifest = manifest_of(study, axes, cells[0], options, replicates)
+    leader = jax.process_index() == 0
+    with _prepared(path) if leader else contextlib.nullcontext():
+        if leader:
+            manifest = join_store(path, manifest)
+            whole = whole_plan(path, study, manifest)
+            mend(path, whole, manifest)
+        _all_processes("prepared")
+        if not leader:
+            manifest = read_manifest(path)
+            whole = whole_plan(path, study, manifest)
+        plan = plan_of(study, manifest, axes, cells, options)
+        states = read_records(path, study).states
+        _all_processes("read")
+        todo, reused = cells_to_compute(plan, states, replicates, retry_failed)
+        results = Results(path, whole)
+        compute(path, plan, todo, states, replicates, results.refresh if leader else lambda: None)
+        _all_processes("computed")
+        states = read_records(path, study).states
+        blocks = results.write(states) if leader else results.blocks(states)
+        if leader:
+            _report(path, plan, todo, reused, states)
+    return results.tree(blocks, manifest)
+
+
+def _report(
+    path: Path, plan: Plan, todo: list[int], reused: int, states: Mapping[str, CellState]
+) -> None:
+    found = [states[name] for name in plan.identities if name in states]
+    failed = sum(state.failure is not None for state in found)
+    words = f"computed {len(todo)}, reused {reused}" + (f", failed {failed}" if failed else "")
+    print(f"{path}: {words} of {len(plan.cells)} cells", file=sys.stderr)
+
+
+def _all_processes(where: str) -> None:
+    """Wait until every process of a distributed run is here."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(f"sweep {where}")
+
+
+@contextlib.contextmanager
+def _prepared(path: Path) -> Iterator[None]:
+    """The folder of the store, there and locked."""
+    private = path / PRIVATE
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise StoreError(f"{path} is a file: a store is a folder, give another name")
+    if not os.path.isdir(private) and entries_of(path):
+        raise StoreError(f"{path} is not empty and holds no sweep: give another folder")
+    own_files(path)  # no link is followed
+    make_folder(private / "records")
+    with locked(path):
+        yield

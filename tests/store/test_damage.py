@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from simulator.store.contents import open_store, store_status
 from simulator.store.files import StoreError, remove
-from simulator.store.resume import open_store, store_status
 from simulator.store.sweep import sweep_study
 from tests.toy import STUDY
 

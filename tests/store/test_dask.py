@@ -92,7 +92,7 @@ def test_a_worker_killed_in_the_middle_of_a_cell_is_replaced(tmp_path, cluster):
     before = set(worker_pids(cluster))
 
     def record_often():
-        from simulator.store import resume as stored
+        from simulator.store import compute as stored
 
         stored.INTERVAL = 0.05
 

@@ -19,6 +19,7 @@ import xarray as xr
 
 from simulator.store import files, layout
 from simulator.store import records as store_module
+from simulator.store.contents import open_store, store_status
 from simulator.store.files import StoreError, write_file
 from simulator.store.manifest import read_manifest
 from simulator.store.records import (
@@ -29,7 +30,6 @@ from simulator.store.records import (
     read_records,
     write_record,
 )
-from simulator.store.resume import open_store, store_status
 from simulator.store.sweep import sweep_study
 from tests.store.test_damage import attempt
 from tests.toy import ARRAYS, STUDY
@@ -88,8 +88,8 @@ def test_a_record_comes_after_what_its_writer_knew(tmp_path):
 
 def test_a_cell_resumed_by_a_worker_counts_from_its_last_record(copy):
     from simulator.engine.cells import product_cells
+    from simulator.store.compute import compute_cells
     from simulator.store.plan import whole_plan
-    from simulator.store.resume import compute_cells
 
     path, _ = copy
     plan = whole_plan(path, STUDY, read_manifest(path))

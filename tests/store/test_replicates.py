@@ -7,9 +7,9 @@ import pytest
 import xarray as xr
 
 from simulator.engine import program as program_module
-from simulator.store import resume as stored
+from simulator.store import compute as stored
+from simulator.store.contents import open_store
 from simulator.store.netcdf import write_netcdf
-from simulator.store.resume import open_store
 from simulator.store.sweep import sweep_study
 from tests.studies.battery import STUDIES, WITH_SIMULATION, cell, each, interior_floats
 from tests.toy import ARRAYS

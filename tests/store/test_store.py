@@ -18,10 +18,10 @@ import xarray as xr
 
 from simulator.store import records as store_module
 from simulator.store.arrays import ArrayFile
+from simulator.store.contents import open_store
 from simulator.store.files import StoreError
 from simulator.store.records import CellState, Speed, locked, read_record, write_record
-from simulator.store.resume import open_store, sweep_to_store
-from simulator.store.sweep import sweep_study
+from simulator.store.sweep import sweep_study, sweep_to_store
 from tests.toy import STUDY, command_line
 
 GRID = {"dim": [4, 6], "num_samples": [20, 40, 60]}
@@ -258,7 +258,7 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
 
 SCRIPT = """
 import sys
-from simulator.store import resume as stored
+from simulator.store import compute as stored
 from tests.toy import command_line
 stored.INTERVAL = 0.01
 sys.exit(command_line())
@@ -323,7 +323,7 @@ def test_status_and_export(tmp_path, capsys):
 def test_processes_share_the_cells(tmp_path):
     """Any compute function that covers ``todo`` serves: here, one that does every other cell."""
     from simulator.engine.cells import product_cells
-    from simulator.store.resume import compute_here
+    from simulator.store.compute import compute_here
 
     def in_halves(path, plan, todo, *others):
         compute_here(path, plan, todo[::2], *others)
