@@ -20,8 +20,8 @@ from simulator.study import RESIDUAL, Output, Study
 from simulator.testing.data import Tests
 from simulator.testing.evidence import survivors, wrong_values
 
-NEAR = 1e-4  # relative step of finite differences
-SLOPES_AGREE = 1e-5
+NEAR = 1e-5  # relative step of finite differences
+SLOPES_AGREE = 2e-4
 SINGLE_PRECISION = 1e-4  # a theory in float32 against itself in float64
 KEY = np.zeros(2, np.uint32)
 UNTRACEABLE = (
@@ -134,7 +134,8 @@ def _traceable(study: Study) -> Complaints:
         try:
             _shapes(study, side)
         except UNTRACEABLE as error:
-            culprits = [name for name in _traced(study, side) if _runs_with(study, side, name)]
+            traced = [name for name, p in study.declarations.items() if not p.is_static(side)]
+            culprits = [name for name in traced if _runs_with(study, side, name)]
             if culprits:
                 yield (
                     f"{side}: {' and '.join(culprits)} fixes a shape or decides a branch, but is "
@@ -234,7 +235,8 @@ def _differentiable(study: Study) -> Complaints:
     moving = [
         name
         for name, p in study.declarations.items()
-        if p.type == "float" and not p.is_static("theory") and _inside(p, cell[name])
+        if p.type == "float" and not p.integer and not p.is_static("theory")
+        if _inside(p, cell[name])
     ]
     if not moving:
         return

@@ -23,7 +23,7 @@ from tests.toy import STUDY
     ("call", "words"),
     [
         (lambda: simulator.predict("ridge-collapse", dim=10**9, num_samples=10**10), "dim = 10000"),
-        (lambda: simulator.predict("ridge-collapse", num_generations=10**9), "about 59 minutes"),
+        (lambda: simulator.predict("ridge-collapse", num_generations=10**9), "about 2.95 hours"),
         (lambda: simulator.predict("ridge-collapse", num_generations=10**20), "num_generations ="),
         (lambda: simulator.predict("associative-memory", num_tokens=10**6), "num_tokens = 1000000"),
         (lambda: simulator.predict("implicit-bias.trajectory", num_steps=10**12), "num_steps = 1"),
