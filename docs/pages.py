@@ -80,7 +80,7 @@ def page(study: Study) -> str:
 def relation(study: Study, output: Output) -> str:
     """The relation at the defaults, in words."""
     found = output.relation_at(study.params())
-    words = found.kind.replace("_", " ") if found.kind != "none" else "–"
+    words = found.kind if found.kind != "none" else "–"
     return f"{words}: {found.note}" if found.note else words
 
 

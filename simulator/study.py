@@ -33,63 +33,109 @@ Simulation = Callable[[jax.Array, Any], Outputs]
 # --------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Relation:
-    """How the simulated mean of an output relates to its theory value.
+    """How the simulated mean of an output relates to its theory value: one class for each way.
 
     Attributes
     ----------
-    kind : {"exact", "asymptotic", "lower_bound", "upper_bound", "exponent", "none"}
-    rate : float, optional
-        ``asymptotic``: the relative error falls as size^-rate along the ladder of sizes.
-    accuracy : float, optional
-        ``asymptotic`` without an established rate: the declared relative accuracy.
+    note : str
+        The statement in words, for the documentation.
     of : str, optional
         The simulated output this theory value speaks of, where it is another one
         (``test_error_upper_bound`` bounds ``test_error``).
-    note : str
-        The statement in words, for the documentation.
     """
 
-    kind: Literal["exact", "asymptotic", "lower_bound", "upper_bound", "exponent", "none"]
-    rate: float | None = None
-    accuracy: float | None = None
-    of: str | None = None
     note: str = ""
+    of: str | None = None
+
+    #: In one or two words.
+    kind = ""
+    #: It speaks of several sizes.
+    needs_ladder = False
 
 
-def exact(note: str = "", *, of: str | None = None) -> Relation:
+@dataclass(frozen=True)
+class Unrelated(Relation):
+    """Nothing is stated: one side only, or a heuristic."""
+
+    kind = "none"
+
+
+@dataclass(frozen=True)
+class Exact(Relation):
     """Means are equal at this very size."""
-    return Relation("exact", note=note, of=of)
+
+    kind = "exact"
 
 
-def asymptotic(
-    note: str = "",
-    *,
-    rate: float | None = 1.0,
-    accuracy: float | None = None,
-    of: str | None = None,
-) -> Relation:
-    """Equal as the size grows: error O(size^-rate), or within ``accuracy`` if rate is None."""
-    if (rate is None) == (accuracy is None):
-        raise ValueError("an asymptotic relation states a rate, or an accuracy and rate=None")
-    return Relation("asymptotic", rate=rate, accuracy=accuracy, note=note, of=of)
+@dataclass(frozen=True)
+class Asymptotic(Relation):
+    """Equal as the size grows: the relative error falls as size^-rate along the ladder of sizes."""
+
+    rate: float = 1.0
+
+    kind = "asymptotic"
+    needs_ladder = True
 
 
-def lower_bound(note: str = "", *, of: str | None = None) -> Relation:
-    """Theory bounds the simulated mean from below."""
-    return Relation("lower_bound", note=note, of=of)
+@dataclass(frozen=True)
+class Approximate(Relation):
+    """Equal up to a declared relative ``accuracy``, where no rate is established."""
+
+    accuracy: float = 0.0
+
+    kind = "approximate"
 
 
-def upper_bound(note: str = "", *, of: str | None = None) -> Relation:
-    """Theory bounds the simulated mean from above."""
-    return Relation("upper_bound", note=note, of=of)
+@dataclass(frozen=True)
+class Bound(Relation):
+    """Theory bounds the simulated mean from ``side``."""
+
+    side: Literal["below", "above"] = "above"
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        return "lower bound" if self.side == "below" else "upper bound"
 
 
-def exponent(note: str = "", *, of: str | None = None) -> Relation:
+@dataclass(frozen=True)
+class Exponent(Relation):
     """Theory is the log-log slope of the simulated mean along the ladder of sizes."""
-    return Relation("exponent", note=note, of=of)
+
+    kind = "exponent"
+    needs_ladder = True
 
 
-NO_RELATION = Relation("none")
+def exact(note: str = "", *, of: str | None = None) -> Exact:
+    """Means are equal at this very size."""
+    return Exact(note, of)
+
+
+def asymptotic(note: str = "", *, rate: float = 1.0, of: str | None = None) -> Asymptotic:
+    """Equal as the size grows: error O(size^-rate)."""
+    return Asymptotic(note, of, rate)
+
+
+def approximate(note: str = "", *, accuracy: float, of: str | None = None) -> Approximate:
+    """Equal up to a relative ``accuracy``: no rate is established."""
+    return Approximate(note, of, accuracy)
+
+
+def lower_bound(note: str = "", *, of: str | None = None) -> Bound:
+    """Theory bounds the simulated mean from below."""
+    return Bound(note, of, "below")
+
+
+def upper_bound(note: str = "", *, of: str | None = None) -> Bound:
+    """Theory bounds the simulated mean from above."""
+    return Bound(note, of, "above")
+
+
+def exponent(note: str = "", *, of: str | None = None) -> Exponent:
+    """Theory is the log-log slope of the simulated mean along the ladder of sizes."""
+    return Exponent(note, of)
+
+
+NO_RELATION = Unrelated()
 
 
 @dataclass(frozen=True)

@@ -303,7 +303,7 @@ def _show(options: argparse.Namespace) -> None:
         dims = f" [{', '.join(output.dims)}]" if output.dims else ""
         relation = output.relation_at(study.params())
         note = f", {relation.note}" if relation.note else ""
-        kind = relation.kind.replace("_", " ")
+        kind = relation.kind
         say(f"  {output.name}{dims}: {output.meaning} ({output.where}; {kind}{note})")
     methods = ", ".join(study.methods()) or "none"
     say(f"\nsimulations: {methods}\nfigures: {', '.join(study.figures) or 'none'}")

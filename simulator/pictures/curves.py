@@ -18,7 +18,7 @@ from simulator.engine.setting import checked_setting
 from simulator.engine.theory import theory_of_cells
 from simulator.pictures import style
 from simulator.registry import get
-from simulator.study import Output, Study
+from simulator.study import Output, Study, Unrelated
 
 FINE = 8  # theory points per interval between simulated ones
 Along = Mapping[str, Callable[[Any], Any]]
@@ -205,7 +205,7 @@ def _curves(
 
 def _is_heuristic(study: Study, output: Output, cell: Mapping[str, Any]) -> bool:
     """Does the study state no relation between this theory and the simulation beside it?"""
-    return output.relation_at(study.params(**cell)).kind == "none"
+    return isinstance(output.relation_at(study.params(**cell)), Unrelated)
 
 
 def _theory(study: Study, cells: list[list[dict]]) -> list[list[Mapping[str, np.ndarray]]]:

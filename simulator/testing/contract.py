@@ -109,7 +109,7 @@ def _outputs(study: Study) -> Complaints:
         for other in others:
             if other and other not in names:
                 yield f"output {output.name} speaks of {other!r}{suggestion(other, names)}"
-        if relation.rate is not None and not any(p.grows for p in study.declarations.values()):
+        if relation.needs_ladder and not any(p.grows for p in study.declarations.values()):
             yield (
                 f"output {output.name} is asymptotic, but no parameter grows: declare the size "
                 "with grows=1"

@@ -15,8 +15,8 @@ from simulator.engine.run import Run
 from simulator.engine.setting import checked_setting
 from simulator.engine.theory import theory_of_cells
 from simulator.study import Study
-from simulator.verdict.compare import Comparison, Rung, Theories, compare_ladder
-from simulator.verdict.report import Verdict
+from simulator.verdict.compare import Rung, Theories, comparable, compare_ladder
+from simulator.verdict.report import Comparison, Verdict
 
 LADDER = (0.25, 0.5, 1.0)
 PILOT = 512
@@ -161,7 +161,7 @@ def judge(
 ) -> Verdict:
     """Compare the study's theory, or the values given as ``theories``, with the evidence."""
     theories = _theories(study, evidence) if theories is None else theories
-    count = sum(len(mine) for mine in _compare(study, evidence, theories, 5.0, tolerance))
+    count = sum(len(comparable(study, ladder[-1].values)) for ladder in evidence.ladders)
     threshold = max(5.0, float(-scipy.special.ndtri(family_wise_error / (2 * max(count, 1)))))
     compared = _compare(study, evidence, theories, threshold, tolerance)
     comparisons = tuple(c for mine in compared for c in mine)
@@ -199,7 +199,7 @@ def _rounded(study: Study, evidence: Evidence) -> tuple[str, ...]:
 def _needs_ladder(study: Study, cell: Values) -> bool:
     params = study.params(**cell)
     relations = [o.relation_at(params) for o in study.outputs if o.in_theory]
-    return any(r.kind == "exponent" or r.rate is not None for r in relations)
+    return any(relation.needs_ladder for relation in relations)
 
 
 def _check_sizes(study: Study, rungs: Sequence[Rung]) -> None:

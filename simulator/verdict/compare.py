@@ -8,9 +8,9 @@ import numpy as np
 
 from simulator.engine.cells import Values
 from simulator.engine.run import Run
-from simulator.study import Output, Relation, Study
+from simulator.study import Bound, Output, Relation, Study, Unrelated
 from simulator.verdict.points import HEAVY, Point, point
-from simulator.verdict.relations import RELATIONS, Deviation
+from simulator.verdict.relations import Deviation, deviation_of
 from simulator.verdict.report import Comparison, Status
 from simulator.verdict.scores import POWER_QUANTILE, critical_ratio, normal_score
 
@@ -44,18 +44,24 @@ def compare_ladder(
     sizes = [rung.size for rung in ladder]
     cell = ladder[-1].values
     found = []
-    for output in study.outputs:
-        if not output.in_theory:
-            continue
-        relation = output.relation_at(study.params(**cell))
-        simulated = study.output(relation.of or output.name)
-        if relation.kind == "none" or not simulated.in_simulation:
-            continue
+    for output, relation, simulated in comparable(study, cell):
         points = [
             point(study, output, simulated, theories[rung.position], summary, run.setting.dtype)
             for rung, summary in zip(ladder, summaries, strict=True)
         ]
         found.append(_compared(output, relation, cell, sizes, points, threshold, tolerance))
+    return found
+
+
+def comparable(study: Study, cell: Values) -> list[tuple[Output, Relation, Output]]:
+    """Outputs with something to compare: the theory's, the relation, and the simulated one."""
+    found = []
+    for output in study.outputs:
+        relation = output.relation_at(study.params(**cell))
+        simulated = study.output(relation.of or output.name)
+        stated = not isinstance(relation, Unrelated)
+        if output.in_theory and stated and simulated.in_simulation:
+            found.append((output, relation, simulated))
     return found
 
 
@@ -78,7 +84,7 @@ def _compared(
     def comparison(worst: int, z: float, resolution: float, status: Status, missing=0, *notes):
         return Comparison(
             output=output.name,
-            relation=relation.kind.replace("_", " "),
+            relation=relation.kind,
             cell=cell,
             theory=float(last.theory[worst]),
             mean=float(last.mean[worst]),
@@ -93,7 +99,7 @@ def _compared(
 
     if not testable.any():
         return comparison(0, 0.0, 0.0, "not tested", 0, "theory is not finite")
-    deviation = RELATIONS[relation.kind](relation, sizes, points)
+    deviation = deviation_of(relation, sizes, points)
     z = np.where(testable, _scores(deviation, replicates), 0.0)
     unknown = np.isnan(z)
     worst = int(np.argmax(np.where(unknown, 0.0, np.abs(z))))
@@ -111,8 +117,9 @@ def _compared(
     if rejected:
         return comparison(worst, float(z[worst]), coarsest, "disagrees", 0, *notes)
     carriers = float(np.min([p.carriers for p in points], where=needed, initial=math.inf))
-    bound = relation.kind in ("lower_bound", "upper_bound")
-    if bound:  # how far it may be off is not asked, but that the sample could reject it is
+    if isinstance(
+        relation, Bound
+    ):  # how far it may be off is not asked, but that the sample could reject it is
         tolerance, carriers = ANY_ERROR, math.inf
     if coarsest <= tolerance and carriers >= HEAVY:
         return comparison(worst, float(z[worst]), coarsest, "agrees", 0, *notes)

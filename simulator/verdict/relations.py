@@ -1,11 +1,13 @@
 """What each relation makes of the points along a ladder of sizes: one deviation and its error."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import singledispatch
+from typing import Any
 
 import numpy as np
 
-from simulator.study import Relation
+from simulator.study import Approximate, Asymptotic, Bound, Exact, Exponent
 from simulator.verdict.points import Point
 
 
@@ -36,37 +38,48 @@ class Deviation:
     notes: Sequence[str] = ()
 
 
-def at_this_size(relation: Relation, sizes: Sequence[float], points: Sequence[Point]) -> Deviation:
-    """Means are equal at the largest size, up to the declared accuracy."""
+@singledispatch
+def deviation_of(relation: Any, sizes: Sequence[float], points: Sequence[Point]) -> Deviation:
+    """What the relation makes of theory and simulation at these sizes, the largest last."""
+    raise TypeError(f"a relation of type {type(relation).__name__} cannot be compared")
+
+
+@deviation_of.register
+def _(relation: Exact, sizes: Sequence[float], points: Sequence[Point]) -> Deviation:
+    """Means are equal at the largest size."""
     last = points[-1]
-    accuracy = 0.0 if relation.accuracy is None else relation.accuracy
     return Deviation(
         value=_difference(last),
         error=last.error,
         skewness=last.skewness,
         reference=np.where(last.theory == 0, last.scale, np.abs(last.theory)),
-        allowance=last.floor + accuracy * np.abs(last.theory),
+        allowance=last.floor,
         rounding=last.floor,
     )
 
 
-def above_theory(relation: Relation, sizes: Sequence[float], points: Sequence[Point]) -> Deviation:
-    """The mean may exceed a lower bound, and nothing is said about by how much."""
-    return _one_sided(at_this_size(relation, sizes, points), least=-np.inf, most=0.0)
+@deviation_of.register
+def _(relation: Approximate, sizes: Sequence[float], points: Sequence[Point]) -> Deviation:
+    """Means are equal up to the declared accuracy."""
+    equal = deviation_of(Exact(), sizes, points)
+    allowance = equal.allowance + relation.accuracy * np.abs(points[-1].theory)
+    return replace(equal, allowance=allowance)
 
 
-def below_theory(relation: Relation, sizes: Sequence[float], points: Sequence[Point]) -> Deviation:
-    """The mean may stay below an upper bound."""
-    return _one_sided(at_this_size(relation, sizes, points), least=0.0, most=np.inf)
+@deviation_of.register
+def _(relation: Bound, sizes: Sequence[float], points: Sequence[Point]) -> Deviation:
+    """The mean may be on the right side of the bound, and nothing is said about how far."""
+    equal = deviation_of(Exact(), sizes, points)
+    least, most = (-np.inf, 0.0) if relation.side == "below" else (0.0, np.inf)
+    return replace(equal, value=np.clip(equal.value, least, most))  # NaN stays NaN
 
 
-def extrapolated(relation: Relation, sizes: Sequence[float], points: Sequence[Point]) -> Deviation:
+@deviation_of.register
+def _(relation: Asymptotic, sizes: Sequence[float], points: Sequence[Point]) -> Deviation:
     """Intercept of the relative deviation against size^-rate.
 
     The deviation is taken relative to the theory where that is non-zero at every size.
     """
-    if relation.rate is None:
-        return at_this_size(relation, sizes, points)
     last = points[-1]
     theories = np.stack([p.theory for p in points])
     absolute = np.any(theories == 0, axis=0)
@@ -88,7 +101,8 @@ def extrapolated(relation: Relation, sizes: Sequence[float], points: Sequence[Po
     )
 
 
-def slope(relation: Relation, sizes: Sequence[float], points: Sequence[Point]) -> Deviation:
+@deviation_of.register
+def _(relation: Exponent, sizes: Sequence[float], points: Sequence[Point]) -> Deviation:
     """Log-log slope of the simulated means along the ladder minus the predicted exponent."""
     predicted = points[-1].theory
     weights = _slope_weights(np.log(sizes))
@@ -106,22 +120,9 @@ def slope(relation: Relation, sizes: Sequence[float], points: Sequence[Point]) -
     )
 
 
-RELATIONS: dict[str, Callable[[Relation, Sequence[float], Sequence[Point]], Deviation]] = {
-    "exact": at_this_size,
-    "asymptotic": extrapolated,
-    "lower_bound": above_theory,
-    "upper_bound": below_theory,
-    "exponent": slope,
-}
-
-
 def _difference(point: Point) -> np.ndarray:
     with np.errstate(invalid="ignore"):  # inf - inf: unknown
         return point.mean - point.theory
-
-
-def _one_sided(deviation: Deviation, least: float, most: float) -> Deviation:
-    return replace(deviation, value=np.clip(deviation.value, least, most))  # NaN stays NaN
 
 
 def _slope_weights(x: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ from simulator.runtime.precision import float_dtype
 from simulator.sampling import counts
 from simulator.studies.collapse.tail_collapse import PAPER
 from simulator.studies.collapse.tail_collapse import _theory as _l1
-from simulator.study import NO_RELATION, Figure, Output, Study, asymptotic, exact
+from simulator.study import NO_RELATION, Figure, Output, Study, approximate, exact
 
 _HEADS = 1024
 _HEADS_DIRECT = 4096
@@ -121,7 +121,7 @@ def _simulate(key, params: Params, num_heads: int, draw):
 def _asymptotic_relation(params: Params):
     if params.num_contexts > 1 or params.cutoff < float("inf") or params.num_samples < 1e3:
         return NO_RELATION
-    return asymptotic("one context, T above 1e3", rate=None, accuracy=1e-3, of="l1_error")
+    return approximate("one context, T above 1e3", accuracy=1e-3, of="l1_error")
 
 
 _SAMPLES = [30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 1e5, 1e6]

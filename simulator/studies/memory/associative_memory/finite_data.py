@@ -30,7 +30,7 @@ from simulator.sampling import counts
 from simulator.studies.memory.associative_memory import PAPER
 from simulator.studies.memory.associative_memory import _simulation as _sampling
 from simulator.studies.memory.associative_memory import _theory as _errors
-from simulator.study import Figure, Output, Study, asymptotic
+from simulator.study import Figure, Output, Study, approximate
 
 _COUNT_VALUES = 45
 
@@ -171,13 +171,11 @@ def simulate_conditional(key: jax.Array, params: Params):
 
 def _relation(params: Params):
     note = "mean interference: exact as T grows, rate not established"
-    return asymptotic(
-        note, rate=None, accuracy=0.03 if params.unembedding == "orthonormal" else 0.05
-    )
+    return approximate(note, accuracy=0.03 if params.unembedding == "orthonormal" else 0.05)
 
 
 def _per_token_relation(params: Params):
-    return asymptotic("mean interference, single tokens", rate=None, accuracy=0.1)
+    return approximate("mean interference, single tokens", accuracy=0.1)
 
 
 figures = {

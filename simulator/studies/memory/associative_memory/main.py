@@ -44,7 +44,7 @@ from simulator.study import (
     Figure,
     Output,
     Study,
-    asymptotic,
+    approximate,
     exact,
     lower_bound,
     theory_only,
@@ -240,13 +240,12 @@ def relation(params: Params):
     """Exact, or the stated accuracy of the approximation."""
     if params.unembedding == "sphere":
         crowded = params.num_classes > min(20, params.dim)
-        return asymptotic(
+        return approximate(
             "equivalent noise powers; rate not established",
-            rate=None,
             accuracy=0.2 if crowded else (0.02 if params.dim >= 30 else 0.1),
         )
     if params.embedding == "sphere":
-        return asymptotic("O(1/d): the norm is 1", rate=None, accuracy=min(0.5, 0.5 / params.dim))
+        return approximate("O(1/d): the norm is 1", accuracy=min(0.5, 0.5 / params.dim))
     return exact()
 
 

@@ -37,7 +37,7 @@ from simulator.studies.memory.associative_memory import PAPER
 from simulator.studies.memory.associative_memory import _theory as _errors
 from simulator.studies.memory.associative_memory._simulation import wrong
 from simulator.studies.memory.associative_memory.finite_data import count_values, expected_error
-from simulator.study import NO_RELATION, Figure, Output, Study, asymptotic
+from simulator.study import NO_RELATION, Figure, Output, Study, approximate
 
 
 @parameters
@@ -128,7 +128,7 @@ def _relation(params: Params):
     verified = params.batch_size in (1, params.num_samples)
     if params.dim < 1.2 * params.num_tokens or not verified:
         return NO_RELATION
-    return asymptotic("independent tokens, d >= 1.2 N", rate=None, accuracy=0.1)
+    return approximate("independent tokens, d >= 1.2 N", accuracy=0.1)
 
 
 figures = {
