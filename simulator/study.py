@@ -266,9 +266,9 @@ class Study:
     simulate_direct, simulate_fast, simulate_conditional : ``(key, params) -> outputs``, optional
         One replicate: the model taken literally, another draw from the same law, and part of the
         average taken analytically.
-    shortcuts : tuple of (``params -> bool``, simulation)
+    shortcuts : tuple of (method, ``params -> bool``, simulation)
         Cheaper draws from the same law for the (concrete) parameters at which they apply; the
-        first that does replaces ``simulate_fast``.
+        first that does replaces the method's simulation. Conditional ones may average over more.
     realised : ``params -> params``, optional
         The (concrete) parameters that a simulation realises where it rounds them, a share of the
         samples to a whole number, say: verdicts take the theory there. Theory itself takes them
@@ -299,7 +299,7 @@ class Study:
     simulate_direct: Simulation | None = None
     simulate_fast: Simulation | None = None
     simulate_conditional: Simulation | None = None
-    shortcuts: tuple[tuple[Callable[[Any], bool], Simulation], ...] = ()
+    shortcuts: tuple[tuple[Method, Callable[[Any], bool], Simulation], ...] = ()
     realised: Callable[[Any], Any] | None = None
     check_cells: tuple[Mapping[str, Any], ...] = ({},)
     validate: Callable[[Any, str], None] | None = None
@@ -350,10 +350,9 @@ class Study:
 
     def sampler(self, method: Method, params: Any) -> Simulation:
         """The function that simulates ``method`` at concrete ``params``."""
-        if method == "fast":
-            for applies, shortcut in self.shortcuts:
-                if applies(params):
-                    return shortcut
+        for shortened, applies, shortcut in self.shortcuts:
+            if shortened == method and applies(params):
+                return shortcut
         return self.methods()[method]
 
     def check_name(self, name: str) -> Parameter:

@@ -1,4 +1,4 @@
-"""A whole ridge path of an isotropic regression from 2 dim chi-square variates.
+"""Isotropic ridge regression from 2 dim chi-square variates.
 
 Golub-Kahan bidiagonalisation of an ``N x dim`` Gaussian matrix ``X``, started at any fixed unit
 vector ``u``, leaves ``X = P B Q^T`` with ``Q e_1 = u`` and ``B`` upper bidiagonal with independent
@@ -6,16 +6,18 @@ entries (J. W. Silverstein 1985; I. Dumitriu, A. Edelman 2002):
 
     diagonal      chi_N, chi_{N-1}, ...        superdiagonal  chi_{dim-1}, chi_{dim-2}, ...
 
-with ``min(N, dim)`` rows. Ridge regression with ``A = B^T B/N + ridge`` then has, exactly in law
-and jointly for all penalties,
+with ``min(N, dim)`` rows. Ridge regression with ``S = B^T B/N``, ``A = S + ridge`` then has,
+exactly in law and jointly for all penalties,
 
     bias per ||w0||^2       ridge^2 ||A^-1 e_1||^2           (w0 along u)
-    noise per sigma^2       tr(A^-2 B^T B/N) / N = -d df1 / d ridge / N.
+    noise per sigma^2       tr(A^-2 S) / N = -d df1 / d ridge / N,      df1 = tr(A^-1 S)
+    df2                     tr(A^-1 S)^2 = df1 - ridge tr(A^-2 S).
 
-Both come from one backward sweep over the factors of the tridiagonal ``A = U D U^T`` and their
+All come from one backward sweep over the factors of the tridiagonal ``A = U D U^T`` and their
 first two derivatives in ``log ridge``: O(dim) per penalty, no matrix, no LAPACK. The sweep is
 written like the differential qd algorithm, with positive terms, so that small penalties lose no
-digits; ``ridge = 0`` is the limit, least squares of smallest norm.
+digits; ``ridge = 0`` is the limit, least squares of smallest norm. Only ``df2`` is a difference: a
+ridge far above all eigenvalues of ``S`` costs it digits.
 """
 
 from typing import NamedTuple
@@ -27,15 +29,16 @@ from simulator.runtime.precision import float_dtype
 from simulator.sampling.gamma import chi_square
 
 
-class IsotropicPath(NamedTuple):
-    """Risk of isotropic ridge regression given its inputs, averaged over label noise."""
+class IsotropicRidge(NamedTuple):
+    """Isotropic ridge regression given its inputs, averaged over label noise; for each penalty."""
 
-    bias: Array  # (num_ridges,) ||noise-free fit - w0||^2 / ||w0||^2
-    noise: Array  # (num_ridges,) E ||response to label noise of variance 1||^2
+    bias: Array  # ||noise-free fit - w0||^2 / ||w0||^2
+    noise: Array  # E ||response to label noise of variance 1||^2
+    df2: Array  # E ||noise-free fit||^2 to labels of standard normal weights
 
 
-def isotropic_ridge_path(key: Array, num_samples, dim: int, ridges) -> IsotropicPath:
-    """Bias and noise of ``(X^T X/N + ridge)^-1 X^T y/N`` along all penalties of one draw of ``X``.
+def isotropic_ridge(key: Array, num_samples, dim: int, ridges) -> IsotropicRidge:
+    """``(X^T X/N + ridge)^-1 X^T y/N`` for all penalties of one draw of ``X``.
 
     Parameters
     ----------
@@ -44,7 +47,7 @@ def isotropic_ridge_path(key: Array, num_samples, dim: int, ridges) -> Isotropic
         ``N >= 1``; may be traced.
     dim : int
         Static.
-    ridges : array (num_ridges,)
+    ridges : float or array
         Penalties ``>= 0``.
     """
     ridges = jnp.asarray(ridges, float_dtype())
@@ -55,28 +58,33 @@ def isotropic_ridge_path(key: Array, num_samples, dim: int, ridges) -> Isotropic
     def row(carry, entries):
         # The rows below are done. Pivot = above + below, and below, as a function of log ridge,
         # has the logarithmic derivative ``keep = 1 - lose`` and the second one ``bend``;
-        # ``curvature`` sums the second derivatives of the log pivots.
-        below, keep, lose, bend, curvature = carry
+        # ``curvature`` sums the second derivatives of the log pivots, ``df1`` what their first
+        # ones lack of one.
+        below, keep, lose, bend, curvature, df1 = carry
         here, above = entries
         pivot = above + below
         rest, own = below / pivot, above / pivot
         squeeze = own * rest * keep**2
         curvature = curvature + rest * bend + squeeze
+        df1 = df1 + own + rest * lose
         gain = here * rest
         new = ridges + gain
         share, gained = ridges / new, gain / new
         untouched = lose + keep * rest
         bend = gained * (share * untouched**2 + own * bend - squeeze)
-        return (new, share + gained * own * keep, gained * untouched, bend, curvature), None
+        keep = share + gained * own * keep
+        return (new, keep, gained * untouched, bend, curvature, df1), None
 
     last = diagonal[-1]
     below = ridges + last
     keep, lose = ridges / below, last / below
-    start = (below, keep, lose, keep * lose, jnp.zeros_like(ridges))
+    none = jnp.zeros_like(ridges)
+    start = (below, keep, lose, keep * lose, none, none)
     sweep, _ = lax.scan(row, start, (diagonal[:-1], superdiagonal), reverse=True)
-    first, keep, _, bend, curvature = sweep
-    return IsotropicPath(
-        bias=keep * ridges / first, noise=(curvature + bend) / (ridges * num_samples)
+    first, keep, lose, bend, curvature, df1 = sweep
+    slope = curvature + bend  # -d df1 / d log ridge
+    return IsotropicRidge(
+        bias=keep * ridges / first, noise=slope / (ridges * num_samples), df2=df1 + lose - slope
     )
 
 

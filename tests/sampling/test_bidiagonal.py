@@ -1,4 +1,4 @@
-"""The bidiagonal ridge path: algebra of the sweep, and the law of the whole path."""
+"""Isotropic ridge regression: algebra of the sweep, and the law of a whole path."""
 
 import functools
 
@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from simulator.sampling.bidiagonal import isotropic_ridge_path, squared_bidiagonal
+from simulator.sampling.bidiagonal import isotropic_ridge, squared_bidiagonal
 from tests.sampling.laws import CountTraces, assert_same_law, draws
 
 RIDGES = np.array([0.0, 1e-9, 1e-3, 0.3, 50.0, 1e4])
@@ -17,17 +17,17 @@ LAW_RIDGES = np.array([0.02, 0.4, 3.0])
 def drawn_path(key, num_samples):
     """The squared matrix of six features and its path."""
     matrix = squared_bidiagonal(key, num_samples, 6)
-    return matrix, isotropic_ridge_path(key, num_samples, 6, RIDGES)
+    return matrix, isotropic_ridge(key, num_samples, 6, RIDGES)
 
 
 @functools.cache
 def path_sampler(dim):
-    return lambda key, num_samples: isotropic_ridge_path(key, num_samples, dim, LAW_RIDGES)
+    return lambda key, num_samples: isotropic_ridge(key, num_samples, dim, LAW_RIDGES)
 
 
 @pytest.mark.parametrize("num_samples", [9, 6, 4, 1])
 def test_sweep_equals_dense_algebra(num_samples):
-    """Given the bidiagonal matrix, bias and noise from its eigendecomposition."""
+    """Given the bidiagonal matrix, all numbers from its eigendecomposition."""
     dim = 6
     with jax.enable_x64(True):
         (diagonal, above), path = jax.device_get(drawn_path(jax.random.key(3), num_samples))
@@ -36,12 +36,15 @@ def test_sweep_equals_dense_algebra(num_samples):
     rank = min(num_samples, dim)
     variances = np.where(np.arange(dim) < rank, singular**2, 0)
     kept = variances[:rank]
-    for ridge, bias, noise in zip(RIDGES, path.bias, path.noise, strict=True):
+    for ridge, bias, noise, df2 in zip(RIDGES, *path, strict=True):
         shrink = np.where(variances > 0, ridge / (variances + ridge + 1e-300), 1)
         expected = np.sum((shrink * right[:, 0]) ** 2)
         np.testing.assert_allclose(bias, expected, rtol=1e-11, atol=1e-60)
         expected = np.sum(kept / (kept + ridge) ** 2) / num_samples
         np.testing.assert_allclose(noise, expected, rtol=1e-11)
+        # A difference of numbers of order variance / ridge.
+        expected = np.sum((kept / (kept + ridge)) ** 2)
+        np.testing.assert_allclose(df2, expected, rtol=1e-11, atol=1e-14 * dim)
 
 
 @pytest.mark.parametrize(
@@ -60,22 +63,26 @@ def test_law_of_the_path(num_samples, dim):
     inputs = rng.standard_normal((count, num_samples, dim))
     teacher = np.linspace(0.3, 1.4, dim) / np.linalg.norm(np.linspace(0.3, 1.4, dim))
     gram = np.einsum("bni,bnj->bij", inputs, inputs) / num_samples
-    bias, noise = [], []
+    bias, noise, df2 = [], [], []
     for ridge in ridges:
         resolvent = np.linalg.inv(gram + ridge * np.eye(dim))
         bias.append(ridge**2 * np.sum((resolvent @ teacher) ** 2, axis=1))
         noise.append(np.einsum("bij,bjk,bki->b", resolvent, resolvent, gram) / num_samples)
+        fit = resolvent @ gram
+        df2.append(np.einsum("bij,bji->b", fit, fit))
     path = draws(path_sampler(dim), count, num_samples)
     for index in range(len(ridges)):
         assert_same_law(path.bias[:, index], bias[index])
         assert_same_law(path.noise[:, index], noise[index])
+        assert_same_law(path.df2[:, index], df2[index])
     assert_same_law(path.bias[:, 0] * path.noise[:, 2], bias[0] * noise[2])
+    assert_same_law(path.bias[:, 0] * path.df2[:, 0], bias[0] * df2[0])
     assert_same_law(path.bias[:, 0] / path.bias[:, 1], bias[0] / bias[1])
 
 
 def test_one_compilation_and_a_billion_samples():
     ridges = np.array([1e-6, 0.1, 2.0], np.float32)
-    sampler = CountTraces(lambda key, n: isotropic_ridge_path(key, n, 8, ridges))
+    sampler = CountTraces(lambda key, n: isotropic_ridge(key, n, 8, ridges))
     for num_samples in (1, 7, 8, 9, 10**9):
         path = sampler(jax.random.key(7), np.int32(num_samples))
         assert np.all(np.isfinite(path.bias))
@@ -102,8 +109,9 @@ def test_single_precision_follows_double_at_tiny_penalties():
                 "squared_bidiagonal",
                 lambda *_: [jax.numpy.asarray(x, dtype) for x in entries],
             )
-            return jax.device_get(jax.jit(lambda: isotropic_ridge_path(None, 40, 64, ridges))())
+            return jax.device_get(jax.jit(lambda: isotropic_ridge(None, 40, 64, ridges))())
 
     single, double = path(False), path(True)
     np.testing.assert_allclose(single.bias, double.bias, rtol=1e-4)
     np.testing.assert_allclose(single.noise, double.noise, rtol=1e-4)
+    np.testing.assert_allclose(single.df2, double.df2, rtol=1e-4)

@@ -5,24 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simulator.sampling.bidiagonal import isotropic_ridge_path
+from simulator.sampling.bidiagonal import isotropic_ridge
 from simulator.sampling.gamma import chi
 from simulator.sampling.increments import least_squares_increment
-from simulator.sampling.ridge_path import ridge_errors, ridge_path
-from simulator.sampling.scalar_chain import isotropic_chain
 from simulator.sampling.trapezoid import trapezoidal_factor
 
 RIDGES = np.array([0.0, 0.1], np.float32)
 SAMPLERS = {
     "chi": lambda key, n: chi(key, n - jnp.arange(6)),
     "trapezoid": lambda key, n: trapezoidal_factor(key, n, 6),
-    "ridge_path": lambda key, n: ridge_path(key, jnp.ones(6), jnp.ones(6), n, RIDGES),
-    "ridge_errors": lambda key, n: ridge_errors(
-        key, jnp.ones(6), jnp.ones(6), 0.5, n, RIDGES + 0.1
-    ),
-    "bidiagonal": lambda key, n: isotropic_ridge_path(key, n, 6, RIDGES),
+    "bidiagonal": lambda key, n: isotropic_ridge(key, n, 6, RIDGES),
     "increments": lambda key, n: least_squares_increment(key, n, 6, 3),
-    "scalar_chain": lambda key, n: isotropic_chain(key, 1.3, 3, n, 6, 0.2),
 }
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator import open_sweep, sweep
-from simulator.engine.results import grid_coordinates
+from simulator.engine.labels import coordinates
 from simulator.store import files
 from simulator.store.files import StoreError
 from simulator.store.netcdf import attribute, check_netcdf, write_netcdf
@@ -57,7 +57,7 @@ def test_whole_numbers_beyond_63_bits_along_an_axis_and_in_attributes(tmp_path):
     ("values", "kind"), [([3, 2**63 - 1], "i"), ([3, 2**64 - 1], "u"), ([3, 10**22], "f")]
 )
 def test_an_axis_of_whole_numbers_has_a_type_that_files_know(values, kind):
-    _, labels, _ = grid_coordinates(STUDY, {"num_samples": values}, [], {})["num_samples"]
+    _, labels, _ = coordinates(STUDY, {"num_samples": values}, [], [])["num_samples"]
     assert (labels.dtype.kind, labels.tolist()) == (kind, values)
 
 

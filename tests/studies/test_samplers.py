@@ -122,12 +122,12 @@ def each_cell(cells):
     )
 
 
-def drawn(name, cell, method, seed):
+def drawn(study, cell, method, seed):
     """Replicates of all outputs, one row for each entry."""
     # The smallest problems stall at rounding now and then; what is left is far below their spread.
-    study = replace(STUDIES[name], residual_tolerance=1e-2)
+    study = replace(study, residual_tolerance=1e-2)
     dim = {"dim": cell["dim"]} if "dim" in cell else {}
-    legal = {"dim": max(cell["dim"], 10)} if name.startswith("adversarial") else {}
+    legal = {"dim": max(cell["dim"], 10)} if study.name.startswith("adversarial") else {}
     values = study.canonical(cell | legal) | dim
     setting = checked_setting(study, method=method, seed=seed, dtype="float64")
     run = Run(study, [values], setting, keep_values=True)
@@ -145,19 +145,48 @@ def test_all_fast_samplers_are_here():
 
 @each_cell(CELLS)
 def test_fast_samplers_have_the_law_of_the_direct_one(name, cell):
-    direct, fast = drawn(name, cell, "direct", 1), drawn(name, cell, "fast", 2)
+    study = STUDIES[name]
+    direct, fast = drawn(study, cell, "direct", 1), drawn(study, cell, "fast", 2)
     for output in direct.keys() - ONLY_PARTS.get(name, set()):
         for x, y in zip(direct[output], fast[output], strict=True):
             # Sums of the same tokens in other orders, and tails by quadrature, differ by rounding.
             assert_same_law(np.round(x, 7), np.round(y, 7))
 
 
+#: Isotropic, so that no matrix is needed: with and without generators, more and fewer samples.
+_AVERAGED = [
+    ("ridge-collapse", _RIDGE | _UNBIASED | {"num_samples_generator": 9}, False),
+    ("ridge-collapse", _RIDGE | _UNBIASED | {"num_samples_generator": 9, "num_samples": 2}, True),
+    ("ridge-collapse", _RIDGE | _UNBIASED | {"num_samples_generator": 9, "design": "same"}, True),
+    ("ridge-collapse", _RIDGE | {"num_generations": 0}, True),
+]
+
+
+@each_cell(_AVERAGED)
+def test_shortcuts_of_the_conditional_sampler_draw_what_its_matrices_do(name, cell):
+    """The downstream fit has the law of drawn designs, what generators add has its mean."""
+    matrices, cheaper = replace(STUDIES[name], shortcuts=()), STUDIES[name]
+    expected, averaged = (
+        drawn(matrices, cell, "conditional", 6),
+        drawn(cheaper, cell, "conditional", 5),
+    )
+    assert_same_law(averaged["bias"][0], expected["bias"][0])
+    assert_same_law(averaged["variance"][0], expected["variance"][0])
+    assert_same_law(*(each["bias"][0] * each["variance"][0] for each in (averaged, expected)))
+    assert_same_mean(averaged, expected)
+
+
 @pytest.mark.slow
-@each_cell([cell for cell in CELLS if "conditional" in STUDIES[cell[0]].methods()])
+@each_cell([cell for cell in CELLS if "conditional" in STUDIES[cell[0]].methods()] + _AVERAGED)
 def test_conditional_samplers_have_the_mean_of_the_direct_one(name, cell):
-    direct, averaged = drawn(name, cell, "direct", 3), drawn(name, cell, "conditional", 4)
-    for output in averaged:
-        pair = direct[output], averaged[output]
+    study = STUDIES[name]
+    direct, averaged = drawn(study, cell, "direct", 3), drawn(study, cell, "conditional", 4)
+    assert_same_mean(averaged, direct)
+
+
+def assert_same_mean(some, others):
+    for output in some:
+        pair = others[output], some[output]
         gap = pair[0].mean(axis=1) - pair[1].mean(axis=1)
         error = np.sqrt(sum(x.var(axis=1) for x in pair) / COUNT)
         assert np.all(np.abs(gap) <= 5 * error + 1e-12), output

@@ -38,7 +38,8 @@ from simulator.maths.slopes import only_slope
 from simulator.maths.spectra import check_spectrum, eigenvalue_growth, eigenvalues, named_spectrum
 from simulator.parameters import choice, parameters, static, traced
 from simulator.runtime.precision import float_dtype
-from simulator.sampling.increments import least_squares_increment
+from simulator.sampling.bidiagonal import isotropic_ridge
+from simulator.sampling.increments import increment_variance, least_squares_increment
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
 from simulator.studies.collapse.ridge_collapse import PAPER
 from simulator.study import Figure, Study, asymptotic, both, exact, theory_only
@@ -56,7 +57,11 @@ class Params:
         400, symbol="T₀", at_least=1, static_in=("direct",), grows=1
     )
     num_generations: int = static(
-        5, symbol="n", detail="between truth and model", at_least=0, traced_in=("theory", "fast")
+        5,
+        symbol="n",
+        detail="between truth and model",
+        at_least=0,
+        traced_in=("theory", "fast", "conditional"),
     )
     ridge: float = traced(0.1, detail="of the downstream fit", at_least=0, grows=eigenvalue_growth)
     ridge_generator: float = traced(
@@ -203,14 +208,25 @@ def _initial_weights(params):
 
 def _factor_fit(params, weights, *, key_design, key_noise, num_samples, ridge, noise_std, column):
     """One ridge fit to labels ``design @ weights`` plus noise in one column."""
-    eigen = eigenvalues(params.spectrum, params.dim, params.spectrum_exponent)
-    factor = trapezoidal_factor(key_design, num_samples, params.dim)
-    active = active_rows(num_samples, params.dim)
+    factor, active, design = _factor_design(params, key_design, num_samples)
     noise = jnp.where(active, jax.random.normal(key_noise, (params.dim,), float_dtype()), 0)
-    design = factor * jnp.sqrt(eigen)
     labels = (design @ weights).at[:, column].add(noise_std * noise)
+    return _factor_solution(params, factor, active, design, labels, num_samples, ridge)
+
+
+def _factor_design(params, key, num_samples):
+    """The trapezoidal factor, which of its rows carry data, and these rows with the spectrum."""
+    eigen = eigenvalues(params.spectrum, params.dim, params.spectrum_exponent)
+    factor = trapezoidal_factor(key, num_samples, params.dim)
+    active = active_rows(num_samples, params.dim)
+    return factor, active, factor * jnp.sqrt(eigen)
+
+
+def _factor_solution(params, factor, active, design, labels, num_samples, ridge):
+    """The ridge fits to the columns of ``labels``."""
     solution = ridge_solution(design, labels, num_samples * ridge, active)
     # Without ridge a factor of full rank is inverted, not squared: half the digits lost.
+    eigen = eigenvalues(params.spectrum, params.dim, params.spectrum_exponent)
     overdetermined = num_samples >= params.dim
     whole = jnp.where(overdetermined, factor, jnp.eye(params.dim, dtype=float_dtype()))
     inverted = solve_triangular(whole, labels) / jnp.sqrt(eigen)[:, None]
@@ -236,12 +252,49 @@ def _errors(params, weights):
     spectrum = _spectrum(params)
     weights = weights - _initial_weights(params)
     bias, generator_variance, variance = jnp.sum(spectrum.eigenvalues[:, None] * weights**2, axis=0)
+    return _with_sum(bias, variance, generator_variance)
+
+
+def _with_sum(bias, variance, generator_variance):
     return {
         "test_error": bias + variance + generator_variance,
         "bias": bias,
         "variance": variance,
         "generator_variance": generator_variance,
     }
+
+
+def simulate_conditional(key, params):
+    """Averaged over all label noise given the inputs: its covariance travels through the fits."""
+    spectrum = _spectrum(params)
+    truth = jnp.sqrt(spectrum.signal / spectrum.eigenvalues)
+
+    def fit(index, state):
+        weights, covariance, _ = state
+        last = index == params.num_generations
+        num_samples = jnp.where(last, params.num_samples, params.num_samples_generator)
+        ridge = jnp.where(last, params.ridge, params.ridge_generator)
+        noise_std = jnp.where(last, params.noise_std, params.noise_std_generator)
+        which = jnp.where(last, index, 0) if params.design == "same" else index
+        factor, active, design = _factor_design(params, jax.random.fold_in(key, which), num_samples)
+        unit = jnp.diag(active.astype(float_dtype()))
+        respond = _factor_solution(params, factor, active, design, unit, num_samples, ridge)
+        keep = respond @ design
+        added = noise_std**2 * respond @ respond.T
+        covariance = keep @ covariance @ keep.T + jnp.where(last, 0, added)
+        return keep @ weights, covariance, jnp.sum(spectrum.eigenvalues * jnp.diag(added))
+
+    start = (
+        truth,
+        jnp.zeros((params.dim, params.dim), float_dtype()),
+        jnp.zeros((), float_dtype()),
+    )
+    weights, covariance, variance = lax.fori_loop(0, params.num_generations + 1, fit, start)
+    return _with_sum(
+        bias=jnp.sum(spectrum.eigenvalues * (weights - truth) ** 2),
+        variance=variance,
+        generator_variance=jnp.sum(spectrum.eigenvalues * jnp.diag(covariance)),
+    )
 
 
 # --------------------------------------------------------------------------------------------
@@ -256,6 +309,13 @@ def everything_is_unbiased(params):
     """The downstream fit is least squares with enough samples too."""
     return (
         generators_are_unbiased(params) and params.ridge == 0 and params.num_samples >= params.dim
+    )
+
+
+def one_isotropic_ridge(params):
+    """Isotropic inputs, and only the downstream fit shrinks."""
+    return params.spectrum == "isotropic" and (
+        params.num_generations == 0 or generators_are_unbiased(params)
     )
 
 
@@ -275,6 +335,28 @@ def simulate_unbiased_fits(key, params):
     own = least_squares_increment(key_downstream, params.num_samples, params.dim)
     own = params.noise_std * own / jnp.sqrt(_spectrum(params).eigenvalues)
     return _errors(params, weights.at[:, DOWNSTREAM].set(own))
+
+
+def average_one_isotropic_ridge(key, params):
+    """The conditional simulation without any matrix: O(n + d).
+
+    Of the generators' designs only the chi variates are given: the rest is averaged over, too.
+    """
+    key_generators, key_downstream = jax.random.split(key)
+    fit = isotropic_ridge(key_downstream, params.num_samples, params.dim, params.ridge)
+    same = params.design == "same"
+    variance = increment_variance(
+        key_generators,
+        params.num_samples_generator,
+        params.dim,
+        jnp.minimum(params.num_generations, 1) if same else params.num_generations,
+    )
+    variance = variance * (params.num_generations if same else 1)
+    return _with_sum(
+        bias=params.signal_variance * fit.bias,
+        variance=params.noise_std**2 * fit.noise,
+        generator_variance=params.noise_std_generator**2 * variance * fit.df2,
+    )
 
 
 def _generator_increment(key, params):
@@ -447,9 +529,11 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
+    simulate_conditional=simulate_conditional,
     shortcuts=(
-        (everything_is_unbiased, simulate_unbiased_fits),
-        (generators_are_unbiased, simulate_unbiased_generators),
+        ("fast", everything_is_unbiased, simulate_unbiased_fits),
+        ("fast", generators_are_unbiased, simulate_unbiased_generators),
+        ("conditional", one_isotropic_ridge, average_one_isotropic_ridge),
     ),
     validate=validate,
     figures=figures,
