@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from simulator import checks
-from simulator.arrays import holds_mask, plain_array
+from simulator.checks import holds_mask, plain_array
 from simulator.vocabulary import VOCABULARY, Range
 
 RESERVED_PARAMETERS = frozenset(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.arrays import plain_array
+from simulator.checks import plain_array
 from simulator.data.files import DataError
 
 if TYPE_CHECKING:

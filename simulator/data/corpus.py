@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize, special
 
-from simulator.arrays import plain_array
+from simulator.checks import plain_array
 from simulator.data.checks import number, numbers, one_row, whole_number
 from simulator.data.files import (
     DataError,

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.arrays import plain_array
+from simulator.checks import plain_array
 from simulator.data.files import (
     DataError,
     are_row_labels,

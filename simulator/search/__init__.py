@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator import checks
-from simulator.arrays import plain_array
+from simulator.checks import plain_array
 from simulator.engine import sizes
 from simulator.engine.theory import NotConverged
 from simulator.search import box, line
