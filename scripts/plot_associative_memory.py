@@ -67,7 +67,7 @@ def plane(tokens, replicates):
         1, legend_beside=True, title="Fill with T tokens: error in the (d, T) plane"
     )
     shared = {"num_tokens": tokens, "num_classes": CLASSES, "zipf_exponent": 0.5}
-    dims, samples = np.geomspace(10, 1000, 25).astype(int), np.geomspace(10, 1e4, 25).round()
+    dims, samples = np.geomspace(10, 1000, 13).astype(int), np.geomspace(10, 1e4, 13).round()
     fine = {"dim": np.unique(dims)[None, :], "num_samples": samples[:, None]}
     theory = simulator.predict("associative-memory.finite-data", **fine, **shared)["test_error"]
     grid = {"dim": np.array([16, 60, 250, 900])[None, :],
@@ -79,17 +79,17 @@ def plane(tokens, replicates):
         **grid,
         **shared,
     ).mean["test_error"]
+    axes.set(xscale="log", yscale="log", xlabel="dimension d", ylabel="tokens T")
     shown = {"cmap": "viridis", "vmin": 0, "vmax": 0.8}
     colours = axes.pcolormesh(np.unique(dims), samples, theory, shading="gouraud", **shown)
     lines = axes.contour(
         np.unique(dims), samples, theory, levels=[0.05, 0.1, 0.2, 0.4, 0.6], colors="white",
         linewidths=1.4,
     )  # fmt: skip
-    axes.clabel(lines, fmt="%g", fontsize=9, inline_spacing=2)
+    axes.clabel(lines, fmt="%g", fontsize=9, inline_spacing=4)
     x, y = np.broadcast_arrays(grid["dim"], grid["num_samples"])
     axes.scatter(x, y, c=found, s=70, edgecolors="black", linewidths=1.2, zorder=3, **shown)
     axes.grid(False)
-    axes.set(xscale="log", yscale="log", xlabel="dimension d", ylabel="tokens T")
     figure.colorbar(colours, ax=axes, label="test error: map theory, discs simulation")
     return figure
 
@@ -115,7 +115,13 @@ def remembered(tokens, replicates):
             num_classes=CLASSES,
             scheme_exponent=scheme,
         )
-        axes.set(xlabel="rank of the token", ylabel="error", title=label, xlim=(0, 30), ylim=(0, 1))
+        axes.set(
+            xlabel="rank of the token, from 0",
+            ylabel="error",
+            title=label,
+            xlim=(0, 30),
+            ylim=(0, 1),
+        )
     pictures.kinds_legend(panels[1], beside=True)
     return figure
 
