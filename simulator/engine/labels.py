@@ -52,7 +52,7 @@ def arrays_of(
     study : Study
     axes : the grid's axes and the values along them
     theory : the values of each cell; a cell that has no theory lacks them all
-    simulated : the shapes of what is estimated in each cell (`Run.shapes`)
+    simulated : the shapes of one replicate of each cell (`Run.shapes`)
     """
     grid = _lengths(axes)
 
@@ -68,9 +68,22 @@ def arrays_of(
         return found
 
     predicted = [{name: np.shape(value) for name, value in cell.items()} for cell in theory]
-    sides = {"theory": predicted, "mean": simulated, "standard_error": simulated}
+    estimated_in = [_with_dispersions(study, cell) for cell in simulated]
+    sides = {"theory": predicted, "mean": estimated_in, "standard_error": estimated_in}
     groups = {group: padded(cells) for group, cells in sides.items()}
     return {group: members for group, members in groups.items() if members}
+
+
+def _with_dispersions(
+    study: Study, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """The shapes of what is estimated: a spread over replicates has that of what spreads."""
+    spreads = {
+        output.name: shapes[output.dispersion.of]
+        for output in study.outputs
+        if output.dispersion is not None and output.in_simulation
+    }
+    return {**shapes, **spreads}
 
 
 def status_arrays(axes: Mapping[str, list[Any]]) -> dict[str, Array]:

@@ -64,14 +64,10 @@ class Run:
         return [tally.count for tally in self.tallies]
 
     def shapes(self) -> list[dict[str, tuple[int, ...]]]:
-        """Shapes of what is estimated in every cell, dispersions included, without running any."""
+        """Shapes of the simulated outputs of every cell, without running any."""
         found: dict[int, dict[str, tuple[int, ...]]] = {}
         for program in self.programs:
-            shapes = program.shapes
-            for output in self.study.outputs:
-                if output.dispersion is not None and output.in_simulation:
-                    shapes[output.name] = shapes[output.dispersion.of]
-            found |= dict.fromkeys(program.members, shapes)
+            found |= {index: dict(program.shapes) for index in program.members}
         return [found[index] for index in range(len(self.cells))]
 
     def values(self) -> list[dict[str, np.ndarray]]:

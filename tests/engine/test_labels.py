@@ -57,7 +57,7 @@ CELLS = [
 
 def test_arrays_are_as_long_as_the_largest_cell():
     theory = [{"error": np.ones(2), "limit": np.ones(())}, {}, {"error": np.ones(4)}]
-    arrays = arrays_of(STUDY, AXES, theory, [{"error": (3,), "spread": (3,)}])
+    arrays = arrays_of(STUDY, AXES, theory, [{"error": (3,)}])
     assert {group: list(members) for group, members in arrays.items()} == {
         "theory": ["error", "limit"],
         "mean": ["error", "spread"],
