@@ -21,7 +21,7 @@ ALLOWED = {
     "runtime": set(),
     "maths": {"runtime"},
     "sampling": {"maths", "runtime"},
-    "data": {"checks", "maths", "sampling", "runtime"},
+    "data": {"checks", "equality", "maths", "sampling", "runtime"},
     "parameters": {"checks", "vocabulary"},
     "study": {"checks", "parameters", "paper"},
     "studies": {*DECLARATIONS, "checks", "maths", "sampling", "data", "runtime"},

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 import simulator
-from simulator import registry
+from simulator import data, registry
+from simulator.data import corpus
+from simulator.data.experiment import Estimate
 from simulator.engine.simulation import simulate_study
 from simulator.engine.theory import predict_study
 from simulator.equality import same
@@ -36,12 +38,23 @@ def test_a_changed_study_pickles_by_value():
     assert copied == ASYMPTOTIC
 
 
+def of_data():
+    """One object of every kind that the experiments on data give."""
+    rows = np.random.default_rng(0).normal(size=(60, 4)) * [8, 4, 2, 1]
+    table = data.from_arrays(rows, rows.sum(axis=1))
+    population = data.population(table)
+    measured = Estimate(np.ones((1, 3)), np.full((1, 3), np.nan), 1)
+    compared = data.compare("error", np.ones((1, 3)), measured, "a", "bcd")
+    return table, population, measured, compared, corpus.fit(np.arange(60)[:0:-1])
+
+
 def test_results_pickle_and_compare_by_value():
     results = [
         simulate_study(STUDY, replicates=3, noise_std=[0.1, 0.2], keep_values=True),
         simulate_study(STUDY, replicates=1)["test_error"],  # an error that is not a number
         check_study(STUDY, replicates=64, dim=10),
         check_study(STUDY, replicates=64, dim=10).comparisons[0],
+        *of_data(),
     ]
     for result in results:
         copied = pickle.loads(pickle.dumps(result))
@@ -78,7 +91,9 @@ def test_same(one, other, equal):
 FORKED = """
 import os, sys, warnings
 import simulator
-from simulator import registry
+from simulator import data, registry
+from simulator.data import corpus
+from simulator.data.experiment import Estimate
 from tests.toy import STUDY
 from simulator.engine.theory import predict_study
 warnings.simplefilter("ignore")

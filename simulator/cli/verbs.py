@@ -5,7 +5,7 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,7 +22,6 @@ from simulator.cli.values import (
     ranges,
     whole,
 )
-from simulator.pictures.declared import save_figures
 from simulator.registry import get, names
 
 DISAGREES = 1
@@ -315,8 +314,15 @@ def _predict(options: argparse.Namespace) -> None:
     if options.json:
         say_json(options.study, given, {name: plain(v) for name, v in outputs.items()})
     else:
-        for name, value in outputs.items():
-            say(f"{name} = {np.array2string(np.asarray(value), precision=10)}")
+        say(_lines(outputs))
+
+
+def _lines(outputs: Mapping[str, Any]) -> str:
+    """One output a line; all together, as what is said at once is lost to no stream."""
+    return "\n".join(
+        f"{name} = {np.array2string(np.asarray(value), precision=10)}"
+        for name, value in outputs.items()
+    )
 
 
 def _simulate(options: argparse.Namespace) -> None:
@@ -381,9 +387,8 @@ def _sweep(options: argparse.Namespace) -> None:
     if to_store:
         return
     if options.out is None:
-        merged = {group: node.to_dataset() for group, node in tree.children.items()}
-        for group, dataset in merged.items():
-            say(f"{group}\n{dataset.to_dataframe().to_string()}\n")
+        groups = {group: node.to_dataset().to_dataframe() for group, node in tree.children.items()}
+        say("\n".join(f"{group}\n{frame.to_string()}\n" for group, frame in groups.items()))
     else:
         write_netcdf(tree, options.out)
         print(f"wrote {options.out}", file=sys.stderr)
@@ -500,11 +505,12 @@ def _say_found(options: argparse.Namespace, found: Any) -> None:
     elif found.sizes:
         say(found.to_dataframe().to_string())
     else:
-        for name, value in found.data_vars.items():
-            say(f"{name} = {np.array2string(value.values, precision=10)}")
+        say(_lines(found.data_vars))
 
 
 def _figure(options: argparse.Namespace) -> None:
+    from simulator.pictures.declared import save_figures
+
     name, _, only = options.figure.partition("/")
     for path in save_figures(
         get(name), only or None, options.out, replicates=options.replicates, seed=options.seed

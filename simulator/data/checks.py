@@ -65,12 +65,13 @@ def number(
 
 def whole_number(name: str, value: Any, low: int, high: int = 2**63 - 1) -> int:
     """One whole number from ``low`` to ``high`` (64 bits); errors as those of `numbers`."""
-    allowed = f"a whole number, at least {low}" + (f", below {high + 1}" * (high < 2**63 - 1))
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         exact: float | int = int(value)
     else:
         exact = number(name, value)
     if exact != int(exact) or not low <= exact <= high:
+        bounded = high < 2**63 - 1 or exact > high
+        allowed = f"a whole number, at least {low}" + f", below {high + 1}" * bounded
         raise DataError(_refusal(name, value, allowed))
     return int(exact)
 

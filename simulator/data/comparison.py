@@ -12,12 +12,13 @@ from typing import Any, Literal
 import numpy as np
 
 from simulator.data.experiment import Estimate
+from simulator.equality import ByValue
 
 SIGMAS = 5.0
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, eq=False)
+class Comparison(ByValue):
     """Predicted and measured values of one quantity at several points.
 
     Attributes

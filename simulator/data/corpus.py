@@ -37,12 +37,15 @@ from simulator.data.files import (
     shown,
     text,
 )
+from simulator.equality import ByValue
 
 MIN_TOKENS = 20
 #: Totals are summed and drawn as 64-bit integers.
 MAX_TOTAL = 2**63 - 1
 #: What a header calls the column of counts.
 COUNT_NAMES = ("count", "counts", "frequency", "frequencies", "freq", "occurrences", "n")
+#: Counts that a simulation draws: all in all (some minutes), and at a time (128 MB).
+_MOST_DRAWN, _DRAWN_AT_ONCE = 10**10, 2**24
 _MODULE_LIMIT = 100_000  # bytes of one source file of the standard library
 _NO_TEXT = (".json", ".jsonl", ".npz", ".parquet", ".xls", ".xlsx")
 #: Thai, Lao, Myanmar, Khmer, kana and ideographs: scripts that put no blanks between words.
@@ -211,8 +214,8 @@ def _all_whole(array: np.ndarray) -> bool:
 # --------------------------------------------------------------------------------------------
 # The empirical law
 # --------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class RankLaw:
+@dataclass(frozen=True, eq=False)
+class RankLaw(ByValue):
     """The rank-frequency law of a corpus.
 
     Attributes
@@ -232,6 +235,8 @@ class RankLaw:
         counts = numbers("counts", self.counts, 0)
         if counts.ndim != 1 or not len(counts) or not counts[0] or np.any(np.diff(counts) > 0):
             raise ValueError("counts are not allowed; allowed: one decreasing row of numbers > 0")
+        number("exponent", self.exponent)
+        number("exponent_error", self.exponent_error, 0)
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -291,13 +296,18 @@ class RankLaw:
     ) -> tuple[float, float]:
         """Mean and standard error of the error after ``num_samples`` resampled tokens."""
         num_samples = whole_number("num_samples", num_samples, 0)
-        replicates = whole_number("replicates", replicates, 2)  # for an error bar
         rng = np.random.default_rng(whole_number("seed", seed, 0))
         p = self.probabilities
-        drawn = rng.multinomial(
-            num_samples, self.training_law(cutoff, real_fraction), size=replicates
+        most = max(2, _MOST_DRAWN // len(p))
+        replicates = whole_number("replicates", replicates, 2, most)  # two: for an error bar
+        law = self.training_law(cutoff, real_fraction)
+        block = max(1, _DRAWN_AT_ONCE // len(p))
+        errors = np.concatenate(
+            [
+                (rng.multinomial(num_samples, law, size=min(block, replicates - i)) == 0) @ p
+                for i in range(0, replicates, block)
+            ]
         )
-        errors = (drawn == 0) @ p
         return float(errors.mean()), float(errors.std(ddof=1) / math.sqrt(replicates))
 
 

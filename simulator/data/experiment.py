@@ -42,6 +42,7 @@ from simulator.data.checks import (
     whole_number,
 )
 from simulator.data.population import Population
+from simulator.equality import ByValue
 from simulator.runtime.compilation import compiler_options, default_platform, simulation_scope
 from simulator.runtime.precision import float_dtype
 
@@ -51,8 +52,8 @@ BLOCK = 256  # rows summed at a time
 BATCH = 8  # replicates that run side by side
 
 
-@dataclass(frozen=True)
-class Estimate:
+@dataclass(frozen=True, eq=False)
+class Estimate(ByValue):
     """Mean over replicates of an experiment, entry by entry."""
 
     mean: np.ndarray

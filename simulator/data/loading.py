@@ -33,6 +33,7 @@ from simulator.data.files import (
     read_rows,
     shown,
 )
+from simulator.equality import ByValue
 
 MIN_ROWS = 10
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -42,8 +43,8 @@ _ODD = re.compile(r"[^0-9+\-.eE]")
 FORMATS = ".npy, .npz, .csv, .tsv, .txt, IDX (-ubyte, .idx), or .gz of a text table and IDX"
 
 
-@dataclass(frozen=True)
-class Table:
+@dataclass(frozen=True, eq=False)
+class Table(ByValue):
     """A data set: one row per sample.
 
     Attributes

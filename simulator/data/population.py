@@ -29,6 +29,7 @@ from scipy import linalg
 from simulator.data.checks import numbers
 from simulator.data.loading import DataError, Table
 from simulator.data.units import unit_columns
+from simulator.equality import ByValue
 
 #: A feature (of unit variance) that is closer than this to a combination of others is one of them.
 NULL_DIRECTION = 1e-5
@@ -36,8 +37,8 @@ NULL_DIRECTION = 1e-5
 SMALLEST_DEVIATION = 1e-157
 
 
-@dataclass(frozen=True)
-class Population:
+@dataclass(frozen=True, eq=False)
+class Population(ByValue):
     """The rows of a data set in the eigenbasis of their covariance.
 
     Attributes
@@ -174,8 +175,8 @@ def _principal(coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return directions * signs, lengths * (scale[0] / scale[1])
 
 
-@dataclass(frozen=True)
-class PowerLaw:
+@dataclass(frozen=True, eq=False)
+class PowerLaw(ByValue):
     """Fitted exponents of a spectrum, with the local slopes they summarise.
 
     Attributes

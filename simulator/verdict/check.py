@@ -165,11 +165,11 @@ def judge(
     threshold = max(5.0, float(-scipy.special.ndtri(family_wise_error / (2 * max(count, 1)))))
     compared = _compare(study, evidence, theories, threshold, tolerance)
     comparisons = tuple(c for mine in compared for c in mine)
-    tested = [c.status for c in comparisons if c.status != "not tested"]
-    if not tested:
-        why = "is infinite in every cell" if comparisons else "has no output that is simulated, too"
-        raise ValueError(f"{study.name}: the theory {why}: there is nothing to compare")
-    found: Any = next((s for s in ("disagrees", "inconclusive") if s in tested), "agrees")
+    if not comparisons:
+        raise ValueError(f"{study.name}: no output has both a theory and a simulation to compare")
+    order = ("disagrees", "inconclusive", "agrees")  # the worst that occurs
+    statuses = [c.status for c in comparisons]
+    found: Any = next((s for s in order if s in statuses), "inconclusive")  # nothing was tested
     return Verdict(
         study=study.name,
         method=evidence.run.setting.method,

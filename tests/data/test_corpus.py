@@ -301,7 +301,9 @@ LAW = corpus.fit(ZIPF)
         (lambda: LAW.simulate(30, replicates=2.5), "replicates = 2.5"),
         (lambda: LAW.simulate(-3), "num_samples = -3"),
         (lambda: LAW.simulate(3.5), "num_samples = 3.5"),
-        (lambda: LAW.simulate(2**64), "num_samples = 18446744073709551616"),
+        (lambda: LAW.simulate(2**64), "num_samples = 18446744073709551616; .* below 9223372036"),
+        (lambda: LAW.simulate(30, replicates=10**12), "replicates = 1000000000000; .* below"),
+        (lambda: corpus.RankLaw(np.array([2, 1]), np.nan, 0.1), "exponent = nan"),
         (lambda: LAW.simulate(3, seed=-1), "seed = -1"),
         (lambda: LAW.simulate(3, seed="a"), "seed = a"),
         (lambda: corpus.RankLaw(np.array([1, 2]), 1.0, 0.1), "one decreasing row"),
@@ -329,6 +331,12 @@ def test_exponent_and_its_error_are_right_over_repeated_samples():
     error = np.mean([e for _, e in fits])
     assert abs(exponents.mean() - 1.25) < 5 * error / np.sqrt(60)
     assert abs(exponents.std() / error - 1) < 5 / np.sqrt(2 * 60)
+
+
+def test_a_simulation_in_blocks_is_that_in_one(monkeypatch):
+    whole = LAW.simulate(300, replicates=10, seed=3)
+    monkeypatch.setattr(corpus, "_DRAWN_AT_ONCE", 4 * len(LAW.counts))
+    assert np.allclose(LAW.simulate(300, replicates=10, seed=3), whole, rtol=1e-14, atol=0)
 
 
 def test_predictions_match_the_simulation_on_the_corpus():

@@ -27,6 +27,10 @@ Relative error O(1/d), O(1/df2) for power laws (theorem 1). Uniform least square
 Simulations use ``n2 = p2 n`` rounded to the nearest whole number (halves up), for which these
 means are exact; theory interpolates between whole numbers.
 
+For ``ρ ≠ 0`` the cross term grows as ``c``: at ``c² = 0`` the slope in ``c²`` is infinite, and
+derivatives leave it out. With mixing weights plateau_error jumps at ``p2 = 0`` (any share of
+infinitely many samples has all its weight) and has no slope in ``p2`` there.
+
 ``inf`` at ``λ = 0`` where active samples and ``d`` differ by at most one: variance if they are
 noisy, synthetic_error if both sources are active and ``c² > 0``, and the sum with them.
 

@@ -20,6 +20,7 @@ error has second moments ``C_k = λ_k E(error_k)²`` and ``M_k = λ_k E[w1_k err
 For least squares ``E <- σ² u + (p2² + p1 p2 u) E``. Deterministic equivalents at every step, also
 at ``λ = 0``: relative error O(1/d), O(1/df2) for power laws. At ``λ = 0`` and ``|n - d| <= 1`` a
 step is ``inf`` if there is label noise, or if two sources (``0 < p2 < 1``) disagree.
+For ``ρ ≠ 0`` the slope in ``c²`` is infinite at ``c² = 0``; derivatives leave it out.
 
 Reference: E. Dohmatob, Y. Feng, A. Subramonian, J. Kempe, "Strong Model Collapse", ICLR 2025,
 arXiv 2410.04840 (iterative mixing; the recursion holds for any spectrum and penalty).
