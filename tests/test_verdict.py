@@ -371,6 +371,10 @@ def test_infinite_theory_is_not_tested():
     verdict = check_study(study, replicates=10)
     assert verdict.status == "inconclusive"
     assert "not tested (exact: theory is not finite)" in str(verdict)
+    few = {"dim": 6, "num_samples": 8, "ridge": 0.0, "num_steps": 1}  # at a half of it: 4 for 3
+    verdict = check_study(get("strong-collapse.multi-step"), replicates=10, **few)
+    assert verdict.status == "inconclusive"
+    assert "theory is not finite at a smaller size" in str(verdict)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from simulator import checks
+from simulator.parameters import METHODS
 from simulator.store.files import PRIVATE, StoreError, own_files, read_file, write_file
 
 FORMAT = 1
@@ -56,11 +58,19 @@ _FIELDS: Mapping[str, Any] = {
 }
 
 
+_CHOICES: Mapping[str, Any] = {
+    "method": METHODS,
+    "dtype": checks.DTYPES,
+}
+
+
 def _not_as_written(manifest: Mapping[str, Any]) -> str | None:
     """The first entry that no sweep could have written."""
     for name, kind in _FIELDS.items():
         value: Any = manifest.get(name)
         if type(value) is not kind or (kind is int and value < 0):
+            return name
+        if value not in _CHOICES.get(name, (value,)):
             return name
     for name, values in manifest["axes"].items():
         plain = isinstance(values, list) and all(type(v) in (int, float, str) for v in values)

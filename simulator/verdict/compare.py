@@ -98,7 +98,8 @@ def _compared(
         )
 
     if not testable.any():
-        return comparison(0, 0.0, 0.0, "not tested", 0, "theory is not finite")
+        smaller = " at a smaller size" * bool(np.isfinite(last.theory).any())
+        return comparison(0, 0.0, 0.0, "not tested", 0, f"theory is not finite{smaller}")
     deviation = deviation_of(relation, sizes, points)
     z = np.where(testable, _scores(deviation, replicates), 0.0)
     unknown = np.isnan(z)

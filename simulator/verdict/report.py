@@ -111,7 +111,9 @@ class Verdict(ByValue):
 def _line(c: Comparison, width: int) -> str:
     error = "unknown" if math.isnan(c.standard_error) else f"{c.standard_error:.1g}"
     z = "-" if math.isnan(c.z) else f"{c.z:+.1f}"
-    resolution = f"{c.resolution:.2%}" if math.isfinite(c.resolution) else "nothing"
+    resolution = f"{c.resolution:.2%}" if c.resolution < 10 else "> 1000%"
+    if math.isinf(c.resolution):
+        resolution = "nothing"
     note = f": {c.note}" if c.note else ""
     more = f", {c.missing} replicates missing" if c.missing else ""
     return (

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from simulator.store.contents import open_store, store_status
 from simulator.store.files import StoreError, remove
+from simulator.store.manifest import read_manifest, write_manifest
 from simulator.store.sweep import sweep_study
 from tests.toy import STUDY
 
@@ -196,6 +197,20 @@ def check_crafted(path, file, content):
         for use in (open_store, store_status):
             _, error = attempt(use, path, STUDY)
             assert error is None or str(path) in str(error)
+    finally:
+        file.write_bytes(original)
+
+
+@pytest.mark.parametrize("change", [{"dtype": "float8"}, {"method": "guess"}])
+def test_a_manifest_that_names_no_way_to_compute_is_refused(intact, change):
+    path, _, _ = intact.contents
+    file = path / ".simulator" / "manifest.json"
+    original = file.read_bytes()
+    try:
+        write_manifest(path, read_manifest(path) | change)
+        for use in (open_store, store_status):
+            with pytest.raises(StoreError, match=f"{next(iter(change))} is not what a sweep"):
+                use(path, STUDY)
     finally:
         file.write_bytes(original)
 
