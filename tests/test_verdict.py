@@ -371,6 +371,14 @@ def test_infinite_theory_is_not_tested():
     verdict = check_study(study, replicates=10)
     assert verdict.status == "inconclusive"
     assert "not tested (exact: theory is not finite)" in str(verdict)
+
+
+def test_an_output_that_is_nowhere_tested_leaves_the_verdict_open():
+    """One wrong infinity must not hide behind the outputs that agree."""
+    cell = {"dim": 6, "num_samples": 6, "num_samples_generator": 6, "ridge": 0.0}
+    verdict = check_study(get("ridge-collapse"), replicates=200, num_generations=2, **cell)
+    assert verdict.status != "agrees"
+    assert {c.output for c in verdict.comparisons if c.status == "not tested"}
     few = {"dim": 6, "num_samples": 8, "ridge": 0.0, "num_steps": 1}  # at a half of it: 4 for 3
     verdict = check_study(get("strong-collapse.multi-step"), replicates=10, **few)
     assert verdict.status == "inconclusive"

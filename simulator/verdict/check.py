@@ -167,9 +167,13 @@ def judge(
     comparisons = tuple(c for mine in compared for c in mine)
     if not comparisons:
         raise ValueError(f"{study.name}: no output has both a theory and a simulation to compare")
-    order = ("disagrees", "inconclusive", "agrees")  # the worst that occurs
-    statuses = [c.status for c in comparisons]
-    found: Any = next((s for s in order if s in statuses), "inconclusive")  # nothing was tested
+    statuses = {c.status for c in comparisons}
+    untested = {c.output for c in comparisons} - {
+        c.output for c in comparisons if c.status != "not tested"
+    }
+    found: Any = next((s for s in ("disagrees", "inconclusive") if s in statuses), "agrees")
+    if found == "agrees" and untested:  # an output that was nowhere tested agrees with nothing
+        found = "inconclusive"
     return Verdict(
         study=study.name,
         method=evidence.run.setting.method,
