@@ -126,6 +126,8 @@ def _difference(point: Point) -> np.ndarray:
 
 
 def _slope_weights(x: np.ndarray) -> np.ndarray:
+    if np.ptp(x) == 0:  # one size alone has no slope
+        return np.full_like(x, np.nan)
     centred = x - x.mean()
     return centred / (centred @ centred)
 
