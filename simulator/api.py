@@ -14,6 +14,7 @@ from simulator.registry import get, register
 from simulator.search import optimise_study, solve_study
 from simulator.store.contents import open_store, store_status
 from simulator.store.manifest import read_manifest
+from simulator.store.netcdf import file_status, read_netcdf
 from simulator.store.sweep import sweep_study
 from simulator.study import Study
 from simulator.verdict import check_study
@@ -86,30 +87,33 @@ def cite(study: str | Study | None = None) -> str:
 
 
 def open_sweep(path: str | Path, study: str | Study | None = None) -> "xr.DataTree":
-    """The results in the store of a sweep, checked against its records.
+    """The results of a sweep: in a store, checked against its records, or in a NetCDF file.
 
     Parameters
     ----------
-    path : path of the folder
+    path : path of the folder, or of the file
     study : str or Study, optional
         The study that was swept; the one that the store names unless given.
 
     Returns
     -------
     xarray.DataTree
-        As :func:`simulator.sweep`, and a child ``status`` with the number of ``replicates`` of
-        each cell (0: not computed) and whether it ``failed``.
+        As :func:`simulator.sweep`; from a store (also an exported one) with a child ``status``, the
+        number of ``replicates`` of each cell (0: not computed) and whether it ``failed``.
 
     Raises
     ------
     StoreError
-        If there is no store, or something in it is damaged; the message names the file.
+        If there is no sweep, or something in its store is damaged; the message names the file.
     """
-    return open_store(*_swept(path, study))
+    found = checks.path("path", path, PLACE)
+    if found.is_file():
+        return read_netcdf(found)
+    return open_store(found, _study_in(found, study))
 
 
 def sweep_status(path: str | Path, study: str | Study | None = None) -> dict[str, Any]:
-    """What the store of a sweep holds and what it still misses.
+    """What the store of a sweep holds and what it still misses; or what its NetCDF file holds.
 
     Parameters
     ----------
@@ -126,12 +130,18 @@ def sweep_status(path: str | Path, study: str | Study | None = None) -> dict[str
     Raises
     ------
     StoreError
-        If there is no store, or something in it is damaged; the message names the file.
+        If there is no sweep, or something in its store is damaged; the message names the file.
     """
-    return store_status(*_swept(path, study))
+    found = checks.path("path", path, PLACE)
+    if found.is_file():
+        tree = read_netcdf(found)
+        return file_status(tree, get(tree.attrs["study"] if study is None else study))
+    return store_status(found, _study_in(found, study))
 
 
-def _swept(path: Any, study: Any) -> tuple[Path, Study]:
-    """Where the store lies, and the study that it is of."""
-    folder = checks.path("path", path, "the folder of a store")
-    return folder, get(read_manifest(folder)["study"] if study is None else study)
+PLACE = "the folder of a store, or a NetCDF file"
+
+
+def _study_in(folder: Path, study: Any) -> Study:
+    """The study that a store is of."""
+    return get(read_manifest(folder)["study"] if study is None else study)

@@ -1,7 +1,6 @@
 """Declaring parameters, and checking what is given for them."""
 
 import dataclasses
-import difflib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,11 +13,12 @@ import numpy as np
 
 from simulator import checks
 from simulator.checks import holds_mask, plain_array
+from simulator.spelling import suggestion
 from simulator.vocabulary import VOCABULARY, Range
 
 RESERVED_PARAMETERS = frozenset(
     {"name", "grid", "seed", "replicates", "method", "dtype", "keep_values", "out", "retry_failed"}
-    | {"dask", "tolerance", "max_replicates", "family_wise_error", "allow_large"}
+    | {"dask", "overwrite", "tolerance", "max_replicates", "family_wise_error", "allow_large"}
     | {"study", "output", "over", "maximise", "equals", "which", "at", "points"}
 )
 Method = Literal["direct", "fast", "conditional"]
@@ -93,6 +93,12 @@ class Parameter:
     def is_whole(self) -> bool:
         """The values are whole numbers."""
         return self.integer or self.type == "int"
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Its letter in the paper, and the one that most papers use."""
+        word = VOCABULARY.get(self.name)
+        return (self.symbol, word.symbol) if word else (self.symbol,)
 
     def is_static(self, side: str) -> bool:
         """Static on this side: ``"theory"`` or a simulation method."""
@@ -258,12 +264,6 @@ def _bound_value(bound: Bound, values: Mapping[str, Any]) -> np.ndarray:
         raise ValueError(f"the bound {bound!r} does not name a parameter")
     offset = float(match[3] or 0) * (-1 if match[2] == "-" else 1)
     return np.asarray(values[match[1]], dtype=float) + offset
-
-
-def suggestion(name: str, allowed: Sequence[str]) -> str:
-    """``"; did you mean 'ridge'?"`` for the nearest allowed name, or an empty string."""
-    near = difflib.get_close_matches(name, list(allowed), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def static(default: Any, symbol: str = "", meaning: str = "", **bounds: Any) -> Any:

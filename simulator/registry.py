@@ -2,7 +2,8 @@
 
 ``studies/FAMILY/PAPER/main.py`` is the study ``paper``, ``studies/FAMILY/PAPER/part.py`` the study
 ``paper.part``; underscores are dashes in names, and modules that begin with one are no studies. So
-asking for a study imports its module and no other, and adding one is adding a file.
+asking for a study imports its module and no other, and adding one is adding a file. Names and
+titles are read from files: nothing that takes time is imported to list the studies, JAX least.
 
 Another package adds its own with an entry point in its ``pyproject.toml``::
 
@@ -10,22 +11,26 @@ Another package adds its own with an entry point in its ``pyproject.toml``::
     "my-paper.part" = "my_package.my_module:STUDY"
 """
 
+import ast
 import functools
 import importlib
+import importlib.machinery
+import importlib.util
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from simulator import checks
-from simulator.parameters import suggestion
-from simulator.study import Study
+from simulator.spelling import suggestion
+
+if TYPE_CHECKING:
+    from simulator.study import Study
 
 ENTRY_POINTS = "simulator.studies"
-_registered: dict[str, Study] = {}
+_registered: dict[str, "Study"] = {}
 
 
-def register(study: Study) -> Study:
+def register(study: "Study") -> "Study":
     """Make a study known under its name: to every verb, the command line of this process, `list`.
 
     Parameters
@@ -46,6 +51,9 @@ def register(study: Study) -> Study:
     ValueError
         If a study of this package has that name.
     """
+    from simulator import checks
+    from simulator.study import Study
+
     if not isinstance(study, Study):
         raise TypeError(checks.refusal("study", study, "a simulator.Study"))
     if study.name in _modules():
@@ -59,7 +67,22 @@ def names() -> list[str]:
     return sorted({*_modules(), *_strangers(), *_registered})
 
 
-def get(study: Any) -> Study:
+def titles() -> dict[str, str]:
+    """Title of every study, by name in alphabetical order.
+
+    They are read from the sources. Only a study of another package whose title is no literal there
+    is imported.
+    """
+    found = {name: study.title for name, study in _registered.items()}
+    for name, point in _strangers().items():
+        if name not in found:
+            found[name] = _written_title(_source(point.module), point.attr) or get(name).title
+    for name, module in _modules().items():
+        found[name] = _written_title(_source(module), "STUDY") or get(name).title
+    return dict(sorted(found.items()))
+
+
+def get(study: Any) -> "Study":
     """The study of that name; a `Study` is returned as it is.
 
     Raises
@@ -67,6 +90,9 @@ def get(study: Any) -> Study:
     TypeError, ValueError
         If it is neither, or there is none of that name (the nearest one is named).
     """
+    from simulator import checks
+    from simulator.study import Study
+
     if isinstance(study, Study):
         return study
     checks.text("study", study, "the name of a study, or a simulator.Study")
@@ -82,7 +108,9 @@ def get(study: Any) -> Study:
     )
 
 
-def _named(name: str, study: Any) -> Study:
+def _named(name: str, study: Any) -> "Study":
+    from simulator.study import Study
+
     if not isinstance(study, Study) or study.name != name:
         found = study.name if isinstance(study, Study) else type(study).__name__
         raise ValueError(f"the place of the study {name!r} holds {found!r}: give both one name")
@@ -108,3 +136,34 @@ def _modules() -> Mapping[str, str]:
 def _strangers() -> Mapping[str, EntryPoint]:
     """Entry points of other packages, by name."""
     return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
+# --------------------------------------------------------------------------------------------
+# Reading sources
+# --------------------------------------------------------------------------------------------
+def _source(module: str) -> str:
+    """The source of a module; "" if there is none. The packages it is in are not imported."""
+    top, *inner = module.split(".")
+    spec = importlib.util.find_spec(top)
+    for depth in range(1, len(inner) + 1):
+        folders = spec.submodule_search_locations if spec else None
+        name = ".".join([top, *inner[:depth]])
+        spec = importlib.machinery.PathFinder.find_spec(name, folders) if folders else None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return ""
+    return Path(spec.origin).read_text(encoding="utf-8")
+
+
+def _written_title(source: str, variable: str) -> str | None:
+    """The literal ``title`` in ``variable = Study(..., title="...", ...)``, if it is one."""
+    start = source.rfind(f"\n{variable} = ") + 1  # the last statement: the rest need not be parsed
+    try:
+        statements = ast.parse(source[start:] if start else "").body
+    except SyntaxError:  # it will say so when it is imported
+        return None
+    calls = [s.value for s in statements[:1] if isinstance(s, ast.Assign)]
+    for call in calls:
+        for word in call.keywords if isinstance(call, ast.Call) else ():
+            if word.arg == "title" and isinstance(word.value, ast.Constant):
+                return str(word.value.value)
+    return None

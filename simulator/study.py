@@ -17,7 +17,8 @@ import jax
 
 from simulator import checks
 from simulator.paper import Paper
-from simulator.parameters import METHODS, Method, Parameter, suggestion
+from simulator.parameters import METHODS, Method, Parameter
+from simulator.spelling import meant, suggestion
 
 #: Key under which a theory or a simulation may return the relative residual of its solver. The
 #: public edge refuses results whose residual exceeds the study's ``residual_tolerance``.
@@ -346,6 +347,7 @@ class Study:
                 return known, function
         raise ValueError(
             f"method = {checks.shown(method)} is not allowed: {self.name} has {', '.join(methods)}"
+            + (suggestion(method, methods) if isinstance(method, str) else "")
         )
 
     def sampler(self, method: Method, params: Any) -> Simulation:
@@ -358,8 +360,10 @@ class Study:
     def check_name(self, name: str) -> Parameter:
         """The declaration of parameter ``name``; ``ValueError`` with the nearest name if none."""
         if name not in self.declarations:
+            symbols = {known: parameter.symbols for known, parameter in self.declarations.items()}
+            near = " or ".join(repr(known) for known in meant(name, symbols))
             raise ValueError(
-                f"{self.name} has no parameter {name!r}{suggestion(name, list(self.declarations))} "
+                f"{self.name} has no parameter {name!r}{f'; did you mean {near}?' if near else ''} "
                 f"(it has {', '.join(self.declarations)})"
             )
         return self.declarations[name]

@@ -1,7 +1,8 @@
 """The `simulator` command: settings of an application, one-line errors, exit codes.
 
-Nothing here imports NumPy or JAX, which read the settings when they are imported. `verbs` has the
-verbs with their flags, `values` turns text into parameters, `output` prints what cannot be lost.
+Nothing here imports NumPy or JAX, which read the settings when they are imported. `parser` finds
+the verb and the study, and then reads everything with that study's flags; `verbs` has a module per
+verb; `values` turns text into parameters; `output` prints what cannot be lost.
 """
 
 import contextlib
@@ -21,11 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     _settle_environment()
     _settle_streams()
-    from simulator.cli.verbs import run
+    from simulator.cli.parser import complete, parse
 
+    if "_ARGCOMPLETE" in os.environ:
+        complete()
     try:
         with _warnings_of_one_line():
-            return run(sys.argv[1:] if arguments is None else arguments)
+            options = parse(sys.argv[1:] if arguments is None else arguments)
+            return options.act(options) or 0
     except EXPECTED_ERRORS as error:
         print(f"simulator: {_one_line(error)}", file=sys.stderr)
         return USAGE_ERROR

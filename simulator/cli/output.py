@@ -3,11 +3,10 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from simulator.registry import get
+DISAGREES = 1  # exit code of a verdict, or a doctor, that says so
 
 
 def say(text: str) -> None:
@@ -39,10 +38,24 @@ def _drop_what_is_left() -> None:
 
 def say_json(study: str, params: dict[str, Any], outputs: dict[str, Any]) -> None:
     """One JSON object: the study, all its parameters, and the outputs."""
-    complete = {name: plain(value) for name, value in get(study).canonical(params).items()}
-    say(json.dumps({"study": study, "params": complete, "outputs": outputs}))
+    from simulator.engine.cells import broadcast_cells
+    from simulator.registry import get
+
+    complete = broadcast_cells(get(study), params)[1]
+    shown = {name: plain(value) for name, value in complete.items()}
+    say(json.dumps({"study": study, "params": shown, "outputs": outputs}))
 
 
 def plain(value: Any) -> Any:
     """Plain Python values; infinities print as ``Infinity``, as Python's json reads them."""
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def lines(outputs: Mapping[str, Any]) -> str:
+    """One output a line; all together, as what is said at once is lost to no stream."""
+    import numpy as np
+
+    return "\n".join(
+        f"{name} = {np.array2string(np.asarray(value), precision=10)}"
+        for name, value in outputs.items()
+    )

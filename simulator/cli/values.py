@@ -1,63 +1,32 @@
 """Words of the command line -> values of parameters and axes of grids."""
 
 import argparse
-import contextlib
-import decimal
 import json
 import math
-import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.parameters import Parameter
-from simulator.study import Study
+from simulator.cli.numbers import named_number, number, whole
 
-_NEGATIVE_NUMBER = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
-
-
-def joined(words: Sequence[str]) -> list[str]:
-    """The words, with each negative number joined to its flag: argparse takes -5e-1 for a flag."""
-    found: list[str] = []
-    for word in words:
-        flag = found[-1] if found else ""
-        if _NEGATIVE_NUMBER.match(word) and flag.startswith("--") and "=" not in flag:
-            found[-1] = f"{flag}={word}"
-        else:
-            found.append(word)
-    for word in found:
-        if word.startswith("--") and word.endswith("=--"):  # to argparse a flag without a value
-            raise ValueError(f"{word} is not allowed: the value is missing")
-    return found
+if TYPE_CHECKING:
+    from simulator.parameters import Parameter
+    from simulator.study import Study
 
 
-def whole(text: str) -> int:
-    """A whole number, also as 1e6: for argparse."""
-    with contextlib.suppress(ValueError):
-        found = number(text, whole=True)
-        if isinstance(found, int):
-            return found
-    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-
-
-def number(text: str, whole: bool = False) -> float | int:
-    """The number that ``text`` spells; one that may be ``whole`` is exact, however long."""
-    try:
-        return int(text)
-    except ValueError:
-        found = float(text)
-    if whole and math.isfinite(found):
-        exact = decimal.Decimal(text)
-        if exact == exact.to_integral_value():
-            return int(exact)
-    return found
-
-
-def parameter_value(parameter: Parameter, text: str) -> Any:
-    """The value of a parameter, read according to its declaration."""
+def parameter_value(parameter: "Parameter", text: str, lists: bool = False) -> Any:
+    """The value of a parameter, read according to its declaration; with ``lists`` maybe several."""
     if parameter.type == "choice":
         return text
+    if parameter.is_scalar_number and ("," in text or text.startswith(SPACINGS)):
+        values = _axis(parameter, text)
+        if lists:
+            return np.asarray(values)
+        raise ValueError(
+            f"{parameter.name} = {text!r} is not allowed: one value is asked for here; "
+            f"--grid {parameter.name}={text} makes an axis of several"
+        )
     try:
         if parameter.type == "array":
             return np.asarray(json.loads(text if text.startswith("[") else f"[{text}]"))
@@ -68,7 +37,7 @@ def parameter_value(parameter: Parameter, text: str) -> Any:
         ) from error
 
 
-def axes(study: Study, entries: Sequence[str]) -> dict[str, list[Any]]:
+def axes(study: "Study", entries: Sequence[str]) -> dict[str, list[Any]]:
     """The axes that ``--grid NAME=VALUES`` asks for."""
     found: dict[str, list[Any]] = {}
     for entry in entries:
@@ -84,13 +53,19 @@ def axes(study: Study, entries: Sequence[str]) -> dict[str, list[Any]]:
 
 
 LONGEST_AXIS = 10**7
+SPACINGS = ("lin:", "log:")
 
 
-def _axis(parameter: Parameter, text: str) -> list[Any]:
+def _axis(parameter: "Parameter", text: str) -> list[Any]:
     spacing, _, rest = text.partition(":")
+    refusal = f"{parameter.name}={text} is not allowed:"
     if spacing not in ("log", "lin"):
+        if parameter.is_scalar_number and ":" in text:
+            hint = f"; did you mean lin:{text}?" if text.count(":") == 2 else ""
+            raise ValueError(
+                f"{refusal} write a,b,c or lin:first:last:count or log:first:last:count{hint}"
+            )
         return [parameter_value(parameter, item.strip()) for item in text.split(",")]
-    refusal = f"--grid {parameter.name}={text} is not allowed:"
     try:
         first, last, count = rest.split(":")
         ends, size = (float(first), float(last)), whole(count)
@@ -141,11 +116,3 @@ def entry(items: Sequence[str]) -> dict[str, Any]:
         except ValueError:
             found[dim.strip()] = text.strip()  # the coordinates of a dim may be names
     return found
-
-
-def named_number(name: str, text: str) -> float | int:
-    """A number given for ``name``."""
-    try:
-        return number(text)
-    except ValueError as error:
-        raise ValueError(f"{name} = {text!r} is not allowed: it must be a number") from error

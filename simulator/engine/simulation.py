@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from simulator import checks
+from simulator.defaults import REPLICATES
 from simulator.engine import sizes
 from simulator.engine.cells import broadcast_cells, single_cells
 from simulator.engine.progress import replicates_bar
@@ -19,7 +20,7 @@ from simulator.study import Study
 def simulate_study(
     study: Study,
     *,
-    replicates: int,
+    replicates: int = REPLICATES,
     seed: int = 0,
     method: str | None = None,
     dtype: str | None = None,

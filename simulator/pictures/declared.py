@@ -6,9 +6,9 @@ from pathlib import Path
 from matplotlib.figure import Figure as MatplotlibFigure
 
 from simulator import checks
-from simulator.parameters import suggestion
 from simulator.pictures import style
 from simulator.pictures.curves import against
+from simulator.spelling import suggestion
 from simulator.study import Figure, Study
 
 

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from simulator import checks
+from simulator.defaults import REPLICATES
 from simulator.engine import sizes
 from simulator.engine.cells import Values, product_cells
 from simulator.engine.labels import arrays_of, estimated, filled, labelled, replicate_arrays
@@ -27,7 +28,7 @@ from simulator.store.dask import compute_with_dask
 from simulator.store.files import PRIVATE, StoreError, entries_of, make_folder, own_files
 from simulator.store.layout import Results, mend
 from simulator.store.manifest import read_manifest
-from simulator.store.netcdf import attribute
+from simulator.store.netcdf import attribute, check_netcdf, write_netcdf
 from simulator.store.plan import (
     Plan,
     cells_to_compute,
@@ -47,12 +48,13 @@ def sweep_study(
     study: Study,
     grid: Mapping[str, Sequence[Any]],
     *,
-    replicates: int,
+    replicates: int = REPLICATES,
     seed: int = 0,
     method: str | None = None,
     dtype: str | None = None,
     keep_values: bool = False,
     out: str | Path | None = None,
+    overwrite: bool = False,
     retry_failed: bool = False,
     dask: str | None = None,
     allow_large: bool = False,
@@ -72,9 +74,11 @@ def sweep_study(
     out : path, optional
         Folder of a store (zarr v3) to write to while computing. Called again with the same
         arguments, the sweep goes on where it was; more replicates or grid points extend it; other
-        arguments are refused.
+        arguments are refused. A name that ends in ``.nc`` is a NetCDF file, written at the end.
+    overwrite : bool
+        Replace a NetCDF file that is there already.
     retry_failed : bool
-        Compute cells that failed before again (with ``out``; others are unaffected).
+        Compute cells that failed before again (in a store; others are unaffected).
     dask : str, optional
         Compute on Dask workers, which write to ``out`` themselves: the address of a scheduler, or
         ``"local"`` or ``"local:N"`` for N processes on this machine.
@@ -90,7 +94,7 @@ def sweep_study(
         Children ``theory``, ``mean``, ``standard_error`` (and ``values`` with a trailing dim
         ``replicate`` behind the grid's, on request): datasets with one variable per output, whose
         dims are the grid's axes followed by the output's own. A study without a theory, or a
-        sweep without replicates, lacks the corresponding children. With ``out``, also a child
+        sweep without replicates, lacks the corresponding children. With a store, also a child
         ``status`` (`open_store`), and a cell that cannot be computed does not stop the others.
 
     Raises
@@ -101,23 +105,26 @@ def sweep_study(
         If the store holds another sweep, is in use, damaged, or cannot be written.
     """
     checks.grid(grid)
-    count = checks.whole("replicates", replicates, 0 if out is None else 1)
+    file, folder = _destination(out, checks.flag("overwrite", overwrite))
+    count = checks.whole("replicates", replicates, 0 if folder is None else 1)
     seed = checks.seed(seed)
     keep_values = checks.flag("keep_values", keep_values)
     retry_failed = checks.flag("retry_failed", retry_failed)
-    if out is None and dask is not None:
-        raise ValueError(f"dask = {checks.shown(dask)} needs out: the workers meet in a store")
-    if out is not None and keep_values:
-        raise ValueError("keep_values = True is not allowed with out: a store keeps moments")
+    if folder is None and dask is not None:
+        raise ValueError(
+            f"dask = {checks.shown(dask)} needs out, a folder: the workers meet in a store"
+        )
+    if folder is not None and keep_values:
+        raise ValueError("keep_values = True is not allowed with a store: it keeps moments")
     with sizes.allowing(allow_large):
         sizes.check_points(study, math.prod(map(len, grid.values())))
         axes, cells = product_cells(study, grid, params)
-        if out is not None:
+        if folder is not None:
             return sweep_to_store(
                 study,
                 axes,
                 cells,
-                checks.path("out", out, "the folder of a store"),
+                folder,
                 replicates=count,
                 seed=seed,
                 method=method,
@@ -125,7 +132,26 @@ def sweep_study(
                 retry_failed=retry_failed,
                 compute=compute_here if dask is None else compute_with_dask(dask),
             )
-        return _sweep_in_memory(study, axes, cells, count, seed, method, dtype, keep_values)
+        tree = _sweep_in_memory(study, axes, cells, count, seed, method, dtype, keep_values)
+    if file is not None:
+        write_netcdf(tree, file)
+    return tree
+
+
+def _destination(out: str | Path | None, overwrite: bool) -> tuple[Path | None, Path | None]:
+    """The NetCDF file, or the folder of the store, that ``out`` names."""
+    if out is None:
+        return None, None
+    path = checks.path("out", out, "the folder of a store, or a NetCDF file (.nc)")
+    if path.suffix == ".nc":
+        check_netcdf(path, overwrite)
+        return path, None
+    if path.suffix != ".zarr" and path.suffix[1:].isalpha() and not path.is_dir():
+        raise ValueError(
+            f"out = {checks.shown(str(path))} is not allowed: give a file that ends in .nc, or the "
+            "folder of a store (no ending, or .zarr)"
+        )
+    return None, path
 
 
 def _sweep_in_memory(

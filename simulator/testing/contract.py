@@ -14,8 +14,9 @@ import numpy as np
 
 from simulator.engine.cells import Values
 from simulator.engine.program import one_lane
-from simulator.parameters import Parameter, suggestion
+from simulator.parameters import Parameter
 from simulator.runtime.compilation import float64_on_cpu, simulation_scope
+from simulator.spelling import suggestion
 from simulator.study import RESIDUAL, Output, Study
 from simulator.testing.data import Tests
 from simulator.testing.evidence import survivors, wrong_values
