@@ -113,7 +113,7 @@ def functions_of_theory(name: str) -> dict[str, list[tuple[int, int]]]:
     def program(params):  # what decides which program a case runs
         return tuple(params[n] for n, p in study.declarations.items() if p.static)
 
-    cases = [study.canonical(case.params) for case in load(name)[0]]
+    cases = [study.canonical(case.params) for case in load(name).cases]
     with float64_on_cpu():
         for values in {program(values): values for values in cases}.values():
             params = study.params(**values)

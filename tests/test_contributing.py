@@ -56,10 +56,10 @@ def test_it_is_checked_swept_into_a_store_and_drawn(study, tmp_path):
 
 def test_its_reference_values_and_mutants(study, folder):
     data = written(folder, "least_squares_cases", TEST_DATA)
-    check_contract(study, Tests(data.CASES, data.MUTANTS), tolerance=0.1)
+    check_contract(study, data.TESTS, tolerance=0.1)
     wrong = Case("wrong", {"dim": 10, "num_samples": 21}, {"test_error": 0.26})
     with pytest.raises(AssertionError, match=r"'wrong': test_error is .*0\.25.* should be 0\.26"):
         check_contract(study, Tests([wrong]), tolerance=0.1)
     harmless = Mutant("harmless", at=lambda p: {"noise_std": p.noise_std})
     with pytest.raises(AssertionError, match="mutant 'harmless' survived"):
-        check_contract(study, Tests([], [harmless]), tolerance=0.1)
+        check_contract(study, Tests(mutants=[harmless]), tolerance=0.1)

@@ -53,7 +53,7 @@ def check_contract(
         resolution = study.tolerance if tolerance is None else tolerance
         complaints = [
             *wrong_values(study, tests.cases),
-            *survivors(study, tests.mutants, resolution),
+            *survivors(study, tests, resolution),
         ]
     if complaints:
         raise AssertionError("\n".join([f"{study.name} breaks the contract:", *complaints]))

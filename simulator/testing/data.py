@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from simulator.engine.cells import identity
 from simulator.engine.theory import theory_of_cells
+from simulator.parameters import suggestion
 from simulator.runtime.compilation import float64_on_cpu
 from simulator.study import Study
 
@@ -83,6 +85,17 @@ class Mutant:
         return found
 
 
+#: What a study may be excepted from: `Tests.expected`.
+EXCEPTIONS = {
+    "float32": "a coarser agreement of the theory in float32 with float64: (tolerance, reason)",
+    "special": "outputs without a reference value off special points: {output: reason}",
+    "not differentiable": "outputs without a useful derivative: {output: reason}",
+    "jumps": "parameters in which the theory has no derivative: {parameter: reason}",
+    "jumps at ends": "the value at an end is not the limit; the slope is: {parameter: reason}",
+    "no slope at ends": "neither value nor slope at an end is a limit: {parameter: reason}",
+}
+
+
 @dataclass(frozen=True)
 class Tests:
     """What a study is tested with, beside its own declarations.
@@ -90,7 +103,23 @@ class Tests:
     Attributes
     ----------
     cases : sequence of Case
+        Reference values that the theory must have.
     mutants : sequence of Mutant
+        Wrong theories that the verdict must reject.
+    cells : mapping of str to parameters
+        Points by name, to test at before the study's own ``check_cells``: the first serves all
+        tests that need a single point, so it is small; mutants are tried at one after the other
+        until none survives, so those at which many show come early.
+    ends : mapping of str to parameters
+        More points, by name, at which the ends of the parameters' ranges are looked at.
+    expected : mapping
+        Exceptions, each with its reason; the keys are those of ``EXCEPTIONS``. A parameter of
+        ``"jumps at ends"`` and ``"no slope at ends"`` may be ``"parameter: output"``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown kind of exception, or one without a reason.
     """
 
     #: Pytest collects classes by such names; this is none of its tests.
@@ -98,3 +127,34 @@ class Tests:
 
     cases: Sequence[Case] = ()
     mutants: Sequence[Mutant] = ()
+    cells: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    ends: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    expected: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for kind, excepted in self.expected.items():
+            if kind not in EXCEPTIONS:
+                hint = suggestion(kind, list(EXCEPTIONS))
+                raise ValueError(f"expected: no exception is called {kind!r}{hint}")
+            reasons = excepted[1:] if kind == "float32" else list(excepted.values())
+            if not reasons or not all(isinstance(r, str) and r.strip() for r in reasons):
+                raise ValueError(
+                    f"expected[{kind!r}] = {excepted!r} lacks a reason: it is {EXCEPTIONS[kind]}"
+                )
+
+    def float32_tolerance(self, default: float) -> float:
+        """How far the theory in float32 may be from float64, relative."""
+        return self.expected["float32"][0] if "float32" in self.expected else default
+
+    def excepted(self, kind: str) -> Mapping[str, str]:
+        """What is excepted, with the reasons; ``kind`` is one of ``EXCEPTIONS``."""
+        assert kind in EXCEPTIONS, kind
+        return self.expected.get(kind, {})
+
+    def points(self, study: Study) -> list[dict[str, Any]]:
+        """The named cells, and then those of the study's own check; each once."""
+        found: dict[str, dict[str, Any]] = {}
+        for given in (*self.cells.values(), *study.check_cells):
+            values = study.canonical(given)
+            found.setdefault(identity(study, values, method="", dtype="", seed=0), values)
+        return list(found.values())

@@ -7,7 +7,7 @@ import numpy as np
 
 from simulator.engine.theory import theory_of_cells
 from simulator.study import Study
-from simulator.testing.data import Case, Mutant
+from simulator.testing.data import Case, Mutant, Tests
 from simulator.verdict import Evidence, gather, judge
 
 
@@ -22,23 +22,21 @@ def wrong_values(study: Study, cases: Sequence[Case]) -> Iterator[str]:
                 yield f"case {case.label!r}: {name} is {found[name]!r}, and should be {value!r}"
 
 
-def survivors(
-    study: Study, mutants: Sequence[Mutant], tolerance: float, seed: int = 2
-) -> Iterator[str]:
-    """Complaints about a theory that disagrees, or mutants that no check cell tells from it."""
-    alive = {mutant.name: mutant for mutant in mutants}
-    for given in study.check_cells:
-        evidence = gather(study, [study.canonical(given)], seed=seed, tolerance=tolerance)
+def survivors(study: Study, tests: Tests, tolerance: float, seed: int = 2) -> Iterator[str]:
+    """Complaints about a theory that disagrees, or mutants that no cell tells from it."""
+    alive = {mutant.name: mutant for mutant in tests.mutants}
+    for cell in tests.points(study):
+        evidence = gather(study, [cell], seed=seed, tolerance=tolerance)
         verdict = judge(study, evidence, tolerance=tolerance)
         if verdict.status != "agrees":
-            yield f"theory and simulation: {verdict.status} at {dict(given)}\n{verdict}"
+            yield f"theory and simulation: {verdict.status} at {cell}\n{verdict}"
             return
         for name in [
             n for n, mutant in alive.items() if catches(mutant, study, evidence, tolerance)
         ]:
             del alive[name]
     for name in alive:
-        yield f"mutant {name!r} survived: no check cell tells it from the theory"
+        yield f"mutant {name!r} survived: no cell tells it from the theory"
 
 
 def catches(mutant: Mutant, study: Study, facts: Evidence, tolerance: float) -> bool:

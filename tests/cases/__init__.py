@@ -1,21 +1,19 @@
-"""Reference values and mutants, one module per study.
+"""Test data, one module per study.
 
 The module of study ``strong-collapse.multi-step`` is ``strong_collapse_multi_step``. It defines
-``CASES``, reference values that the theory must reproduce (and, where given, Monte-Carlo means
-that were obtained independently), and ``MUTANTS``, plausible wrong theories that the verdict
-must reject. It may define ``FIRST_CELL``, parameters that make the first cell of the study's own
-check smaller, or its errors easier to tell, for the suite. The battery in ``tests/studies`` finds
-them all.
+``TESTS``: reference values that the theory must reproduce (and, where given, Monte-Carlo means that
+were obtained independently), plausible wrong theories that the verdict must reject, named cells,
+and exceptions with their reasons. The battery in ``tests/studies`` finds them all.
 """
 
 import importlib
-from collections.abc import Sequence
+import importlib.util
 
 import numpy as np
 
-from simulator.testing import Case, Mutant
+from simulator.testing import Case, Mutant, Tests
 
-__all__ = ["Case", "Mutant", "digits", "load", "module_name"]
+__all__ = ["Case", "Mutant", "Tests", "collected", "digits", "load", "module_name"]
 
 
 def digits(text: str) -> np.ndarray:
@@ -28,7 +26,36 @@ def module_name(study_name: str) -> str:
     return study_name.replace("-", "_").replace(".", "_")
 
 
-def load(study_name: str) -> tuple[Sequence[Case], Sequence[Mutant]]:
-    """``CASES`` and ``MUTANTS`` of a study."""
-    module = importlib.import_module(f"tests.cases.{module_name(study_name)}")
-    return module.CASES, module.MUTANTS
+def load(study_name: str) -> Tests:
+    """The test data of a study.
+
+    Raises
+    ------
+    AssertionError
+        If the study has none, with what to write and where.
+    """
+    name = f"tests.cases.{module_name(study_name)}"
+    path = name.replace(".", "/") + ".py"
+    if importlib.util.find_spec(name) is None:
+        raise AssertionError(
+            f"study {study_name} has no test data: write {path} with "
+            "TESTS = Tests(cases=[...], mutants=[...])"
+        )
+    tests = getattr(importlib.import_module(name), "TESTS", None)
+    if not isinstance(tests, Tests):
+        raise AssertionError(
+            f"{path} does not define the test data of {study_name}: "
+            "TESTS = Tests(cases=[...], mutants=[...])"
+        )
+    return tests
+
+
+def collected(study_name: str) -> Tests:
+    """The same, or none: while tests are collected, a fault in one study stops no other.
+
+    Every test of the battery calls :func:`load`, which says what the fault is.
+    """
+    try:
+        return load(study_name)
+    except Exception:
+        return Tests()

@@ -9,7 +9,7 @@ import math
 import numpy as np
 from scipy import special
 
-from tests.cases import Case, Mutant
+from tests.cases import Case, Mutant, Tests
 from tests.references import adversarial_training as reference
 
 NAMES = ("generalization_error", "adversarial_error", "m", "q", "P", "robust_train_loss")
@@ -344,4 +344,13 @@ MUTANTS = [
     ),
 ]  # fmt: skip
 
-FLOAT32_RTOL = 1e-4  # V and its conjugates: differences of rounded logarithms at the root
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    expected={
+        "float32": (
+            1e-4,
+            "V and its conjugates: differences of rounded logarithms at the root",
+        ),
+    },
+)

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from tests.cases import Case, Mutant
+from tests.cases import Case, Mutant, Tests
 from tests.references import adversarial_training as reference
 
 NAMES = ("generalization_error", "adversarial_error", "m", "q", "P", "robust_train_loss")
@@ -160,4 +160,13 @@ MUTANTS = [
     Mutant("P not squared", after=lambda p, o: {"P": np.sqrt(o["P"])}, outputs=("P",)),
 ]  # fmt: skip
 
-FLOAT32_RTOL = 1e-4  # V and its conjugates: differences of rounded logarithms at the root
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    expected={
+        "float32": (
+            1e-4,
+            "V and its conjugates: differences of rounded logarithms at the root",
+        ),
+    },
+)

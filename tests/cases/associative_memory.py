@@ -10,15 +10,8 @@ import numpy as np
 
 from simulator.studies.memory.associative_memory import _theory as _errors
 from simulator.studies.memory.associative_memory.main import stored_weights
-from tests.cases import Case, Mutant, digits
+from tests.cases import Case, Mutant, Tests, digits
 from tests.references import associative_memory as reference
-
-#: Outputs without a value off special points, and why.
-SPECIAL = {"optimal_threshold": "a whole number"}
-
-#: A maximiser over whole numbers: its derivative is 0 except at jumps.
-NOT_DIFFERENTIABLE = {"test_error_lower_bound": "jumps", "test_error_upper_bound": "jumps"}
-FLOAT32_RTOL = 1e-4
 
 
 def _case(label, params, mean=None, slow=False, **expected):
@@ -435,3 +428,19 @@ MUTANTS = [
     Mutant("unstored tokens are always wrong", after=_unstored_is_wrong),
     Mutant("threshold ignored", at=lambda p: {"threshold": np.inf}),
 ]
+
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    expected={
+        "float32": (
+            1e-4,
+            "small errors lie far in the tails of Gaussians, where roundings are multiplied",
+        ),
+        "special": {"optimal_threshold": "a whole number"},
+        "not differentiable": {
+            "test_error_lower_bound": "at a maximiser over whole numbers, which jumps",
+            "test_error_upper_bound": "at a maximiser over whole numbers, which jumps",
+        },
+    },
+)

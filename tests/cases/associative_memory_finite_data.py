@@ -6,11 +6,9 @@ import numpy as np
 
 from simulator.studies.memory.associative_memory import _theory as _errors
 from simulator.studies.memory.associative_memory import finite_data
-from tests.cases import Case, Mutant, digits
+from tests.cases import Case, Mutant, Tests, digits
 from tests.cases.associative_memory import token_law
 from tests.references import associative_memory as reference
-
-FLOAT32_RTOL = 1e-4
 
 CASES = [
     Case(
@@ -229,3 +227,14 @@ MUTANTS = [
     Mutant("no threshold", at=lambda p: {"threshold": np.inf, "cutoff": np.inf}),
     Mutant("two thirds of the dimension", at=lambda p: {"dim": p.dim * 2 / 3}),
 ]
+
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    expected={
+        "float32": (
+            1e-4,
+            "small errors lie far in the tails of Gaussians, where roundings are multiplied",
+        ),
+    },
+)

@@ -6,10 +6,8 @@ import jax.numpy as jnp
 from simulator.studies.memory.associative_memory import _theory as _errors
 from simulator.studies.memory.associative_memory.finite_data import count_values, expected_error
 from simulator.studies.memory.associative_memory.sgd import logit_gap
-from tests.cases import Case, Mutant, digits
+from tests.cases import Case, Mutant, Tests, digits
 from tests.references import associative_memory as reference
-
-FLOAT32_RTOL = 1e-4
 
 LARGE = {"num_tokens": 100, "dim": 150}
 
@@ -149,3 +147,14 @@ MUTANTS = [
     Mutant("probability of being right", after=_swapped),
     Mutant("steeper token law", at=lambda p: {"zipf_exponent": p.zipf_exponent + 0.5}),
 ]
+
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    expected={
+        "float32": (
+            1e-4,
+            "small errors lie far in the tails of Gaussians, where roundings are multiplied",
+        ),
+    },
+)

@@ -6,7 +6,7 @@ Monte-Carlo means are of 40 replicates with independent solvers.
 import numpy as np
 from scipy import special
 
-from tests.cases import Case, Mutant
+from tests.cases import Case, Mutant, Tests
 from tests.references import implicit_bias as reference
 
 
@@ -186,8 +186,6 @@ def _swapped(params, outputs):
     return {name: outputs[name][::-1] for name in names}
 
 
-FIRST_CELL = {"dim": 48, "attack_radius_fraction": 0.5}
-
 MUTANTS = [
     Mutant("radius not scaled by sqrt(d)",
            after=_reattacked(lambda k, a: _skew_normal_cdf(k**2, a))),
@@ -206,3 +204,17 @@ MUTANTS = [
     Mutant("angle over 2 pi",
            after=lambda p, o: {"generalization_error": o["generalization_error"] / 2}),
 ]  # fmt: skip
+
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    cells={
+        "small": {
+            "dim": 48,
+            "sample_ratio": 0.5,
+            "attack_radius_fraction": 0.5,
+            "teacher": "signs",
+            "teacher_density": 1 / 12,
+        },
+    },
+)

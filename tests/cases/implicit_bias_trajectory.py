@@ -2,10 +2,7 @@
 
 import numpy as np
 
-from tests.cases import Case, Mutant
-
-#: Outputs without a value off special points, and why.
-SPECIAL = {"robust_margin_fraction": "the bound is 1"}
+from tests.cases import Case, Mutant, Tests
 
 CASES = [
     Case(optimizer, {"optimizer": optimizer, "num_steps": 149}, {"robust_margin_fraction": [1, 1]})
@@ -28,3 +25,13 @@ MUTANTS = [
            after=_bounded(lambda p: np.sqrt(2 / np.pi))),
     Mutant("share of samples on the margin", after=_bounded(lambda p: p.sample_ratio)),
 ]  # fmt: skip
+
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    expected={
+        "special": {
+            "robust_margin_fraction": "the bound is 1",
+        },
+    },
+)

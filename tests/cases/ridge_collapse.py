@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from simulator.maths.resolvent import degrees_of_freedom, ridge_fit
 from simulator.maths.spectra import named_spectrum
-from tests.cases import Case, Mutant
+from tests.cases import Case, Mutant, Tests
 from tests.references import ridge_collapse as reference
 
 
@@ -41,18 +41,6 @@ def _setting(d, t, t0, n, ridge, noise, noise0, **more):
 
 POWER_LAW = {"spectrum": "power_law"}
 
-FIRST_CELL = {"dim": 48, "num_samples": 144, "num_samples_generator": 96}
-
-#: Checked cells at which all mutants show but the slow ones: the verdict begins with them.
-TELLING_CELLS = (4, 0)
-
-#: The value without ridge is the exact one, and the theory with ridge is asymptotic.
-JUMPS_AT_ENDS = {"ridge": "exact without", "ridge_generator": "exact without"}
-END_CELLS = (
-    {"dim": 10, "num_samples": 30, "num_generations": 0},
-    {"dim": 10, "num_samples": 6, "num_samples_generator": 7},
-    {"dim": 10, "num_samples": 30, "num_generations": 2, "spectrum": "power_law"},
-)
 
 CASES = [
     _case(
@@ -255,3 +243,46 @@ MUTANTS = [
         cells=[_setting(12, 31, 26, 3, 0.0, 0.3, 0.5)],
     ),
 ]
+
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    cells={
+        "small": {
+            "dim": 48,
+            "num_generations": 3,
+            "num_samples": 144,
+            "num_samples_generator": 96,
+            "noise_std": 0.6,
+            "noise_std_generator": 0.4,
+            "signal_variance": 1.7,
+            "ridge_generator": 0.03,
+        },
+        "one design": {
+            "dim": 24,
+            "num_generations": 3,
+            "num_samples": 17,
+            "num_samples_generator": 14,
+            "ridge": 0.0,
+            "design": "same",
+            "noise_std": 0.5,
+            "noise_std_generator": 0.4,
+        },
+    },
+    ends={
+        "clean labels": {"dim": 10, "num_samples": 30, "num_generations": 0},
+        "few samples": {"dim": 10, "num_samples": 6, "num_samples_generator": 7},
+        "power law": {
+            "dim": 10,
+            "num_samples": 30,
+            "num_generations": 2,
+            "spectrum": "power_law",
+        },
+    },
+    expected={
+        "jumps at ends": {
+            "ridge": "exact without one, asymptotic with it",
+            "ridge_generator": "exact without one, asymptotic with it",
+        },
+    },
+)

@@ -7,7 +7,7 @@ import math
 
 import jax.numpy as jnp
 
-from tests.cases import Case, Mutant
+from tests.cases import Case, Mutant, Tests
 from tests.references import steepest_descent_margin as reference
 
 
@@ -72,8 +72,6 @@ def _scaled(name, factor):
     return lambda p, o: {name: o[name] * factors}
 
 
-FIRST_CELL = {"dim": 24}
-
 MUTANTS = [
     Mutant("half the samples are used",
            at=lambda p: {"sample_ratio": p.sample_ratio / 2}),
@@ -103,3 +101,9 @@ MUTANTS = [
         outputs=("generalization_error",),
     ),
 ]  # fmt: skip
+
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    cells={"small": {"dim": 24, "sample_ratio": 1.25}},
+)

@@ -3,10 +3,7 @@
 import jax.numpy as jnp
 
 from simulator.studies.robustness.steepest_descent_margin._model import linear_margins
-from tests.cases import Case, Mutant
-
-#: Outputs without a value off special points, and why.
-SPECIAL = {"margin_fraction": "no direction has more than the largest margin: 1"}
+from tests.cases import Case, Mutant, Tests
 
 CASES = [
     Case(
@@ -34,3 +31,13 @@ MUTANTS = [
     Mutant("momentum costs a tenth of the margin", after=_bounded(lambda best: 0.9 + 0 * best)),
     Mutant("a linear model has half the margin", after=_bounded(lambda best: 0.5 + 0 * best)),
 ]
+
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    expected={
+        "special": {
+            "margin_fraction": "no direction has more than the largest margin: 1",
+        },
+    },
+)

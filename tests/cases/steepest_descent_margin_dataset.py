@@ -6,10 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator.studies.robustness.steepest_descent_margin._model import DATASET_B
-from tests.cases import Case, Mutant
-
-#: Outputs without a value off special points, and why.
-SPECIAL = {"linear_alignment": "1 at the end of every run"}
+from tests.cases import Case, Mutant, Tests
 
 CASES = [
     Case(
@@ -71,3 +68,13 @@ MUTANTS = [
         after=_with(linear_alignment=lambda o: 0.9 * o["linear_alignment"]),
     ),
 ]
+
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    expected={
+        "special": {
+            "linear_alignment": "1 at the end of every run",
+        },
+    },
+)

@@ -4,12 +4,10 @@ import math
 
 import jax.numpy as jnp
 
-from tests.cases import Case, Mutant
+from tests.cases import Case, Mutant, Tests
 
 _STEPS = 20
 
-#: Outputs without a value off special points, and why.
-SPECIAL = {"alignment": "the bound is 1", "bregman": "the bound is 0"}
 
 CASES = [
     Case(
@@ -56,3 +54,14 @@ MUTANTS = [
         after=_both(lambda margin, p: jnp.minimum(margin, 0.9 * margin[:, 1:2])),
     ),
 ]
+
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    expected={
+        "special": {
+            "alignment": "the bound is 1",
+            "bregman": "the bound is 0",
+        },
+    },
+)

@@ -1,4 +1,5 @@
 """A study without theory: nothing to compare with, nothing to get wrong."""
 
-CASES = []
-MUTANTS = []
+from tests.cases import Tests
+
+TESTS = Tests()

@@ -2,9 +2,7 @@
 
 import jax.numpy as jnp
 
-from tests.cases import Case, Mutant
-
-JUMPS_IN = {"second_label": "a sign"}
+from tests.cases import Case, Mutant, Tests
 
 CASES = [
     Case(
@@ -48,3 +46,11 @@ MUTANTS = [
     _mutant("norm of each layer counted twice", same=lambda a: jnp.cos(a / 2) / 4),
     _mutant("saturation at half the value", opposite=lambda a: jnp.minimum(jnp.sin(a) / 4, 0.125)),
 ]
+
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    expected={
+        "jumps": {"second_label": "a sign"},
+    },
+)

@@ -5,7 +5,7 @@ from decimal import Decimal
 import jax.numpy as jnp
 
 from simulator.studies.collapse.strong_collapse.main import least_squares
-from tests.cases import Case, Mutant
+from tests.cases import Case, Mutant, Tests
 from tests.references import strong_collapse as reference
 
 
@@ -236,22 +236,6 @@ INFINITE = [
     ),
 ]
 
-FIRST_CELL = {"dim": 32, "num_samples": 80}
-
-#: Checked cells at which all mutants show but the slow ones: the verdict begins with them.
-TELLING_CELLS = (2, 0)
-
-JUMPS_AT_ENDS = {"ridge": "exact without, asymptotic with ridge"}
-NO_SLOPE_AT_ENDS = {
-    "synthetic_shift": "the cross term is a square root of it",
-    "synthetic_fraction: plateau_error": "any share of infinitely many samples has all its weight",
-}
-END_CELLS = (
-    {"dim": 10, "num_samples": 30, "ridge": 0.0},
-    {"dim": 12, "num_samples": 24, "synthetic_fraction": 0.375, "ridge": 0.02},
-    {"dim": 12, "num_samples": 8, "ridge": 0.0, "shift_correlation": 0.4},
-    {"dim": 12, "num_samples": 40, "ridge": 0.0, "weighting": "mixing"},
-)
 
 # All outputs against the independent program, at sizes that other cases have compiled: off special
 # points, then on both sides of each edge.
@@ -323,9 +307,6 @@ PROGRAMMED = [
 ]
 
 CASES = [*TABLE, *KAPPA, *PLATEAUS, *MIXING_ERRORS, LEAST_SQUARES, *INFINITE, *PROGRAMMED]
-
-#: Large deviations of float32: 1 - df/n and its relatives lose the digits that n - df has less.
-FLOAT32_RTOL = 5e-5
 
 
 def summed(outputs):
@@ -401,3 +382,55 @@ MUTANTS = [
     Mutant("profile ignored", at=lambda p: {"shift_profile": "whitened"}, slow=True),
     Mutant("limit for finite least squares", after=with_parts(limit_of_least_squares)),
 ]
+
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    cells={
+        "small": {
+            "dim": 32,
+            "num_samples": 80,
+            "synthetic_fraction": 0.3,
+            "ridge": 0.15,
+            "noise_std_real": 0.6,
+            "noise_std_synthetic": 0.4,
+            "signal_variance": 1.4,
+            "synthetic_shift": 0.8,
+        },
+        "least squares": {
+            "dim": 12,
+            "num_samples": 24,
+            "synthetic_fraction": 0.375,
+            "ridge": 0.0,
+            "spectrum": "power_law",
+            "noise_std_real": 0.3,
+            "noise_std_synthetic": 0.7,
+            "synthetic_shift": 1.3,
+        },
+    },
+    ends={
+        "least squares": {"dim": 10, "num_samples": 30, "ridge": 0.0},
+        "double root": {
+            "dim": 12,
+            "num_samples": 24,
+            "synthetic_fraction": 0.375,
+            "ridge": 0.02,
+        },
+        "few samples": {
+            "dim": 12,
+            "num_samples": 8,
+            "ridge": 0.0,
+            "shift_correlation": 0.4,
+        },
+        "mixed": {"dim": 12, "num_samples": 40, "ridge": 0.0, "weighting": "mixing"},
+    },
+    expected={
+        "float32": (5e-5, "1 - df/n and its like lose the digits that n - df has less"),
+        "jumps at ends": {"ridge": "exact without, asymptotic with ridge"},
+        "no slope at ends": {
+            "synthetic_shift": "the cross term is a square root of it",
+            "synthetic_fraction: plateau_error": "any share of infinitely many samples has all "
+            "its weight",
+        },
+    },
+)

@@ -9,7 +9,7 @@ from simulator.studies.collapse.strong_collapse._model import (
     shift_of,
     spectrum_of,
 )
-from tests.cases import Case, Mutant
+from tests.cases import Case, Mutant, Tests
 from tests.cases.strong_collapse import GENERIC, STEEP, swapped_noise
 from tests.references import strong_collapse as reference
 
@@ -41,9 +41,6 @@ def chain(label, params, values, means, errors):
         monte_carlo={"test_error": (means, errors)},
     )
 
-
-NO_SLOPE_AT_ENDS = {"synthetic_shift": "the cross term is a square root of it"}
-END_CELLS = ({"dim": 12, "num_samples": 8, "ridge": 0.0, "num_steps": 2},)
 
 CASES = [
     chain(
@@ -131,11 +128,6 @@ CASES += [
     }.items()
 ]
 
-FIRST_CELL = {"dim": 32, "num_samples": 80, "noise_std_real": 0.8}
-
-#: n - df2 loses in single precision what df2 has of n.
-FLOAT32_RTOL = 5e-5
-
 
 @jax.jit
 def ingredients(params):
@@ -194,3 +186,27 @@ MUTANTS = [
     Mutant("the first labels for ever", after=frozen_teacher),
     Mutant("noise of the sources swapped", at=swapped_noise),
 ]
+
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    cells={
+        "small": {
+            "dim": 32,
+            "num_samples": 80,
+            "synthetic_fraction": 0.55,
+            "ridge": 0.05,
+            "noise_std_real": 0.8,
+            "noise_std_synthetic": 0.3,
+            "synthetic_shift": 0.9,
+            "signal_variance": 1.3,
+            "shift_correlation": 0.5,
+            "num_steps": 3,
+        },
+    },
+    ends={"few samples": {"dim": 12, "num_samples": 8, "ridge": 0.0, "num_steps": 2}},
+    expected={
+        "float32": (5e-5, "n - df2 loses in single precision what df2 has of n"),
+        "no slope at ends": {"synthetic_shift": "the cross term is a square root of it"},
+    },
+)

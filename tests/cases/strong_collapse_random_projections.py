@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from tests.cases import Case, Mutant
+from tests.cases import Case, Mutant, Tests
 from tests.cases.strong_collapse import (
     GENERIC,
     MIXED,
@@ -195,14 +195,6 @@ INFINITE = [
     ),
 ]
 
-NO_SLOPE_AT_ENDS = {
-    "synthetic_shift": "the cross term is a square root of it",
-    "synthetic_fraction: plateau_error": "any share of infinitely many samples has all its weight",
-}
-END_CELLS = (
-    {"dim": 12, "num_samples": 30, "width": 7, "ridge": 0.0},
-    {"dim": 12, "num_samples": 8, "width": 20, "ridge": 0.0},
-)
 
 # All outputs against the independent program, at sizes that other cases have compiled: off special
 # points, then on both sides of each edge in the samples and in the width.
@@ -247,9 +239,6 @@ PROGRAMMED = [
 CASES = [
     *TABLE, *PENALTIES, *OVER_PARAMETRISED, *PEAK, *UNDER_PARAMETRISED, *INFINITE, *PROGRAMMED
 ]  # fmt: skip
-
-#: As for ``strong-collapse``.
-FLOAT32_RTOL = 5e-5
 
 
 def without_spread(params, outputs):
@@ -299,3 +288,20 @@ MUTANTS = [
         slow=True,
     ),
 ]
+
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    ends={
+        "narrow": {"dim": 12, "num_samples": 30, "width": 7, "ridge": 0.0},
+        "wide, few samples": {"dim": 12, "num_samples": 8, "width": 20, "ridge": 0.0},
+    },
+    expected={
+        "float32": (5e-5, "1 - df/n and its like lose the digits that n - df has less"),
+        "no slope at ends": {
+            "synthetic_shift": "the cross term is a square root of it",
+            "synthetic_fraction: plateau_error": "any share of infinitely many samples has all "
+            "its weight",
+        },
+    },
+)

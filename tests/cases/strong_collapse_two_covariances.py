@@ -12,7 +12,7 @@ from simulator.studies.collapse.strong_collapse._model import (
 )
 from simulator.studies.collapse.strong_collapse._two_covariances_fit import two_covariances_fit
 from simulator.studies.collapse.strong_collapse.two_covariances import _covariances
-from tests.cases import Case, Mutant
+from tests.cases import Case, Mutant, Tests
 from tests.cases.strong_collapse import GENERIC, MIXED, swapped_noise
 from tests.references import strong_collapse as reference
 
@@ -137,9 +137,6 @@ CASES += [
     }.items()
 ]  # fmt: skip
 
-#: n - df2 loses in single precision what df2 has of n.
-FLOAT32_RTOL = 5e-5
-
 
 @jax.jit
 def parts_of(params, feedback, same_inputs, response):
@@ -179,8 +176,6 @@ def shift_linear(params, outputs):
     }
 
 
-FIRST_CELL = {"dim": 32, "num_samples": 80}
-
 MUTANTS = [
     Mutant("both inputs like the real ones", after=wrong_parts(same_inputs=True)),
     Mutant("no feedback of the fluctuations (T = t)", after=wrong_parts(feedback=False)),
@@ -197,3 +192,26 @@ MUTANTS = [
         at=lambda p: {"synthetic_fraction": 1 - p.synthetic_fraction},
     ),
 ]
+
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    cells={
+        "small": {
+            "dim": 32,
+            "num_samples": 80,
+            "synthetic_fraction": 0.3,
+            "ridge": 0.05,
+            "spectrum_synthetic": "power_law",
+            "spectrum_exponent_synthetic": 0.8,
+            "covariance_scale_synthetic": 4.0,
+            "noise_std_real": 0.4,
+            "noise_std_synthetic": 0.6,
+            "signal_variance": 1.4,
+            "synthetic_shift": 0.9,
+        },
+    },
+    expected={
+        "float32": (5e-5, "n - df2 loses in single precision what df2 has of n"),
+    },
+)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from simulator.maths import zipf
 from simulator.studies.collapse.tail_collapse.main import theory
-from tests.cases import Case, Mutant
+from tests.cases import Case, Mutant, Tests
 from tests.references import tail_collapse as reference
 
 
@@ -28,11 +28,6 @@ def _case(label, params, mean=None, **expected):
 GROKKING = {"cutoff": 50.0, "real_fraction": 0.01}
 POISSON = {"sampling": "poisson"}
 
-END_CELLS = (
-    {"cutoff": 50.0},
-    {"cutoff": 50.0, "num_samples": 1e6, "zipf_exponent_synthetic": 2.0},
-    {"zipf_exponent_synthetic": 2.0, "sampling": "poisson"},
-)
 
 CASES = [
     _case(
@@ -253,3 +248,17 @@ MUTANTS = [
     ),
     Mutant("distinct tokens of the real law", after=_distinct_real),
 ]
+
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    ends={
+        "cut": {"cutoff": 50.0},
+        "cut, other exponent": {
+            "cutoff": 50.0,
+            "num_samples": 1e6,
+            "zipf_exponent_synthetic": 2.0,
+        },
+        "other exponent": {"zipf_exponent_synthetic": 2.0, "sampling": "poisson"},
+    },
+)

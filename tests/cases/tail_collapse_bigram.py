@@ -7,11 +7,8 @@ import numpy as np
 from simulator.maths import zipf
 from simulator.studies.collapse.tail_collapse import _theory as _l1
 from simulator.studies.collapse.tail_collapse.bigram import context_law
-from tests.cases import Case, Mutant
+from tests.cases import Case, Mutant, Tests
 from tests.references import tail_collapse as reference
-
-#: Probabilities of millions of tokens, from differences of nearly equal logarithms.
-FLOAT32_RTOL = 1e-4
 
 SIX = {"num_samples": 300.0, "num_contexts": 6, "zipf_exponent_context": 1.3}
 
@@ -242,3 +239,14 @@ MUTANTS = [
         outputs=("l1_error_asymptotic",),
     ),
 ]
+
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    expected={
+        "float32": (
+            1e-4,
+            "millions of tokens, from differences of nearly equal logarithms",
+        ),
+    },
+)

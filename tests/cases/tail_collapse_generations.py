@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from simulator.maths import zipf
 from simulator.studies.collapse.tail_collapse.main import clean_closed_form
-from tests.cases import Case, Mutant
+from tests.cases import Case, Mutant, Tests
 from tests.references import tail_collapse as reference
 
 
@@ -169,3 +169,8 @@ MUTANTS = [
         outputs=("test_error_upper_bound",),
     ),
 ]
+
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+)

@@ -1,13 +1,12 @@
 """What the battery's test files share: the studies, and points inside their declared boxes."""
 
-import importlib
 import math
 
 import numpy as np
 import pytest
 
 from simulator.registry import get, names
-from tests.cases import module_name
+from tests.cases import load
 
 STUDIES = {name: get(name) for name in names()}
 WITH_THEORY = [name for name, study in STUDIES.items() if study.theory]
@@ -15,24 +14,11 @@ WITH_SIMULATION = [name for name, study in STUDIES.items() if study.methods()]
 WITH_BOTH = [name for name in WITH_THEORY if STUDIES[name].methods()]
 
 
-#: Theories that are another study's with a few lines around: what takes a large program of its own
-#: waits for `make test-all`.
-LIKE_ANOTHER = (
-    "adversarial-training.mahalanobis",
-    "associative-memory.finite-data",
-    "associative-memory.sgd",
-    "steepest-descent-margin",  # like implicit-bias
-    "tail-collapse.bigram",
-)
-
-
-def each(names, slow=()):
+def each(names):
     """Parametrise a test over studies; those of one study share a worker and its programs."""
-
-    def marks(name):
-        return [pytest.mark.xdist_group(name), *[pytest.mark.slow] * (name in slow)]
-
-    return pytest.mark.parametrize("name", [pytest.param(n, marks=marks(n)) for n in names])
+    return pytest.mark.parametrize(
+        "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
+    )
 
 
 def each_method(slow_others=False):
@@ -52,21 +38,14 @@ def each_method(slow_others=False):
     )
 
 
-def check_cells(study):
-    """The points of the study's own check, the first made cheaper where its test data say how."""
-    first, *others = study.check_cells
-    cheaper = getattr(cases_module(study.name), "FIRST_CELL", {})
-    return [study.canonical(given) for given in ({**first, **cheaper}, *others)]
+def cells(study):
+    """The points at which a study is tested: those that its test data name, and its own."""
+    return load(study.name).points(study)
 
 
 def cell(study):
     """The first of them: off special values, and its programs serve the whole battery."""
-    return check_cells(study)[0]
-
-
-def cases_module(name):
-    """The test data of a study."""
-    return importlib.import_module(f"tests.cases.{module_name(name)}")
+    return cells(study)[0]
 
 
 def perturbed_floats(study, values, rng, spread=0.2):

@@ -259,8 +259,8 @@ def test_simulations_refuse_penalties_that_they_cannot_solve(wrong):
         simulator.simulate(NAME, replicates=1, dim=20, **wrong)
 
 
-REFERENCES = [(NAME, 400, c) for c in cases.CASES if c.monte_carlo] + [
-    (f"{NAME}.mahalanobis", 300, c) for c in mahalanobis_cases.CASES
+REFERENCES = [(NAME, 400, c) for c in cases.TESTS.cases if c.monte_carlo] + [
+    (f"{NAME}.mahalanobis", 300, c) for c in mahalanobis_cases.TESTS.cases
 ]
 
 

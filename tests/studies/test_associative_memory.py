@@ -26,7 +26,7 @@ def predict(name="associative-memory", **params):
 @pytest.mark.parametrize("name", ["", ".finite-data", ".sgd"])
 def test_reference_theory_is_near_the_independent_monte_carlo(name):
     accuracy = {"": 0.0, ".finite-data": 0.03, ".sgd": 0.06}[name]
-    for case in load("associative-memory" + name)[0]:
+    for case in load("associative-memory" + name).cases:
         for output, (mean, error) in case.monte_carlo.items():
             gap = abs(case.expected[output] - mean)
             assert gap < 5 * error + accuracy * mean, case.label

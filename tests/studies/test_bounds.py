@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simulator.engine.theory import NotConverged, theory_of_cells
-from tests.studies.battery import STUDIES, WITH_THEORY, cell, check_cells, each
+from tests.studies.battery import STUDIES, WITH_THEORY, cell, cells, each
 
 ROUNDING = 1e-12
 
@@ -121,4 +121,4 @@ def test_known_bounds_at_extremes(name):
 @pytest.mark.slow
 @each(WITH_THEORY)
 def test_known_bounds_at_many_extremes(name):
-    stays_within_bounds(name, check_cells(STUDIES[name]), 150)
+    stays_within_bounds(name, cells(STUDIES[name]), 150)

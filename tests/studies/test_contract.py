@@ -10,7 +10,7 @@ from simulator.engine.setting import checked_setting
 from simulator.engine.theory import theory_of_cells
 from simulator.study import Study
 from tests.cases import load
-from tests.studies.battery import STUDIES, WITH_THEORY, cases_module, cell, each, each_method
+from tests.studies.battery import STUDIES, WITH_THEORY, cell, each, each_method
 
 ORDER = (
     "Params",
@@ -61,26 +61,26 @@ def test_declarations_are_complete_and_defaults_are_legal(name):
 
 @each(STUDIES)
 def test_cases_and_mutants_exist(name):
-    cases, mutants = load(name)
+    tests = load(name)
     study = STUDIES[name]
     if study.theory is not None:
-        assert cases, "reference values are missing"
+        assert tests.cases, "reference values are missing"
     if study.theory is not None and study.methods():
-        assert len(mutants) >= 6
-        assert len({m.name for m in mutants}) == len(mutants)
+        assert len(tests.mutants) >= 6
+        assert len({m.name for m in tests.mutants}) == len(tests.mutants)
 
 
 @each(WITH_THEORY)
 def test_every_output_has_a_reference_value_off_special_points(name):
     """A mistake in an output that no value reaches shows nowhere. Slow cases do not count.
 
-    The module of the cases may name, as ``SPECIAL``, outputs that have no other values, and why.
+    The test data may except, as ``"special"``, outputs that have no other values, and why.
     """
     study = STUDIES[name]
     missing = {output.name for output in study.outputs if output.in_theory}
-    special = dict(getattr(cases_module(name), "SPECIAL", {}))
+    special = load(name).excepted("special")
     reached = set()
-    for case in load(name)[0]:
+    for case in load(name).cases:
         if case.slow or (missing == special.keys() and special.keys() <= reached):
             continue  # enough is known, and programs take time
         values = case.values(study)

@@ -3,11 +3,15 @@
 The reference are values beside the end and their differences, extrapolated to it. A study whose
 theory jumps at an end, or has no slope there, says so in its test data, with the reason:
 
-    JUMPS_AT_ENDS = {"ridge": "exact without one"}       # the slope is that beside the end
-    NO_SLOPE_AT_ENDS = {"shift": "a square root of it"}  # neither value nor slope is compared
+    TESTS = Tests(
+        expected={
+            "jumps at ends": {"ridge": "exact without one"},  # the slope is that beside the end
+            "no slope at ends": {"shift": "a square root of it"},  # neither is compared
+        }
+    )
 
-for a parameter, or for ``"parameter: output"``. ``END_CELLS`` in the test data are more points for
-the slow test, besides the cells of the study's own check.
+for a parameter, or for ``"parameter: output"``. ``ends`` are more points for the slow test, besides
+the cells of the study.
 """
 
 import itertools
@@ -20,17 +24,9 @@ import pytest
 
 from simulator.runtime.compilation import float64_on_cpu
 from simulator.study import RESIDUAL
-from tests.studies.battery import (
-    LIKE_ANOTHER,
-    STUDIES,
-    WITH_THEORY,
-    cases_module,
-    cell,
-    check_cells,
-    each,
-)
+from tests.cases import load
+from tests.studies.battery import STUDIES, WITH_THEORY, cell, cells, each
 
-SLOW = (*LIKE_ANOTHER, "adversarial-training", "associative-memory")
 LEVELS = 9
 FIRST_STEP = 2.0**-4  # of the parameter's scale; halved at every level
 
@@ -115,9 +111,9 @@ def extrapolated(sequence):
 def is_right_at_the_ends(study, values):
     """Values and slopes at all closed ends agree with those beside them, unless declared not to."""
     ends = closed_ends(study, values)
-    module = cases_module(study.name)
-    jumps, no_slopes = (getattr(module, name, {}) for name in ("JUMPS_AT_ENDS", "NO_SLOPE_AT_ENDS"))
-    excused = getattr(module, "NOT_DIFFERENTIABLE", {})
+    tests = load(study.name)
+    jumps, no_slopes = tests.excepted("jumps at ends"), tests.excepted("no slope at ends")
+    excused = tests.excepted("not differentiable")
     for output, (value, slope) in around_ends(study, values, ends).items() if ends else ():
         for i, (name, end, step) in enumerate(ends):
             declared = {name, f"{name}: {output}"}
@@ -139,7 +135,7 @@ def is_right_at_the_ends(study, values):
                 assert not wrong.any(), f"{message}: {value[i][0]}, beside it {limit}"
 
 
-@each(WITH_THEORY, slow=SLOW)
+@each(WITH_THEORY)
 def test_ends_of_ranges(name):
     is_right_at_the_ends(STUDIES[name], cell(STUDIES[name]))
 
@@ -148,8 +144,8 @@ def test_ends_of_ranges(name):
 @each(WITH_THEORY)
 def test_ends_of_ranges_in_all_cells(name):
     study = STUDIES[name]
-    more = getattr(cases_module(name), "END_CELLS", ())
-    for values in (*check_cells(study), *(study.canonical(given) for given in more)):
+    more = [study.canonical(given) for given in load(name).ends.values()]
+    for values in (*cells(study), *more):
         is_right_at_the_ends(study, values)
 
 

@@ -150,7 +150,7 @@ def test_finite_size_values_of_a_dense_teacher():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "case", [c for c in cases.CASES if c.monte_carlo], ids=lambda case: case.label
+    "case", [c for c in cases.TESTS.cases if c.monte_carlo], ids=lambda case: case.label
 )
 def test_monte_carlo_of_the_reference(case, seed):
     found = simulator.simulate("implicit-bias", replicates=40, seed=seed, **case.params)

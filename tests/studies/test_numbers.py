@@ -8,14 +8,12 @@ import pytest
 from simulator.engine.theory import CHUNKS, theory_of_cells, theory_on
 from simulator.runtime.compilation import float64_on_cpu
 from simulator.study import RESIDUAL
-from tests.cases import load
+from tests.cases import collected, load
 from tests.studies.battery import (
-    LIKE_ANOTHER,
     STUDIES,
     WITH_THEORY,
     assert_close,
     box_points,
-    cases_module,
     cell,
     each,
     interior_floats,
@@ -25,13 +23,13 @@ from tests.studies.battery import (
 
 @each(WITH_THEORY)
 def test_reference_cases(name):
-    matches(name, [case for case in load(name)[0] if not case.slow])
+    matches(name, [case for case in load(name).cases if not case.slow])
 
 
 @pytest.mark.slow
-@each([name for name in WITH_THEORY if any(case.slow for case in load(name)[0])])
+@each([name for name in WITH_THEORY if any(case.slow for case in collected(name).cases)])
 def test_slow_reference_cases(name):
-    matches(name, [case for case in load(name)[0] if case.slow])
+    matches(name, [case for case in load(name).cases if case.slow])
 
 
 def matches(name, cases):
@@ -44,9 +42,11 @@ def matches(name, cases):
 
 
 @pytest.mark.slow
-@each([name for name in WITH_THEORY if any(c.expected and c.program for c in load(name)[0])])
+@each(
+    [name for name in WITH_THEORY if any(c.expected and c.program for c in collected(name).cases)]
+)
 def test_independent_programs_give_the_digits_again(name):
-    for case in load(name)[0]:
+    for case in load(name).cases:
         if case.expected and case.program:
             found = case.programmed(STUDIES[name])
             for output, expected in case.expected.items():
@@ -83,7 +83,7 @@ def equals_the_theory_at(study, point, outputs):
         assert_close(outputs[output], value, 1e-9, 1e-12, output)
 
 
-@each(WITH_THEORY, slow=LIKE_ANOTHER)
+@each(WITH_THEORY)
 def test_vmap_equals_a_loop_and_the_gradient_a_finite_difference(name):
     """At three points of a random line, the gradient of all outputs at once, in one program.
 
@@ -147,10 +147,9 @@ def differentiable(name):
     """Outputs of floats, sums of outputs, a point, and the floats that have derivatives there."""
     study = STUDIES[name]
     values = perturbed_floats(study, cell(study), np.random.default_rng(3))
-    module = cases_module(name)
-    names = interior_floats(study, values)
-    names = [n for n in names if n not in getattr(module, "JUMPS_IN", {})]
-    excused = getattr(module, "NOT_DIFFERENTIABLE", {})  # output -> reason
+    tests = load(name)
+    names = [n for n in interior_floats(study, values) if n not in tests.excepted("jumps")]
+    excused = tests.excepted("not differentiable")
     weights = np.random.default_rng(4).uniform(0.5, 1.5, 10_000)
 
     def sums_of(outputs, xp=jnp):
@@ -174,10 +173,10 @@ def differentiable(name):
     return outputs_of, sums_of, values, names
 
 
-@each(WITH_THEORY, slow=LIKE_ANOTHER)
+@each(WITH_THEORY)
 def test_float32_is_close_to_float64(name):
     study = STUDIES[name]
-    rtol = getattr(cases_module(name), "FLOAT32_RTOL", 1e-5)
+    rtol = load(name).float32_tolerance(1e-5)
     values = perturbed_floats(study, cell(study), np.random.default_rng(7))
     (precise,) = theory_of_cells(study, [values])
     with jax.enable_x64(False):

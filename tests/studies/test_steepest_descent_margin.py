@@ -12,7 +12,7 @@ from simulator.studies.robustness.steepest_descent_margin import dataset, two_la
 from simulator.studies.robustness.steepest_descent_margin import main as gaussian_inputs
 from simulator.studies.robustness.steepest_descent_margin._model import DATASET_B, relu_network
 from simulator.studies.robustness.steepest_descent_margin.main import Params
-from tests.cases.steepest_descent_margin import CASES
+from tests.cases import load
 from tests.references import steepest_descent_margin as reference
 
 STUDY = "steepest-descent-margin"
@@ -54,7 +54,7 @@ def test_random_label_margins_are_differentiable():
 @pytest.mark.slow
 def test_independent_simulations():
     """Printed Monte-Carlo means of 40 replicates with independent solvers."""
-    for case in CASES:
+    for case in load("steepest-descent-margin").cases:
         out = simulator.predict(STUDY, **case.params)
         for name, (mean, error) in case.monte_carlo.items():
             assert np.all(np.abs(out[name] - mean) < 4 * np.asarray(error)), (case.label, name)

@@ -433,7 +433,7 @@ def test_units_of_the_synthetic_inputs():
 def test_reference_values_within_five_errors_of_independent_simulations(study):
     """The battery holds the theory to ``expected``; here that is held to the dossier's runs."""
     compared = 0
-    for case in load(study.name)[0]:
+    for case in load(study.name).cases:
         for name, (mean, error) in case.monte_carlo.items():
             z = (np.asarray(case.expected[name]) - mean) / np.asarray(error)
             assert np.all(np.abs(z) < 5), f"{case.label}: {name} off by {z} standard errors"

@@ -22,7 +22,7 @@ def predict(**params):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_reference_theory_is_within_five_errors_of_the_independent_monte_carlo(name):
-    for case in load(name)[0]:
+    for case in load(name).cases:
         for output, (mean, error) in case.monte_carlo.items():
             value = case.expected[output]  # which the theory reproduces
             # Chains of multinomial samples deviate by O(n / T) from the Poisson formula.

@@ -6,8 +6,8 @@ import pytest
 
 from simulator.testing import catches
 from simulator.verdict import check_study, gather, judge
-from tests.cases import load
-from tests.studies.battery import STUDIES, WITH_BOTH, cases_module, check_cells, each
+from tests.cases import collected, load
+from tests.studies.battery import STUDIES, WITH_BOTH, cells, each
 
 #: Coarser than a user's check (the study's own tolerance), to keep the suite short; `make
 #: test-all` runs the fine one.
@@ -16,30 +16,24 @@ TOLERANCE = 0.1
 
 @each(WITH_BOTH)
 def test_theory_agrees_and_mutants_are_rejected(name):
-    """One checked cell after the other, until no mutant survives; slow tests take them all.
-
-    The module of the cases may name, as ``TELLING_CELLS``, the positions of those to begin with.
-    """
-    module = cases_module(name)
-    mutants = [mutant for mutant in module.MUTANTS if not mutant.slow]
-    first = getattr(module, "TELLING_CELLS", ())
-    survive_none(STUDIES[name], mutants, check_cells(STUDIES[name]), first)
+    """One cell after the other, until no mutant survives; slow tests take them all."""
+    mutants = [mutant for mutant in load(name).mutants if not mutant.slow]
+    survive_none(STUDIES[name], mutants, cells(STUDIES[name]))
 
 
 @pytest.mark.slow
-@each([name for name in WITH_BOTH if any(mutant.slow for mutant in load(name)[1])])
+@each([name for name in WITH_BOTH if any(mutant.slow for mutant in collected(name).mutants)])
 def test_slow_mutants_are_rejected(name):
     study = STUDIES[name]
-    survive_none(study, [mutant for mutant in load(name)[1] if mutant.slow], study.check_cells)
+    survive_none(study, [mutant for mutant in load(name).mutants if mutant.slow], study.check_cells)
 
 
-def survive_none(study, mutants, cells, first=()):
+def survive_none(study, mutants, cells):
     """The theory agrees at the cells, one after the other, until each mutant is rejected."""
     tolerance = max(TOLERANCE, study.tolerance)
     alive = [mutant for mutant in mutants if mutant.cells is None]
-    others = [i for i in range(len(cells)) if i not in first]
-    for position in (*first, *others):
-        evidence = agreeing_evidence(study, [cells[position]], tolerance)
+    for given in cells:
+        evidence = agreeing_evidence(study, [given], tolerance)
         alive = [mutant for mutant in alive if not catches(mutant, study, evidence, tolerance)]
         if not alive:
             break
