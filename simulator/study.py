@@ -274,6 +274,8 @@ class Study:
         The (concrete) parameters that a simulation realises where it rounds them, a share of the
         samples to a whole number, say: verdicts take the theory there. Theory itself takes them
         as given, so that it is smooth.
+    deterministic : bool
+        The simulations draw nothing: every replicate is the same run on given data.
     check_cells : tuple of mappings
         Where ``check`` looks by default (the largest size of the ladder), off special points.
     validate : ``(params, side) -> None``, optional
@@ -302,6 +304,7 @@ class Study:
     simulate_conditional: Simulation | None = None
     shortcuts: tuple[tuple[Method, Callable[[Any], bool], Simulation], ...] = ()
     realised: Callable[[Any], Any] | None = None
+    deterministic: bool = False
     check_cells: tuple[Mapping[str, Any], ...] = ({},)
     validate: Callable[[Any, str], None] | None = None
     coordinates: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)

@@ -37,12 +37,22 @@ ACCELERATOR = Budget(memory=2**32, work=2**33, lanes=32768, few=256, long_work=2
 MEMINFO = Path("/proc/meminfo")  # Linux
 STEPS_OF_A_WHILE_LOOP = 32  # unknown before it runs: what our solvers typically take
 
+#: What takes longer than its result takes to be written, in bytes written in the same time: for
+#: every byte of the result, and for every multiplication and addition of linear algebra.
+SLOW = """
+    acos acosh asin asinh atan atan2 atanh cbrt cos cosh digamma erf erf_inv erfc expm1 igamma
+    igammac lgamma log log1p logistic polygamma pow regularized_incomplete_beta sin sinh tan tanh
+"""
+SLOWNESS = 8
+PRODUCTS, FACTORISATIONS = 0.1, 1.0
+
 
 class Cost(NamedTuple):
     """Bytes of one lane: all values of the program, loop bodies counted once or every time.
 
-    ``least`` and ``steps`` count bytes and steps of loops that are computed at least: a loop that
-    runs until it has converged may be done after one. ``results`` are the bytes returned.
+    ``least`` and ``steps`` count what is computed at least, a loop that runs until it has converged
+    with one step: arithmetic, in bytes that are written in the same time, and steps of loops.
+    ``results`` are the bytes returned.
     """
 
     memory: float
@@ -84,9 +94,17 @@ def cost_of(jaxpr: core.Jaxpr, length: int = 1) -> Cost:
         memory += held + max((cost.memory for cost in inner), default=0)
         work += own + _steps(equation) * max((cost.work for cost in inner), default=0)
         times = _least_steps(equation, length)
-        least += own + times * max((cost.least for cost in inner), default=0)
+        least += _effort(equation, own) + times * max((cost.least for cost in inner), default=0)
         steps = max(steps, times * max((cost.steps for cost in inner), default=1))
     return Cost(memory, work, least, max(steps, 1), sum(_bytes(v.aval) for v in jaxpr.outvars))
+
+
+def open_loops(jaxpr: core.Jaxpr) -> int:
+    """How many loops of a jaxpr have a length that is not known before it runs."""
+    return sum(
+        (equation.primitive.name == "while") + sum(map(open_loops, _inner(equation.params)))
+        for equation in jaxpr.eqns
+    )
 
 
 def fits_in_memory(program: Any, arguments: tuple, bound: float) -> bool:
@@ -121,6 +139,28 @@ def _steps(equation: Any) -> int:
     if equation.primitive.name == "scan":
         return equation.params["length"]
     return STEPS_OF_A_WHILE_LOOP if equation.primitive.name == "while" else 1
+
+
+def _effort(equation: Any, own: int) -> float:
+    """What an equation takes, in bytes that are written in the same time."""
+    name = equation.primitive.name
+    if name in SLOW.split():
+        return SLOWNESS * own
+    shapes = [variable.aval.shape for variable in equation.invars if hasattr(variable, "aval")]
+    if name == "dot_general":
+        (contracted, _), _ = equation.params["dimension_numbers"]
+        terms = math.prod(shapes[0][axis] for axis in contracted)
+        return own + PRODUCTS * 2 * terms * math.prod(equation.outvars[0].aval.shape)
+    if name in _CUBIC:
+        return own + FACTORISATIONS * _CUBIC[name] * math.prod(shapes[0]) * min(shapes[0][-2:])
+    if name == "triangular_solve":
+        return own + FACTORISATIONS * math.prod(shapes[1]) * shapes[0][-1]
+    return own
+
+
+#: Operations of a factorisation, over rows times columns times the smaller of them.
+_CUBIC = {"cholesky": 1 / 3, "lu": 2 / 3, "qr": 2.0, "geqrf": 2.0, "eigh": 9.0, "svd": 9.0}
+_CUBIC |= {"eig": 25.0, "schur": 25.0, "householder_product": 2.0}
 
 
 def _least_steps(equation: Any, length: int) -> int:

@@ -1,7 +1,7 @@
 """Cells being simulated: the programs that compute them and the tallies that are kept."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ from simulator.engine.cells import Values, describe
 from simulator.engine.moments import Summary
 from simulator.engine.program import Program, programs
 from simulator.engine.setting import Setting
-from simulator.engine.tally import Tally
+from simulator.engine.tally import Stalled, Tally
 from simulator.engine.theory import NotConverged
 from simulator.study import RESIDUAL, Study
 
@@ -35,8 +35,6 @@ class Run:
     Attributes
     ----------
     tallies : list of Tally, one per cell
-    worst_residual : float
-        The largest of those replicates whose solver stalled.
     """
 
     def __init__(
@@ -51,7 +49,6 @@ class Run:
         self.cells = list(cells)
         self.setting = setting
         self.tallies = [Tally(keep_values) for _ in self.cells]
-        self.worst_residual = 0.0
         for cell in self.cells:
             _check_for_simulation(study, cell, setting.method)
 
@@ -85,13 +82,7 @@ class Run:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a reader of the results has to know: replicates whose solver stalled."""
-        stalled = sum(tally.stalled for tally in self.tallies)
-        if not stalled:
-            return ()
-        return (
-            f"{stalled} of {sum(self.counts)} replicates converged only to a relative residual "
-            f"of {self.worst_residual:.1e}, not {self.study.residual_tolerance:.0e}",
-        )
+        return remarks(self.study, [tally.stalled for tally in self.tallies], sum(self.counts))
 
     def check_size(self, targets: Sequence[int]) -> None:
         """Refuse what would take days, or more memory than there is, before it begins."""
@@ -147,11 +138,11 @@ class Run:
                 if self.tallies[index].failure is not None:
                     continue
                 mine = {name: values[begin:end] for name, values in batch.outputs.items()}
-                # Records of a store cannot tell of stalled replicates: it takes none.
-                most = max(1, int(UNCONVERGED * targets[index])) if on_failure == "raise" else 0
+                most = max(1, int(UNCONVERGED * targets[index]))
                 try:
-                    usable = self._checked(index, mine, int(batch.replicates[begin]), most)
+                    usable, stalled = self._checked(index, mine, int(batch.replicates[begin]), most)
                     self.tallies[index].add(usable, last=int(batch.replicates[end - 1]))
+                    self.tallies[index].stalled += stalled
                 except (NotConverged, FloatingPointError) as error:
                     failed(index, error)
                 if advanced is not None:
@@ -182,7 +173,7 @@ class Run:
 
     def _checked(
         self, index: int, out: Mapping[str, np.ndarray], first: int, most_stalled: int
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], Stalled]:
         """The outputs of some replicates, refused together if one of them cannot be used.
 
         A few whose solver stalled are counted and kept: to leave them out would bias the mean,
@@ -190,19 +181,17 @@ class Run:
         moves it by less than any error bar.
         """
         study, method = self.study, self.setting.method
-        residual = out.get(RESIDUAL)
+        residual, stalled = out.get(RESIDUAL), Stalled()
         if residual is not None and not np.all(residual <= study.residual_tolerance):
-            tally = self.tallies[index]
-            stalled = int(np.sum(~(residual <= study.residual_tolerance)))
+            count = int(np.sum(~(residual <= study.residual_tolerance)))
+            stalled = Stalled(count, float(np.max(residual)))
             usable = np.all(residual <= study.residual_tolerance**0.5)
-            if not usable or tally.stalled + stalled > most_stalled:
+            if not usable or self.tallies[index].stalled.count + count > most_stalled:
                 raise NotConverged(
                     f"{study.name}: the {method} simulation did not converge (relative "
-                    f"residual {np.max(residual):.1e} > {study.residual_tolerance:.0e}) "
+                    f"residual {stalled.residual:.1e} > {study.residual_tolerance:.0e}) "
                     f"at {describe(self.cells[index])}"
                 )
-            tally.stalled += stalled
-            self.worst_residual = max(self.worst_residual, float(np.max(residual)))
         outputs = {name: values for name, values in out.items() if name != RESIDUAL}
         for name, values in outputs.items():
             undefined = np.isnan(values).reshape(len(values), -1).any(axis=1)
@@ -212,7 +201,18 @@ class Run:
                     f"{first + int(np.argmax(undefined))} of {describe(self.cells[index])} "
                     f"(method {method}, {self.setting.dtype}); try dtype='float64'"
                 )
-        return outputs
+        return outputs, stalled
+
+
+def remarks(study: Study, stalled: Iterable[Stalled], replicates: int) -> tuple[str, ...]:
+    """What is to be said of so many ``replicates``, of which some ``stalled``."""
+    total = sum(stalled, Stalled())
+    if not total.count:
+        return ()
+    return (
+        f"{total.count} of {replicates} replicates converged only to a relative residual of "
+        f"{total.residual:.1e}, not {study.residual_tolerance:.0e}",
+    )
 
 
 def _check_for_simulation(study: Study, cell: Values, method: str) -> None:

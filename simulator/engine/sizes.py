@@ -1,8 +1,8 @@
 """What cannot be computed is refused before it is tried, with an estimate of what it would take.
 
 Estimates of time are rough, and on the short side: an iteration that runs until it has converged
-counts as one step. ``allow_large=True`` (on the command line ``--allow-large``) has it computed all
-the same.
+counts as one step, and nothing else runs on the device. ``allow_large=True`` (on the command line
+``--allow-large``) has it computed all the same.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from simulator.study import Study
 
 #: Seconds beyond which a theory is refused: nothing shows its progress, and nothing keeps its
 #: beginning. Seconds beyond which a simulation is: three days.
-LONGEST_THEORY = 300.0
+LONGEST_THEORY = 60.0
 LONGEST_SIMULATION = 3 * 86_400.0
 #: Bytes per second that a device computes, seconds that one step of a loop takes at least, and
 #: seconds that a replicate does.
@@ -144,8 +144,12 @@ def _refuse(
 
 def _sizes(study: Study, values: Mapping[str, Any]) -> str:
     """The parameters that decide what a computation takes."""
-    whole = [name for name, parameter in study.declarations.items() if parameter.type == "int"]
-    named = [f"{name} = {values[name]}" for name in whole if isinstance(values[name], int)]
+    named = [
+        f"{name} = {values[name]}"
+        for name, parameter in study.declarations.items()
+        if (parameter.type == "int" or parameter.static or parameter.static_in)
+        and isinstance(values[name], (int, float))
+    ]
     return ", ".join(named) or "these parameters"
 
 

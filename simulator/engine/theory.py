@@ -35,7 +35,7 @@ def predict_study(
     ----------
     study : str or Study
     allow_large : bool
-        Compute also what is estimated to take more than five minutes, or more memory than is free.
+        Compute also what is estimated to take more than a minute, or more memory than is free.
     **params
         Parameters by name; defaults for the rest. An array for a scalar traced parameter is a
         grid; several arrays broadcast together.

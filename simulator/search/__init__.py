@@ -65,7 +65,7 @@ def optimise_study(
         Points per parameter of the grid from which the search starts (one parameter: 65; two: 11;
         three: 6; more: 4). More of them find narrower valleys.
     allow_large : bool
-        Compute also what is estimated to take more than five minutes, or more memory than is free.
+        Compute also what is estimated to take more than a minute, or more memory than is free.
     **params
         The other parameters, as in :func:`simulator.sweep.predict_study`; arrays are a grid.
 

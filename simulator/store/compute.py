@@ -50,7 +50,8 @@ def compute_cells(
     run = Run(plan.study, plan.cells, Setting(**plan.options))
     for index, name in enumerate(plan.identities):
         if name in states:
-            run.tallies[index].restore(states[name].replicates, states[name].moments)
+            state = states[name]
+            run.tallies[index].restore(state.replicates, state.moments, state.stalled)
     after = max((state.sequence for state in states.values()), default=0)
     recorder = _Recorder(path, run, plan.identities, refresh, writer, after)
     try:
@@ -90,7 +91,7 @@ class _Recorder:
             return
         tallies = {index: self.run.tallies[index] for index in sorted(self._waiting)}
         states = {
-            self.names[index]: CellState(tally.count, tally.state(), tally.failure)
+            self.names[index]: CellState(tally.count, tally.state(), tally.failure, tally.stalled)
             for index, tally in tallies.items()
         }
         advanced = sum(tally.count - self._written[i] for i, tally in tallies.items())

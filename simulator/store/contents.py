@@ -32,7 +32,8 @@ def open_store(path: Path, study: Study) -> "xr.DataTree":
     check_installed()
     manifest = read_manifest(path)
     results = Results(path, whole_plan(path, study, manifest))
-    return results.tree(results.blocks(read_records(path, study).states), manifest)
+    states = read_records(path, study).states
+    return results.tree(results.blocks(states), states, manifest)
 
 
 def store_status(path: Path, study: Study) -> dict[str, Any]:

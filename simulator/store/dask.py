@@ -5,6 +5,7 @@ enough that the work spreads. Dask gives the task of a worker that died to anoth
 on from what the first one has recorded. Records and numbers are those of a sweep on one machine.
 """
 
+import ast
 import contextlib
 import functools
 import importlib.util
@@ -12,6 +13,7 @@ import math
 import os
 import pickle
 import re
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -162,7 +164,7 @@ def _record_failure(path: Path, task: _Task) -> None:
     found = read_records(path, task.plan.study, task.name).states
     known = found.get(name) or task.states.get(name, CellState())
     reason = "every Dask worker that computed it died (out of memory?): see the workers' logs"
-    failed = CellState(known.replicates, known.moments, reason)
+    failed = replace(known, failure=reason)
     write_record(path, {name: failed}, Speed(), after=known.sequence)
 
 
@@ -185,9 +187,37 @@ def _checked_cluster(cluster: Any) -> int:
         raise ValueError(
             "dask needs the package distributed: pip install 'theory-simulator[cluster]'"
         )
+    if local is None:
+        return 0
+    _check_main_is_guarded(cluster)
     from dask.system import CPU_COUNT
 
-    return int(local[1] or CPU_COUNT) if local else 0
+    return int(local[1] or CPU_COUNT)
+
+
+def _check_main_is_guarded(cluster: str) -> None:
+    """Refuse to start processes from a script that each of them would run again: they import it."""
+    main = sys.modules["__main__"]
+    file, name = getattr(main, "__file__", None), getattr(main.__spec__, "name", "")
+    if file is None or not file.endswith(".py") or name.endswith("__main__"):  # not imported
+        return
+    frame: Any = sys._getframe()
+    while frame is not None and not (
+        frame.f_globals is vars(main) and frame.f_code.co_name == "<module>"
+    ):
+        frame = frame.f_back
+    if frame is None:  # its own code is not what calls us
+        return
+    guards = {"__name__", "current_process", "parent_process"}
+    for node in ast.walk(ast.parse(Path(file).read_bytes())):
+        if isinstance(node, ast.If) and node.lineno <= frame.f_lineno <= (node.end_lineno or 0):
+            parts = ast.walk(node.test)
+            if guards & {getattr(part, "id", getattr(part, "attr", "")) for part in parts}:
+                return
+    raise ValueError(
+        f"dask = {cluster!r} starts processes that import {file}, and would run it again from its "
+        'beginning: put what calls the simulator under `if __name__ == "__main__":`'
+    )
 
 
 #: Dask asks workers to give every freed page back at once, which costs us half of our speed.

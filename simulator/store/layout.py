@@ -18,7 +18,7 @@ from simulator.engine.labels import (
     filled,
     status_arrays,
 )
-from simulator.engine.run import Run
+from simulator.engine.run import Run, remarks
 from simulator.engine.setting import Setting
 from simulator.engine.theory import NotConverged, theory_of_cells
 from simulator.store.arrays import ArrayFile, hierarchy, in_memory, read_layout, write_layout
@@ -145,8 +145,10 @@ class Results:
         numbers = [_numbers_of(self.plan.study, state) for state in known]
         return filled(arrays, self.plan.positions, numbers)
 
-    def tree(self, blocks: Blocks, manifest: Mapping[str, Any]) -> "xr.DataTree":
-        """Theory and coordinates as laid out, with the results in ``blocks``."""
+    def tree(
+        self, blocks: Blocks, states: Mapping[str, CellState], manifest: Mapping[str, Any]
+    ) -> "xr.DataTree":
+        """Theory and coordinates as laid out, with the results in ``blocks`` and their remarks."""
         import xarray as xr
 
         with xr.open_datatree(in_memory(self._files), engine="zarr", chunks=None) as tree:
@@ -154,8 +156,15 @@ class Results:
                 for name, block in members.items():
                     tree[group][name].variable.values = block
             tree.load()
-        tree.attrs = _attributes(manifest)
+        tree.attrs = _attributes(manifest) | self._remarks(states)
         return tree
+
+    def _remarks(self, states: Mapping[str, CellState]) -> dict[str, str]:
+        """What is to be said of the results, if anything."""
+        found = [states[name] for name in self.plan.identities if name in states]
+        replicates = sum(state.replicates for state in found)
+        said = remarks(self.plan.study, [state.stalled for state in found], replicates)
+        return {"remarks": "; ".join(said)} if said else {}
 
 
 def _results_of(study: Study) -> dict[str, list[str]]:

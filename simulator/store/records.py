@@ -28,13 +28,14 @@ import socket
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from simulator.engine.moments import Moments, Summary
+from simulator.engine.tally import Stalled
 from simulator.store.files import (
     PRIVATE,
     WAY_OUT,
@@ -62,6 +63,7 @@ class CellState:
     replicates : int
     failure : str or None
         Why the cell cannot be computed.
+    stalled : Stalled
     sequence : int
         Number of the record that says so.
     """
@@ -69,6 +71,7 @@ class CellState:
     replicates: int = 0
     moments: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     failure: str | None = None
+    stalled: Stalled = field(default_factory=Stalled)
     sequence: int = 0
 
     def summaries(self) -> dict[str, Summary]:
@@ -174,7 +177,9 @@ def write_record(
         for name, moments in state.moments.items():
             outputs.append([name, np.shape(moments["mean"]), len(moments["pending"])])
             numbers += [np.ravel(moments[key]) for key in (*_MOMENTS, "pending")]
-        cells.append([identity, state.replicates, state.failure, outputs])
+        cell = [identity, state.replicates, state.failure, outputs]
+        # Versions that do not know of them read what has none.
+        cells.append([*cell, *astuple(state.stalled)] if state.stalled.count else cell)
     header = {"cells": cells, "replicates": speed.replicates, "seconds": speed.seconds}
     payload = np.concatenate([*numbers, np.zeros(0)]).astype("<f8").tobytes()
     body = json.dumps(header, allow_nan=False).encode() + b"\n" + payload
@@ -244,7 +249,14 @@ def read_record(file: Path) -> tuple[dict[str, CellState], Speed]:
     return {identity: state for identity, state, _ in cells}, speed
 
 
-def _checked_cell(identity: Any, replicates: Any, failure: Any, outputs: Any) -> tuple:
+def _checked_cell(
+    identity: Any,
+    replicates: Any,
+    failure: Any,
+    outputs: Any,
+    stalled: Any = 0,
+    residual: Any = 0.0,
+) -> tuple:
     """One cell of a record's header: its name, its state, and (name, shape, pending) of outputs."""
     if not isinstance(identity, str) or not isinstance(failure, str | None):
         raise TypeError("a cell without a name")
@@ -253,7 +265,10 @@ def _checked_cell(identity: Any, replicates: Any, failure: Any, outputs: Any) ->
         if not isinstance(name, str) or _count(pending) > _count(replicates):
             raise ValueError(f"{pending} of {replicates} replicates of {name!r}")
         found.append((name, tuple(map(_count, shape)), pending))
-    return identity, CellState(_count(replicates), {}, failure), found
+    if _count(stalled) > _count(replicates) or not 0 <= float(residual) < math.inf:
+        raise ValueError(f"{stalled} of {replicates} replicates stalled at {residual}")
+    state = CellState(replicates, {}, failure, Stalled(stalled, float(residual)))
+    return identity, state, found
 
 
 def _count(value: Any) -> int:

@@ -84,7 +84,7 @@ def sweep_study(
         ``"local"`` or ``"local:N"`` for N processes on this machine.
     allow_large : bool
         Compute also what is estimated to take days (on this machine; with ``dask`` nothing is
-        assumed of the workers), five minutes for the theory, or more memory than is free.
+        assumed of the workers), a minute for the theory, or more memory than is free.
     **params
         Fixed values of the other parameters.
 
@@ -96,6 +96,8 @@ def sweep_study(
         dims are the grid's axes followed by the output's own. A study without a theory, or a
         sweep without replicates, lacks the corresponding children. With a store, also a child
         ``status`` (`open_store`), and a cell that cannot be computed does not stop the others.
+        The attribute ``remarks`` says what else there is to know, such as replicates whose solver
+        stalled.
 
     Raises
     ------
@@ -173,7 +175,11 @@ def _sweep_in_memory(
         run = Run(study, cells, setting, keep_values=keep_values)
         with replicates_bar(count * len(cells), study.name) as progress:
             run.extend(count, progress=progress)
-        attributes |= {"method": setting.method, "dtype": setting.dtype, "remarks": run.remarks}
+        attributes |= {
+            "method": setting.method,
+            "dtype": setting.dtype,
+            "remarks": "; ".join(run.remarks),
+        }
         arrays = arrays_of(study, axes, theory, run.shapes())
         for index, cell in enumerate(numbers):
             cell |= estimated(study, run.summary(index))
@@ -239,7 +245,7 @@ def sweep_to_store(
         blocks = results.write(states) if leader else results.blocks(states)
         if leader:
             _report(path, plan, todo, reused, states)
-    return results.tree(blocks, manifest)
+    return results.tree(blocks, states, manifest)
 
 
 def _report(

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from simulator.engine.batch_size import open_loops
 from simulator.engine.cells import Values
 from simulator.engine.program import one_lane
 from simulator.parameters import Parameter
@@ -152,10 +153,10 @@ def _needlessly_static(study: Study) -> Complaints:
     """A static number compiles anew for every value: is that needed anywhere?"""
     for name, parameter in study.declarations.items():
         number = parameter.static and parameter.is_scalar_number and not parameter.traced_in
-        if number and all(_traces_without(study, side, name) for side in _sides_of(study)):
+        if number and not any(_needs_static(study, side, name) for side in _sides_of(study)):
             yield f"parameter {name} is static, but nothing needs it to be: declare it traced"
         for side in parameter.static_in:
-            if side in _sides_of(study) and _traces_without(study, side, name):
+            if side in _sides_of(study) and not _needs_static(study, side, name):
                 yield f"parameter {name} is static in {side}, but nothing there needs it to be"
 
 
@@ -201,8 +202,14 @@ def _pure(study: Study) -> Complaints:
         if side == "theory":
             continue
         others = [_values(study, side, replicate=i) for i in (1, 2, 3)]
-        if all(np.array_equal(first[n], o[n], equal_nan=True) for o in others for n in first):
-            yield f"{side} ignores its key: four replicates are equal"
+        equal = all(np.array_equal(first[n], o[n], equal_nan=True) for o in others for n in first)
+        if equal and not study.deterministic:
+            yield (
+                f"{side} ignores its key: four replicates are equal; draw from it, or declare "
+                "deterministic=True"
+            )
+        if study.deterministic and not equal:
+            yield f"{side} is declared deterministic, but its replicates differ"
 
 
 def _numbers(study: Study) -> Complaints:
@@ -373,16 +380,20 @@ def _runs_with(study: Study, side: str, name: str) -> bool:
         return True
 
 
-def _traces_without(study: Study, side: str, name: str) -> bool:
-    """Does the side trace with this static parameter traced?"""
+def _needs_static(study: Study, side: str, name: str) -> bool:
+    """Does this static parameter fix a shape, a branch, or the length of a loop there?
+
+    By the lengths of loops batches are sized, and time is estimated.
+    """
     with float64_on_cpu():
         traced = _traced(study, side)
-        traced[name] = _leaf(side, study.declarations[name], _cell(study)[name], jnp.float64)
+        leaf = _leaf(side, study.declarations[name], _cell(study)[name], jnp.float64)
+        trace = jax.make_jaxpr(_function(study, side))
         try:
-            jax.eval_shape(_function(study, side), traced)
+            known, freed = trace(traced), trace(traced | {name: leaf})
         except Exception:  # any failure says that the parameter has to be static
-            return False
-        return True
+            return True
+    return open_loops(freed.jaxpr) > open_loops(known.jaxpr)
 
 
 def _inside(parameter: Parameter, value: float) -> bool:

@@ -5,6 +5,8 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -220,3 +222,44 @@ def test_without_dask_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'theory-simulator\[cluster\]'"):
         compute_with_dask("local:2")
+
+
+SCRIPT = """
+import simulator
+from tests.toy import STUDY
+
+def main():
+    tree = simulator.sweep(STUDY, {"dim": [4]}, replicates=2, out="store", dask="local:1")
+    print(tree["mean"]["test_error"].shape)
+
+"""
+UNGUARDED = ("main()", "if True:\n    main()")
+GUARDED = ('if __name__ == "__main__":\n    main()', 'if "__main__" == __name__: main()')
+
+
+def run_script(folder, end, how):
+    (folder / "script.py").write_text(SCRIPT + end + "\n")
+    paths = os.pathsep.join([str(Path(__file__).parents[2]), str(folder)])
+    return subprocess.run(
+        [sys.executable, *how],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("how", [["script.py"], ["-m", "script"]])
+@pytest.mark.parametrize("end", UNGUARDED)
+def test_a_script_that_every_process_would_run_again_is_refused(tmp_path, end, how):
+    done = run_script(tmp_path, end, how)
+    assert done.returncode != 0
+    assert "put what calls the simulator under `if __name__" in done.stderr.splitlines()[-1]
+    assert done.stderr.count("Traceback") == 1  # that of the caller, and of no other process
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("end", GUARDED)
+def test_a_guarded_script_is_not(tmp_path, end):
+    done = run_script(tmp_path, end, ["script.py"])
+    assert done.stdout == "(1,)\n", done.stderr

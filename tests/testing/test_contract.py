@@ -102,6 +102,7 @@ FAULTS = {
         simulation(lambda key, p: {"test_error": p.noise_std * jnp.sum(jnp.ones(p.dim))}),
         "fast ignores its key",
     ),
+    "randomness": (replace(TOY, deterministic=True), "declared deterministic, but its replicates"),
     "nan": (theory(test_error=lambda p: p.noise_std * jnp.nan), "theory returns test_error = nan"),
     "single precision": (
         theory(test_error=lambda p: 1 + 1e-2 * jnp.sin(1e6 * p.noise_std * p.num_samples / 7)),
@@ -133,6 +134,35 @@ def test_every_fault_is_named(fault):
     with pytest.raises(AssertionError, match=words):
         check_contract(study)
     assert complaints
+
+
+def test_a_simulation_may_draw_nothing():
+    fixed = simulation(lambda key, p: {"test_error": p.noise_std * jnp.sum(jnp.ones(p.dim))})
+    assert diagnose(replace(fixed, deterministic=True)) == []
+
+
+@parameters
+class Stepped:
+    dim: int = static(10, at_least=2, grows=1)
+    num_samples: int = traced(40, at_least="dim + 2", grows=1)
+    noise_std: float = traced(0.5, at_least=0)
+    num_steps: int = static(5, at_least=1)
+
+
+def test_a_length_of_a_loop_may_be_static():
+    """By it batches are sized; a static number that does nothing in a loop may not be."""
+
+    def walk(key, p):
+        def step(_, x):
+            return 0.5 * x
+
+        last = jax.lax.fori_loop(0, p.num_steps, step, jax.random.normal(key, (p.dim,)))
+        return {"test_error": jnp.sum(last**2)}
+
+    study = replace(TOY, params=Stepped, simulate_direct=None)
+    assert diagnose(replace(study, simulate_fast=walk)) == []
+    (words,) = diagnose(study)
+    assert words == "parameter num_steps is static, but nothing needs it to be: declare it traced"
 
 
 def test_an_output_may_have_no_relation():

@@ -79,6 +79,8 @@ def act(options: argparse.Namespace) -> None:
         dask=options.dask,
         **given.parameters(options),
     )
+    if tree.attrs.get("remarks"):
+        print(f"note: {tree.attrs['remarks']}", file=sys.stderr)
     if options.out is None:
         groups = {group: node.to_dataset().to_dataframe() for group, node in tree.children.items()}
         say("\n".join(f"{group}\n{frame.to_string()}\n" for group, frame in groups.items()))

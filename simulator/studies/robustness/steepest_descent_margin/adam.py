@@ -104,6 +104,7 @@ STUDY = Study(
     ),
     theory=theory,
     simulate_direct=simulate_direct,
+    deterministic=True,
     validate=validate,
     coordinates={"geometry": geometries},
     figures=figures,
