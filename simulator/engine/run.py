@@ -11,6 +11,7 @@ from simulator.engine.batches import Batch, OneReplicateTooLarge, Tasks, batches
 from simulator.engine.cells import Values, describe
 from simulator.engine.moments import Summary
 from simulator.engine.program import Program, programs
+from simulator.engine.progress import Progress, Work
 from simulator.engine.setting import Setting
 from simulator.engine.tally import Stalled, Tally
 from simulator.engine.theory import NotConverged
@@ -18,7 +19,6 @@ from simulator.study import RESIDUAL, Study
 
 LARGEST_INT32 = 2**31 - 1
 UNCONVERGED = 1e-3  # share of a cell's replicates whose solver may stall
-Progress = Callable[[int], None]
 
 
 class Run:
@@ -59,6 +59,19 @@ class Run:
     @property
     def counts(self) -> list[int]:
         return [tally.count for tally in self.tallies]
+
+    def work(self, replicates: int | Sequence[int]) -> Work:
+        """How much there is to do until each cell has that many, and how much of it is done."""
+        targets = self._targets(replicates)
+        return Work(
+            cells=len(self.cells),
+            replicates=sum(targets),
+            cells_done=sum(c >= t for c, t in zip(self.counts, targets, strict=True)),
+            replicates_done=sum(min(c, t) for c, t in zip(self.counts, targets, strict=True)),
+        )
+
+    def _targets(self, replicates: int | Sequence[int]) -> Sequence[int]:
+        return [replicates] * len(self.cells) if isinstance(replicates, int) else replicates
 
     def shapes(self) -> list[dict[str, tuple[int, ...]]]:
         """Shapes of the simulated outputs of every cell, without running any."""
@@ -110,7 +123,7 @@ class Run:
         Parameters
         ----------
         replicates : one number, or one per cell
-        progress : called with the number of replicates of every batch, optional
+        progress : called with the numbers of replicates and of cells finished, optional
         advanced : called with the index of a cell whenever there is news of it, optional
         on_failure : {"raise", "note"}
             A cell that cannot be computed stops the run, or is noted in its tally and the others
@@ -121,7 +134,7 @@ class Run:
         NotConverged, FloatingPointError, MemoryError
             With ``on_failure="raise"``.
         """
-        targets = [replicates] * len(self.cells) if isinstance(replicates, int) else replicates
+        targets = self._targets(replicates)
         if on_failure == "raise":
             self.check_size(targets)
 
@@ -132,6 +145,7 @@ class Run:
 
         def digest(program: Program, batch: Batch) -> None:
             """Enter the replicates of a batch, cell by cell."""
+            finished = 0
             starts = np.flatnonzero(np.r_[True, np.diff(batch.rows) != 0])
             for begin, end in zip(starts, [*starts[1:], len(batch.rows)], strict=True):
                 index = program.members[batch.rows[begin]]
@@ -145,10 +159,12 @@ class Run:
                     self.tallies[index].stalled += stalled
                 except (NotConverged, FloatingPointError) as error:
                     failed(index, error)
+                tally = self.tallies[index]
+                finished += tally.failure is not None or tally.count >= targets[index]
                 if advanced is not None:
                     advanced(index)
             if progress is not None:
-                progress(len(batch.rows))
+                progress(len(batch.rows), finished)
 
         for program in self.programs:
             counts = [self.tallies[i].count for i in program.members]
@@ -161,6 +177,8 @@ class Run:
                     tally = self.tallies[index]
                     if tally.count < targets[index] and tally.failure is None:
                         failed(index, MemoryError(self._too_large(index)))
+                        if progress is not None:
+                            progress(0, 1)
                         if advanced is not None:
                             advanced(index)
 

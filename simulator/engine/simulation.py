@@ -7,7 +7,7 @@ from simulator import checks
 from simulator.defaults import REPLICATES
 from simulator.engine import sizes
 from simulator.engine.cells import broadcast_cells, single_cells
-from simulator.engine.progress import replicates_bar
+from simulator.engine.progress import reported
 from simulator.engine.results import (
     SimulationResult,
     simulation_result,
@@ -59,6 +59,6 @@ def simulate_study(
         sizes.check_points(study, math.prod(shape))
         setting = checked_setting(study, method=method, dtype=dtype, seed=seed)
         run = Run(study, single_cells(study, shape, values), setting, keep_values=keep_values)
-        with replicates_bar(count * len(run.cells), study.name) as progress:
+        with reported(study.name, run.work(count)) as progress:
             run.extend(count, progress=progress)
     return simulation_result(run, shape, values)

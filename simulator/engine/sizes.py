@@ -16,6 +16,7 @@ import numpy as np
 
 from simulator import checks
 from simulator.engine.batch_size import Cost, free_memory, memory_of
+from simulator.engine.progress import duration
 from simulator.study import Study
 
 #: Seconds beyond which a theory is refused: nothing shows its progress, and nothing keeps its
@@ -134,7 +135,7 @@ def _refuse(
     if memory > 2**30 and memory > (free := free_memory()):
         needs.append(f"about {_bytes(memory)} of memory, of which {_bytes(free)} are free")
     if seconds > longest:
-        needs.append(f"about {_duration(seconds)}")
+        needs.append(f"about {duration(seconds)}")
     if needs:
         raise ValueError(
             f"{what} would take {' and '.join(needs)}: choose smaller sizes, or compute it all the "
@@ -159,10 +160,3 @@ def _bytes(number: float) -> str:
         if number < 1000 or unit == "PB":
             break
     return f"{number:.3g} {unit}"
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("years", 31_557_600), ("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.3g} {unit}"
-    return f"{seconds:.3g} seconds"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from simulator.engine.progress import replicates_bar
+from simulator.engine.progress import reported
 from simulator.engine.results import estimates
 from simulator.engine.run import Run
 from simulator.engine.setting import checked_setting
@@ -219,7 +219,7 @@ def _simulated(
     setting = checked_setting(study, method=method, seed=seed)
     flat = [cell for row in cells for cell in row]
     run = Run(study, flat, setting)
-    with replicates_bar(replicates * len(flat), study.name) as progress:
+    with reported(study.name, run.work(replicates)) as progress:
         run.extend(replicates, progress=progress)
     every = [estimates(study, run.summary(i)) for i in range(len(flat))]
     return tuple(  # type: ignore[return-value]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import jax
 
-from simulator.engine.progress import replicates_bar
+from simulator.engine.progress import Progress, Work, reported
 from simulator.engine.run import Run
 from simulator.engine.setting import Setting
-from simulator.store.plan import Plan, missing
+from simulator.store.plan import Plan, work
 from simulator.store.records import CellState, Speed, write_record
 
 #: Seconds between two records, what a kill can cost: at least this, 1 % of the time so far, at most
@@ -33,8 +33,18 @@ def compute_here(
     """Run this process's share of the cells ``todo`` on its devices."""
     mine = plan.part(todo[jax.process_index() :: jax.process_count()])
     if mine.cells:
-        with replicates_bar(missing(mine, states, target), plan.study.name) as progress:
+        with reported(*_share(plan, mine, states, target)) as progress:
             compute_cells(path, mine, states, target, progress, refresh)
+
+
+def _share(
+    plan: Plan, mine: Plan, states: Mapping[str, CellState], target: int
+) -> tuple[str, Work]:
+    """What this process reports: the whole grid if it is alone, else its own share of the rest."""
+    if jax.process_count() == 1:
+        return plan.study.name, work(plan, states, target)
+    label = f"{plan.study.name}, process {jax.process_index()} of {jax.process_count()}"
+    return label, work(mine, states, target)
 
 
 def compute_cells(
@@ -42,7 +52,7 @@ def compute_cells(
     plan: Plan,
     states: Mapping[str, CellState],
     target: int,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     refresh: Callable[[], None] = lambda: None,
     writer: str = "",
 ) -> None:

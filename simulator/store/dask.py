@@ -9,10 +9,12 @@ import ast
 import contextlib
 import functools
 import importlib.util
+import logging
 import math
 import os
 import pickle
 import re
+import signal
 import sys
 import threading
 import uuid
@@ -24,14 +26,14 @@ from typing import Any
 
 from simulator import checks
 from simulator.engine.cells import Values
-from simulator.engine.progress import replicates_bar
+from simulator.engine.progress import reported
 from simulator.engine.run import Run
 from simulator.engine.setting import Setting
 from simulator.runtime.compilation import default_platform
 from simulator.store.compute import Compute, compute_cells
 from simulator.store.files import StoreError
 from simulator.store.manifest import read_manifest
-from simulator.store.plan import Plan, missing, versions
+from simulator.store.plan import Plan, missing, versions, work
 from simulator.store.records import CellState, Speed, read_records, write_record
 
 BATCHES_PER_TASK = 16  # some tenths of a second: far more than it takes to send and record a task
@@ -67,14 +69,13 @@ def compute_with_dask(cluster: str) -> Compute:
         tasks = _tasks(plan.part(todo), states, target)
         with (
             _client(cluster, num_local) as client,
-            replicates_bar(sum(task.missing for task in tasks), plan.study.name) as progress,
+            reported(plan.study.name, work(plan, states, target)) as progress,
         ):
             send = functools.partial(_send, client, path.resolve(), _packed(plan))
 
-            def advanced(replicates: int) -> None:
+            def advanced(task: _Task) -> None:
                 refresh()
-                if progress is not None:
-                    progress(replicates)
+                progress(task.missing, len(task.plan.cells))
 
             killers = list(_finished(send, tasks, advanced))
             for task in _single_cells(path, killers):
@@ -124,7 +125,7 @@ def _send(client: Any, path: Path, packed: bytes, task: _Task) -> Any:
 
 
 def _finished(
-    send: Callable[[_Task], Any], tasks: Sequence[_Task], advanced: Callable[[int], None]
+    send: Callable[[_Task], Any], tasks: Sequence[_Task], advanced: Callable[[_Task], None]
 ) -> Iterator[_Task]:
     """Run the tasks; return those whose workers died, again and again."""
     from distributed import KilledWorker, as_completed
@@ -145,7 +146,7 @@ def _finished(
                 f"a Dask worker cannot import what it needs ({error}): install theory-simulator "
                 "and its dependencies where the workers run"
             ) from error
-        advanced(task.missing)
+        advanced(task)
 
 
 def _single_cells(path: Path, tasks: Sequence[_Task]) -> Iterator[_Task]:
@@ -250,7 +251,11 @@ def local_cluster(num_workers: int) -> Iterator[Any]:
         config.set(KEEP_FREED_MEMORY),
         # No limit of memory: the batch is sized to it, and Dask holds no data of ours.
         LocalCluster(
-            n_workers=num_workers, threads_per_worker=1, memory_limit=0, dashboard_address=":0"
+            n_workers=num_workers,
+            threads_per_worker=1,
+            memory_limit=0,
+            dashboard_address=":0",
+            silence_logs=logging.ERROR,  # an interrupt would be a page of warnings
         ) as on,
         Client(on) as client,
     ):
@@ -264,6 +269,8 @@ def _own_cores(num_workers: int) -> Any:
 
     class OwnCores(WorkerPlugin):
         def setup(self, worker: Any) -> None:
+            # Ctrl-C reaches all processes of a terminal: the client ends the workers.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             if hasattr(os, "sched_setaffinity"):
                 cores = sorted(os.sched_getaffinity(0))
                 mine = cores[int(worker.name) % num_workers :: num_workers]

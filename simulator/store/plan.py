@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.engine.cells import Values, identity
+from simulator.engine.progress import Work
 from simulator.runtime.compilation import default_platform
 from simulator.store.arrays import remove_layout
 from simulator.store.files import PRIVATE, StoreError
@@ -191,7 +192,18 @@ def cells_to_compute(
     return todo, reused
 
 
+def work(plan: Plan, states: Mapping[str, CellState], target: int) -> Work:
+    """What there is to do, and what is done: cells that failed are not, until they are retried."""
+    known = [states.get(name, CellState()) for name in plan.identities]
+    return Work(
+        cells=len(known),
+        replicates=target * len(known),
+        cells_done=sum(state.replicates >= target and not state.failure for state in known),
+        replicates_done=sum(min(state.replicates, target) for state in known),
+    )
+
+
 def missing(plan: Plan, states: Mapping[str, CellState], target: int) -> int:
     """Replicates that the cells of ``plan`` still need."""
-    known = [states.get(name, CellState()).replicates for name in plan.identities]
-    return sum(max(target - replicates, 0) for replicates in known)
+    found = work(plan, states, target)
+    return found.replicates - found.replicates_done

@@ -19,7 +19,7 @@ from simulator.defaults import REPLICATES
 from simulator.engine import sizes
 from simulator.engine.cells import Values, product_cells
 from simulator.engine.labels import arrays_of, estimated, filled, labelled, replicate_arrays
-from simulator.engine.progress import replicates_bar
+from simulator.engine.progress import reported
 from simulator.engine.run import Run
 from simulator.engine.setting import checked_setting
 from simulator.engine.theory import theory_of_cells
@@ -36,7 +36,9 @@ from simulator.store.plan import (
     manifest_of,
     plan_of,
     whole_plan,
+    work,
 )
+from simulator.store.processes import meeting
 from simulator.store.records import CellState, check_installed, locked, read_records
 from simulator.study import Study
 
@@ -148,7 +150,7 @@ def _destination(out: str | Path | None, overwrite: bool) -> tuple[Path | None, 
     if path.suffix == ".nc":
         check_netcdf(path, overwrite)
         return path, None
-    if path.suffix != ".zarr" and path.suffix[1:].isalpha() and not path.is_dir():
+    if path.suffix != ".zarr" and path.suffix[1:].isalpha() and not path.exists():
         raise ValueError(
             f"out = {checks.shown(str(path))} is not allowed: give a file that ends in .nc, or the "
             "folder of a store (no ending, or .zarr)"
@@ -173,7 +175,7 @@ def _sweep_in_memory(
     if count and study.methods():
         setting = checked_setting(study, method=method, dtype=dtype, seed=seed)
         run = Run(study, cells, setting, keep_values=keep_values)
-        with replicates_bar(count * len(cells), study.name) as progress:
+        with reported(study.name, run.work(count)) as progress:
             run.extend(count, progress=progress)
         attributes |= {
             "method": setting.method,
@@ -225,22 +227,32 @@ def sweep_to_store(
         run.check_size([replicates] * len(cells))
     manifest = manifest_of(study, axes, cells[0], options, replicates)
     leader = jax.process_index() == 0
-    with _prepared(path) if leader else contextlib.nullcontext():
+    with _prepared(path) if leader else contextlib.nullcontext(), meeting(path) as processes:
         if leader:
             manifest = join_store(path, manifest)
             whole = whole_plan(path, study, manifest)
             mend(path, whole, manifest)
-        _all_processes("prepared")
+        processes.wait()
         if not leader:
             manifest = read_manifest(path)
             whole = whole_plan(path, study, manifest)
         plan = plan_of(study, manifest, axes, cells, options)
         states = read_records(path, study).states
-        _all_processes("read")
+        processes.wait()  # nobody writes records before all have read them
         todo, reused = cells_to_compute(plan, states, replicates, retry_failed)
         results = Results(path, whole)
-        compute(path, plan, todo, states, replicates, results.refresh if leader else lambda: None)
-        _all_processes("computed")
+
+        def news() -> None:
+            processes.check()
+            if leader:
+                results.refresh()
+
+        try:
+            compute(path, plan, todo, states, replicates, news)
+        except KeyboardInterrupt:
+            _report_interrupt(path, plan, replicates, read_records(path, study).states)
+            raise
+        processes.wait()
         states = read_records(path, study).states
         blocks = results.write(states) if leader else results.blocks(states)
         if leader:
@@ -257,12 +269,14 @@ def _report(
     print(f"{path}: {words} of {len(plan.cells)} cells", file=sys.stderr)
 
 
-def _all_processes(where: str) -> None:
-    """Wait until every process of a distributed run is here."""
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        multihost_utils.sync_global_devices(f"sweep {where}")
+def _report_interrupt(path: Path, plan: Plan, target: int, states: Mapping[str, CellState]) -> None:
+    done = work(plan, states, target)
+    print(
+        f"{path}: interrupted; {done.cells_done} of {done.cells} cells are done and stored, "
+        f"{done.replicates_done} of {done.replicates} replicates in all. The same command goes on "
+        "from there",
+        file=sys.stderr,
+    )
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import scipy
 from simulator import checks
 from simulator.engine import sizes
 from simulator.engine.cells import Values, product_cells
-from simulator.engine.progress import replicates_bar
+from simulator.engine.progress import reported
 from simulator.engine.run import Run
 from simulator.engine.setting import checked_setting
 from simulator.engine.theory import theory_of_cells
@@ -124,14 +124,14 @@ def gather(
     run = Run(study, flat, setting)
     evidence = Evidence(run, tuple(ladders))
     first = min(PILOT, max_replicates) if replicates is None else replicates
-    with replicates_bar(first * len(flat), f"{study.name}: pilot") as progress:
+    with reported(f"{study.name}: pilot", run.work(first)) as progress:
         run.extend(first, progress=progress)
     theories = _theories(study, evidence) if replicates is None else {}
     for _ in range(ROUNDS if replicates is None else 0):
         needs = _needs(study, evidence, theories, tolerance, max_replicates)
         if needs == run.counts:
             break
-        with replicates_bar(sum(needs) - sum(run.counts), study.name) as progress:
+        with reported(study.name, run.work(needs)) as progress:
             run.extend(needs, progress=progress)
     return evidence
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import simulator
-from simulator.engine import sizes
+from simulator.engine import progress, sizes
 from simulator.engine.batch_size import cost_of
 from simulator.engine.simulation import simulate_study
 from simulator.engine.theory import predict_study
@@ -154,4 +154,4 @@ def test_memory_is_judged_by_the_compiled_program(monkeypatch):
     ],
 )
 def test_durations_are_readable(seconds, words):
-    assert words in sizes._duration(seconds)
+    assert words in progress.duration(seconds)

@@ -1,7 +1,9 @@
 """`simulator sweep`: a grid, in memory, into a file, or into a store that survives."""
 
 import argparse
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +70,12 @@ def act(options: argparse.Namespace) -> None:
     ):
         if getattr(options, flag) and not in_store:
             raise ValueError(f"--{flag.replace('_', '-')} needs --out FOLDER: {why}")
-    _join_other_processes(options)
+    with _other_processes(options):
+        how = given.simulation(options)
     tree = simulator.sweep(
         options.study,
         axes(get(options.study), options.grid),
-        **given.simulation(options),
+        **how,
         out=options.out,
         overwrite=options.overwrite,
         retry_failed=options.retry_failed,
@@ -88,15 +91,24 @@ def act(options: argparse.Namespace) -> None:
         print(f"wrote {options.out}", file=sys.stderr)
 
 
-def _join_other_processes(options: argparse.Namespace) -> None:
-    """Make this process one of those that compute a sweep together."""
+@contextlib.contextmanager
+def _other_processes(options: argparse.Namespace) -> Iterator[None]:
+    """Make this process one of those that compute a sweep together; devices are settled inside.
+
+    JAX's service tells each process which one it is, and then ends: the processes meet in the
+    store, and none aborts because another one has died.
+    """
     explicit = [options.coordinator, options.num_processes, options.process_id]
     if not options.distributed:
         if any(value is not None for value in explicit):
             raise ValueError("--coordinator, --num-processes and --process-id need --distributed")
+        yield
         return
     if any(value is None for value in explicit) and any(value is not None for value in explicit):
         raise ValueError("give all of --coordinator, --num-processes and --process-id, or none")
     import jax
 
     jax.distributed.initialize(*explicit)
+    yield
+    jax.process_count()  # starts the devices, and with them what is known of the others
+    jax.distributed.shutdown()
