@@ -16,6 +16,7 @@ from typing import Any, Literal
 import jax
 
 from simulator import checks
+from simulator.door import of_arrays
 from simulator.paper import Paper
 from simulator.parameters import METHODS, Method, Parameter
 from simulator.spelling import meant, suggestion
@@ -312,6 +313,20 @@ class Study:
     tolerance: float = 0.01
     residual_tolerance: float = 1e-6
     schema_version: int = 1
+
+    def __post_init__(self) -> None:
+        sides = {"theory": "theory"} | {f"simulate_{method}": method for method in METHODS}
+        at_the_door: dict[str, Any] = {
+            name: of_arrays(getattr(self, name), side)
+            for name, side in sides.items()
+            if getattr(self, name) is not None
+        }
+        at_the_door["shortcuts"] = tuple(
+            (method, applies, of_arrays(simulation, method))
+            for method, applies, simulation in self.shortcuts
+        )
+        for name, value in at_the_door.items():
+            object.__setattr__(self, name, value)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """A study that a module defines is pickled by the module's name, as functions are."""

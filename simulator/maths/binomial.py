@@ -58,9 +58,9 @@ def lower_tail_ratio(m, n, q):
 
     32 terms from ``m`` downwards, the rest by Gauss-Legendre on the midpoint-corrected integral.
     """
-    m, n, q = jnp.broadcast_arrays(*(jnp.asarray(v, float_dtype()) for v in (m, n, q)))
+    m, n, q = jnp.broadcast_arrays(*(jnp.asarray(v, float) for v in (m, n, q)))
     m, n, q = m[..., None], n[..., None], q[..., None]
-    j = jnp.arange(_EXPLICIT - 1, dtype=float_dtype())
+    j = jnp.arange(_EXPLICIT - 1, dtype=float)
     ratio = jnp.maximum(m - j, 0) * (1 - q) / (jnp.maximum(n - m + j + 1, 1) * q)
     explicit = 1 + jnp.sum(jnp.cumprod(ratio, -1), -1)
 
@@ -125,9 +125,9 @@ def expectation_nodes(n, q, count: int = 121, spacing: float = 0.2):
     mean = lax.stop_gradient(n * q)
     std = lax.stop_gradient(jnp.sqrt(n * q * (1 - q)))
     stride = jnp.maximum(jnp.floor(spacing * std), 1)
-    offsets = jnp.arange(count, dtype=float_dtype()) - round(0.46 * count)
+    offsets = jnp.arange(count, dtype=float) - round(0.46 * count)
     k = jnp.round(mean)[..., None] + stride[..., None] * offsets
-    n, q = jnp.asarray(n, float_dtype())[..., None], q[..., None]
+    n, q = jnp.asarray(n, float)[..., None], q[..., None]
     possible = (k >= 0) & (k <= n)
     k = jnp.clip(k, 0, n)
     weight = jnp.where(possible, jnp.exp(log_probability(k, n, q)), 0.0)

@@ -41,7 +41,7 @@ def owens_t(h, a) -> Array:
     Slopes beyond 1 are reflected, ``T(h, a) = (Phi(h) + Phi(a h))/2 - Phi(h) Phi(a h) -
     T(a h, 1/a)`` for ``h, a >= 0``, so that the integrand never has a boundary layer.
     """
-    h, a = jnp.abs(jnp.asarray(h, float_dtype())), jnp.asarray(a, float_dtype())
+    h, a = jnp.abs(jnp.asarray(h, float)), jnp.asarray(a, float)
     size = jnp.abs(a)
     steep = size > 1
     slope = jnp.where(steep, 1 / jnp.where(steep, size, 1), size)
@@ -69,7 +69,7 @@ def skew_normal_cdf(k, shape) -> Array:
     ``A = inf`` is the half-normal law. In the lower tail, where the difference would cancel, it is
     computed as ``(1/pi) int_{arctan A}^{pi/2} exp(-k^2 / (2 cos^2 theta)) dtheta``.
     """
-    k, shape = jnp.asarray(k, float_dtype()), jnp.asarray(shape, float_dtype())
+    k, shape = jnp.asarray(k, float), jnp.asarray(shape, float)
     tail = (shape > 0) & (k < 0) & (k**2 * (1 + shape**2) > 4)
     start = jnp.where(tail, jnp.arctan(shape), 0)
     theta, weight = panel_rule(jnp.stack([start, jnp.full_like(start, math.pi / 2)]), _NODES)

@@ -5,8 +5,6 @@ from jax import Array
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Bool, Float
 
-from simulator.runtime.precision import float_dtype
-
 
 def ridge_solution(
     design: Float[Array, "rows dim"],
@@ -34,7 +32,7 @@ def ridge_solution(
     penalty for fewer rows than columns; an inactive row gets a one on the diagonal.
     """
     rows, dim = design.shape
-    identity = jnp.eye(min(rows, dim), dtype=float_dtype())
+    identity = jnp.eye(min(rows, dim), dtype=float)
     if rows > dim:
         factor = cho_factor(design.T @ design + penalty * identity, lower=True)
         return cho_solve(factor, design.T @ targets)

@@ -9,13 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from simulator.runtime.precision import float_dtype
-
 
 def unit_rule(order: int) -> tuple[Array, Array]:
     """Nodes and weights on [0, 1], both of shape (order,)."""
     node, weight = np.polynomial.legendre.leggauss(order)
-    return jnp.asarray((node + 1) / 2, float_dtype()), jnp.asarray(weight / 2, float_dtype())
+    return jnp.asarray((node + 1) / 2, float), jnp.asarray(weight / 2, float)
 
 
 def panel_rule(edges: Array, order: int) -> tuple[Array, Array]:

@@ -19,7 +19,6 @@ from jax import Array, lax
 
 from simulator.maths.roots import MAX_ITERATIONS, nonzero_slope
 from simulator.maths.slopes import ratio
-from simulator.runtime.precision import float_dtype
 
 
 # ------------------------------------------------------------------------------------------------
@@ -67,10 +66,10 @@ def effective_penalty(eigenvalues, num_samples, ridge, weights=None) -> Array:
     ``kappa <- (ridge + kappa (df1 - df2)/T) / (1 - df2/T)``. Two recorded steps at the root give
     exact first derivatives, ``d kappa / d ridge = 1 / (1 - df2/T)`` (see `roots`).
     """
-    eigenvalues = jnp.asarray(eigenvalues, float_dtype())
+    eigenvalues = jnp.asarray(eigenvalues, float)
     weights = _multiplicity(eigenvalues, weights)
-    num_samples = jnp.asarray(num_samples, float_dtype())
-    ridge = jnp.asarray(ridge, float_dtype())
+    num_samples = jnp.asarray(num_samples, float)
+    ridge = jnp.asarray(ridge, float)
     frozen = lax.stop_gradient((eigenvalues, weights, num_samples, ridge))
     eigenvalues_, weights_, num_samples_, ridge_ = frozen
     tolerance = 4 * jnp.finfo(ridge.dtype).eps
@@ -125,7 +124,7 @@ def samples_left(eigenvalues, kappa, num_samples, order: int = 1, weights=None) 
 
 
 def _multiplicity(eigenvalues, weights):
-    return jnp.ones_like(eigenvalues) if weights is None else jnp.asarray(weights, float_dtype())
+    return jnp.ones_like(eigenvalues) if weights is None else jnp.asarray(weights, float)
 
 
 def _rank(eigenvalues, weights):
@@ -189,7 +188,7 @@ class RidgeFit(NamedTuple):
 
 def no_fit(eigenvalues) -> ErrorForm:
     """The form before any fit: nothing forgotten, no spread (``b = l = lambda``)."""
-    zero = jnp.zeros(jnp.shape(eigenvalues), float_dtype())
+    zero = jnp.zeros(jnp.shape(eigenvalues), float)
     return ErrorForm(zero, zero)
 
 
@@ -205,9 +204,9 @@ def ridge_fit(eigenvalues, num_samples, ridge, weights=None, exact=True) -> Ridg
     for ``|T - d| <= 1``. Parameters as in `effective_penalty`; with ``exact = False`` (it may be
     traced) the noise is the equivalent's without ridge too.
     """
-    eigenvalues = jnp.asarray(eigenvalues, float_dtype())
+    eigenvalues = jnp.asarray(eigenvalues, float)
     weights = _multiplicity(eigenvalues, weights)
-    num_samples, ridge = (jnp.asarray(x, float_dtype()) for x in (num_samples, ridge))
+    num_samples, ridge = (jnp.asarray(x, float) for x in (num_samples, ridge))
     kappa = effective_penalty(eigenvalues, num_samples, ridge, weights)
     fraction = residual_fraction(eigenvalues, kappa, num_samples, 2, weights)
     spread_factor = 1 / num_samples / nonzero_slope(fraction)

@@ -17,8 +17,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from simulator.runtime.precision import float_dtype
-
 SPECTRA = ("isotropic", "power_law")
 
 
@@ -62,7 +60,7 @@ def eigenvalues(spectrum: str, dim: int, exponent) -> Array:
         Decay ``beta > 0``; no effect on "isotropic".
     """
     if spectrum == "isotropic":
-        return jnp.ones(dim, float_dtype())
+        return jnp.ones(dim, float)
     if spectrum == "power_law":
         return jnp.exp(-exponent * _log_rank(dim))
     raise ValueError(f"spectrum must be one of {SPECTRA}, got {spectrum!r}")
@@ -101,11 +99,11 @@ def signal_profile(spectrum: str, dim: int, exponent, source_exponent, total) ->
         Signal variance ``||w||^2_Sigma = sum_k s_k``.
     """
     if spectrum == "isotropic":
-        return jnp.full(dim, total / dim, float_dtype())
+        return jnp.full(dim, total / dim, float)
     if spectrum == "power_law":
         return total * jax.nn.softmax(-(1 + 2 * exponent * source_exponent) * _log_rank(dim))
     raise ValueError(f"spectrum must be one of {SPECTRA}, got {spectrum!r}")
 
 
 def _log_rank(dim: int) -> Array:
-    return jnp.log(jnp.arange(1, dim + 1, dtype=float_dtype()))
+    return jnp.log(jnp.arange(1, dim + 1, dtype=float))

@@ -56,7 +56,7 @@ def hurwitz_zeta(s, q=1.0):
     ``jax.scipy.special.zeta`` needs ``s > 1`` and has no derivative in ``s``; this one is the
     Euler-Maclaurin formula at ``q + 16``, right to 1e-14 for ``-1 <= s <= 30``, ``q > 0``.
     """
-    s, q = (jnp.asarray(value, float_dtype()) for value in (s, q))
+    s, q = (jnp.asarray(value, float) for value in (s, q))
     x = q + 16
     total = _explicit_terms(s, q)
     total = total + jnp.exp((1 - s) * jnp.log(x)) / (s - 1) + jnp.exp(-s * jnp.log(x)) / 2
@@ -65,7 +65,7 @@ def hurwitz_zeta(s, q=1.0):
 
 def zeta_without_pole(s):
     """``zeta(s) - 1 / (s - 1)``, also at ``s = 1`` (Euler's constant)."""
-    s = jnp.asarray(s, float_dtype())
+    s = jnp.asarray(s, float)
     q = jnp.ones_like(s)
     x = q + 16
     total = _explicit_terms(s, q) - jnp.log(x) * relative_expm1((1 - s) * jnp.log(x))
@@ -83,7 +83,7 @@ def relative_expm1(y):
 
 
 def _explicit_terms(s, q):
-    terms = jnp.arange(16, dtype=float_dtype())
+    terms = jnp.arange(16, dtype=float)
     return jnp.sum(jnp.exp(-s[..., None] * jnp.log(q[..., None] + terms)), -1)
 
 
@@ -107,11 +107,11 @@ def scaled_lower_gamma(a, z):
     ``z``: ``z^-a Gamma(a) - (e^-z / z) int_0^inf e^-s (1 + s/z)^{a-1} ds`` by Gauss-Laguerre.
     Regular at ``z = 0`` (``1/a``) and differentiable in both arguments.
     """
-    a, z = jnp.broadcast_arrays(jnp.asarray(a, float_dtype()), jnp.asarray(z, float_dtype()))
+    a, z = jnp.broadcast_arrays(jnp.asarray(a, float), jnp.asarray(z, float))
     small = z < _SWITCH
 
     near = jnp.where(small, z, 1.0)
-    orders = jnp.arange(1, _SERIES_TERMS, dtype=float_dtype())
+    orders = jnp.arange(1, _SERIES_TERMS, dtype=float)
     ratios = near[..., None] / (a[..., None] + orders)
     series = jnp.exp(-near) / a * (1 + jnp.sum(jnp.cumprod(ratios, -1), -1))
 
@@ -187,7 +187,7 @@ _DISTINCT = _Occupancy(
 
 
 def _occupancy_sum(kind: _Occupancy, beta, t, k):
-    beta, t, k = (jnp.asarray(value, float_dtype()) for value in (beta, t, k))
+    beta, t, k = (jnp.asarray(value, float) for value in (beta, t, k))
     log_a = log_amplitude(beta)
 
     def log_p(rank):
@@ -200,7 +200,7 @@ def _occupancy_sum(kind: _Occupancy, beta, t, k):
     start = jnp.maximum(jnp.where(finite, k, 1.0), HEAD)
     x = start + 0.5
     tail = kind.integral(beta, x, log_p(x), t * jnp.exp(log_p(x))) + _end_correction(term, start)
-    ranks = jnp.arange(1, HEAD + 1, dtype=float_dtype())
+    ranks = jnp.arange(1, HEAD + 1, dtype=float)
     shape = jnp.broadcast_shapes(beta.shape, t.shape, k.shape) + (HEAD,)
     beta, t, log_a = (value[..., None] for value in (beta, t, log_a))
     head = jnp.where(ranks > k[..., None], jnp.broadcast_to(term(ranks), shape), 0.0).sum(-1)
@@ -270,8 +270,8 @@ def training_law(beta, cutoff=jnp.inf, beta_synthetic=0.0, real_fraction=0.0) ->
     real_fraction : float
         ``pi`` in [0, 1].
     """
-    beta, cutoff, pi = (jnp.asarray(v, float_dtype()) for v in (beta, cutoff, real_fraction))
-    beta_synthetic = jnp.maximum(beta, jnp.asarray(beta_synthetic, float_dtype()))
+    beta, cutoff, pi = (jnp.asarray(v, float) for v in (beta, cutoff, real_fraction))
+    beta_synthetic = jnp.maximum(beta, jnp.asarray(beta_synthetic, float))
     log_a = log_amplitude(beta)
     mass = hurwitz_zeta(beta_synthetic) - _power_tail(0.0, beta_synthetic, cutoff)
     # Shares of 0 keep their slope; the floor leaves room for the 1 / share of the derivative.
@@ -343,14 +343,14 @@ def rank_nodes(law: TrainingLaw, t) -> RankNodes:
     def below(rank):
         return law.real_part(rank) + law.synthetic_part(rank)
 
-    ranks = jnp.arange(1, HEAD + 1, dtype=float_dtype())
+    ranks = jnp.arange(1, HEAD + 1, dtype=float)
     scales = ((law.log_real, law.beta), (law.log_synthetic, law.beta_synthetic))
     cut = jnp.isfinite(law.cutoff)
     edge = jnp.maximum(jnp.where(cut, law.cutoff, HEAD), HEAD)
     top = jnp.where(cut, jnp.log(edge + 0.5), jnp.inf)
-    head = jnp.asarray(HEAD, float_dtype())
+    head = jnp.asarray(HEAD, float)
     parts = [
-        RankNodes(law.p(ranks), law.q(ranks), jnp.ones(HEAD, float_dtype()), _NOTHING, 0.0),
+        RankNodes(law.p(ranks), law.q(ranks), jnp.ones(HEAD, float), _NOTHING, 0.0),
         _segment(law, t, below, jnp.log(head + 0.5), top, scales),
         _end_nodes(law, below, head),
         _scaled(_segment(law, t, law.real_part, jnp.log(edge + 0.5), jnp.inf, scales[:1]), cut),
@@ -374,9 +374,9 @@ def _scaled(nodes: RankNodes, factor) -> RankNodes:
 
 def _end_nodes(law: TrainingLaw, q_of, k) -> RankNodes:
     """`_end_correction` as a rule."""
-    rank = k + jnp.arange(-1, 3, dtype=float_dtype())
-    first = jnp.array([0, -1, 1, 0], float_dtype()) / 24
-    third = jnp.array([-1, 3, -3, 1], float_dtype()) * (17 / 5760)
+    rank = k + jnp.arange(-1, 3, dtype=float)
+    first = jnp.array([0, -1, 1, 0], float) / 24
+    third = jnp.array([-1, 3, -3, 1], float) * (17 / 5760)
     return RankNodes(law.p(rank), q_of(rank), first - third, _NOTHING, 0.0)
 
 

@@ -25,7 +25,6 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.runtime.precision import float_dtype
 from simulator.sampling.gamma import chi_square
 
 
@@ -50,7 +49,7 @@ def isotropic_ridge(key: Array, num_samples, dim: int, ridges) -> IsotropicRidge
     ridges : float or array
         Penalties ``>= 0``.
     """
-    ridges = jnp.asarray(ridges, float_dtype())
+    ridges = jnp.asarray(ridges, float)
     # The limit ridge -> 0 to working precision; the square of the floor still does not vanish.
     ridges = jnp.maximum(ridges, float(jnp.finfo(ridges.dtype).tiny) ** 0.4)
     diagonal, superdiagonal = squared_bidiagonal(key, num_samples, dim)

@@ -14,8 +14,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.runtime.precision import float_dtype
-
 _LARGE_RATE = 16.0
 _LARGEST_SMALL = 48  # P(Poisson(16) > 48) = 1e-10
 _ROUNDS = 4
@@ -29,7 +27,7 @@ def uniform(key: Array, shape) -> Array:
 
     Events of probability 1e-9 then happen at the right rate in float32 too.
     """
-    bits = jax.random.bits(key, shape, jnp.uint32).astype(float_dtype())
+    bits = jax.random.bits(key, shape, jnp.uint32).astype(float)
     return (bits + 0.5) * 2.0**-32
 
 
@@ -40,7 +38,7 @@ def poisson(key: Array, rate) -> Array:
     ``rate^-1/2`` (Giles, ACM TOMS 42, 2016, eq. 20): the count is right except with probability
     5e-5 at rate 16 (falling as rate^-3/2), where it is off by one; its mean is right to 2e-6.
     """
-    rate = jnp.asarray(rate, float_dtype())
+    rate = jnp.asarray(rate, float)
     key_small, key_large = jax.random.split(key)
     large = rate >= _LARGE_RATE
 

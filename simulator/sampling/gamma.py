@@ -15,8 +15,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.runtime.precision import float_dtype
-
 _BLOCK = 32  # entries that share one redraw: about as many as hold one refusal at worst
 
 
@@ -25,7 +23,7 @@ def gamma(key: Array, concentration) -> Array:
 
     Entries with concentration <= 0 are 0 (the limit of the law).
     """
-    a = jnp.asarray(concentration, float_dtype())
+    a = jnp.asarray(concentration, float)
     positive = a > 0
     small = a < 1  # Gamma(a) = Gamma(a + 1) U^(1/a)
     safe = jnp.where(positive, a, 1)
@@ -38,7 +36,7 @@ def gamma(key: Array, concentration) -> Array:
 
 def chi_square(key: Array, dof) -> Array:
     """Chi-square with ``dof`` degrees of freedom (real, traced), one variate per entry."""
-    return 2 * gamma(key, jnp.asarray(dof, float_dtype()) / 2)
+    return 2 * gamma(key, jnp.asarray(dof, float) / 2)
 
 
 def chi(key: Array, dof) -> Array:

@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.runtime.precision import float_dtype
 from simulator.sampling.gamma import chi_square
 
 
@@ -34,7 +33,7 @@ def least_squares_increment(key: Array, num_samples, dim: int, num_generations=1
     """
     key_normal, key_scale = jax.random.split(key)
     scale = increment_variance(key_scale, num_samples, dim, num_generations)
-    return jnp.sqrt(scale) * jax.random.normal(key_normal, (dim,), float_dtype())
+    return jnp.sqrt(scale) * jax.random.normal(key_normal, (dim,), float)
 
 
 def increment_variance(key: Array, num_samples, dim, num_generations=1) -> Array:
@@ -43,4 +42,4 @@ def increment_variance(key: Array, num_samples, dim, num_generations=1) -> Array
     def add(generation, total):
         return total + 1 / chi_square(jax.random.fold_in(key, generation), num_samples - dim + 1)
 
-    return lax.fori_loop(0, num_generations, add, jnp.zeros((), float_dtype()))
+    return lax.fori_loop(0, num_generations, add, jnp.zeros((), float))

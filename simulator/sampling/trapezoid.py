@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from simulator.runtime.precision import float_dtype
 from simulator.sampling.gamma import chi
 
 
@@ -40,14 +39,12 @@ def trapezoidal_factor(key: Array, num_samples, dim: int) -> Array:
     top = (dim + 1) // 2
     diagonal = chi(key_diagonal, num_samples - jnp.arange(dim))
     active = active_rows(num_samples, dim)[:, None]
-    normal = jax.random.normal(key_normal, (top, dim), float_dtype())
+    normal = jax.random.normal(key_normal, (top, dim), float)
     first = jnp.where(active[:top], jnp.triu(normal, 1), 0)
     # The lower triangle of the first square block is free: transposed, it serves as the last block.
     last = jnp.where(active[top:], jnp.triu(normal[: dim - top, : dim - top].T, 1), 0)
-    factor = jnp.zeros((dim, dim), float_dtype())
-    factor = factor.at[:top].set(
-        first + jnp.eye(top, dim, dtype=float_dtype()) * diagonal[:top, None]
-    )
+    factor = jnp.zeros((dim, dim), float)
+    factor = factor.at[:top].set(first + jnp.eye(top, dim, dtype=float) * diagonal[:top, None])
     return factor.at[top:, top:].set(last + jnp.diag(diagonal[top:]))
 
 

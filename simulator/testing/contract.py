@@ -5,6 +5,7 @@ no test data; with those of the study, `check_contract` compares reference value
 wrong theories are rejected.
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -336,13 +337,17 @@ def _leaf(side: str, parameter: Parameter, value: Any, dtype: Any) -> jax.Array:
 
 
 def _function(study: Study, side: str, concrete: Mapping[str, Any] | None = None) -> Callable:
-    """The side as a function of its traced parameters, those in ``concrete`` excepted."""
+    """The side as a function of its traced parameters, those in ``concrete`` excepted.
+
+    These are plain numbers to it: it is taken as its module has it, not at the study's door.
+    """
     fixed = dict(_static(study, side)) | dict(concrete or {})
+    as_it_is = inspect.unwrap if concrete else lambda function: function
     if side == "theory":
-        theory = study.theory
-        assert theory is not None
+        assert study.theory is not None
+        theory = as_it_is(study.theory)
         return lambda traced: theory(study.params(**{**fixed, **traced}))
-    simulate = study.simulation(side)[1]
+    simulate = as_it_is(study.simulation(side)[1])
 
     def run(traced: Mapping[str, Any], replicate: Any = 0) -> Any:
         static = tuple((name, value) for name, value in fixed.items() if name not in traced)

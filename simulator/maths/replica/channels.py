@@ -23,7 +23,6 @@ from simulator.maths.gaussian import (
 from simulator.maths.proximal import logistic_proximal, loss_value
 from simulator.maths.quadrature import panel_rule
 from simulator.maths.replica.order_parameters import Averages, Order
-from simulator.runtime.precision import float_dtype
 
 SLOPE_AT_ZERO = {"logistic": 0.5, "hinge": 1.0}
 """``-loss'(0)``: how strongly a sample pulls while the weights are zero."""
@@ -76,9 +75,9 @@ def logistic(order: Order, shift, label_variance) -> Averages:
     """``g = sigmoid(c - prox)``, on panels refined wherever a factor of the integrands turns."""
     _, shape = _law(order, label_variance)
     V, root = order.V, jnp.sqrt(order.q)
-    half = jnp.asarray(_FIELDS, float_dtype())
-    corner = jnp.asarray(_CORNERS, float_dtype()) / shape
-    turn = jnp.asarray(_TURNS, float_dtype())
+    half = jnp.asarray(_FIELDS, float)
+    corner = jnp.asarray(_CORNERS, float) / shape
+    turn = jnp.asarray(_TURNS, float)
     turn = (turn + shift - V * jax.nn.sigmoid(-turn)) / root
     edges = jnp.concatenate([-half[:0:-1], half, -corner, corner, turn])
     edges = jnp.sort(jnp.clip(edges, -half[-1], half[-1]))

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jax import Array
 
 from simulator.maths.saddle_point import saddle_point, saddle_point_curve
-from simulator.runtime.precision import float_dtype
 
 PATH_POINTS = 8
 
@@ -125,8 +124,8 @@ def solve_path(fit: Fit, weights: WeightLaw) -> Solution:
 
 def sample_ratio_path(sample_ratio) -> Array:
     """A geometric path of sample ratios from 1 (exclusive) to the one asked for."""
-    share = jnp.arange(1, PATH_POINTS + 1, dtype=float_dtype()) / PATH_POINTS
-    return jnp.asarray(sample_ratio, float_dtype()) ** share
+    share = jnp.arange(1, PATH_POINTS + 1, dtype=float) / PATH_POINTS
+    return jnp.asarray(sample_ratio, float) ** share
 
 
 # --------------------------------------------------------------------------------------------
@@ -136,7 +135,7 @@ _DAMPING = 0.5
 
 
 def _start():
-    return tuple(jnp.asarray(x, float_dtype()) for x in (1 / 3, 1.0, 1.0, 0.5))
+    return tuple(jnp.asarray(x, float) for x in (1 / 3, 1.0, 1.0, 0.5))
 
 
 def _order(fit: Fit, unknowns) -> Order:

@@ -56,7 +56,7 @@ def folded_normal(threshold) -> tuple[Array, Array]:
     """Nodes ``x >= 0`` and weights of ``int_0^inf f(x) 2 phi(threshold + x) dx``."""
     u = lax.stop_gradient(threshold)
     length = jnp.sqrt(u**2 + 2 * _TAIL) - u
-    levels = jnp.asarray([0.0, *(4.0**-k for k in reversed(range(_LEVELS)))], float_dtype())
+    levels = jnp.asarray([0.0, *(4.0**-k for k in reversed(range(_LEVELS)))], float)
     x, weight = panel_rule(length * levels, _NODES)
     return x, 2 * weight * normal_pdf(threshold + x)
 
@@ -73,7 +73,7 @@ def soft_weights(hats: Hats, norm: Array | int, teacher: str, density: Array | f
     """
     stiffness = hats.V + jnp.where(norm == 2, 1, 0)
     threshold = hats.P + jnp.where(norm == 1, 1, 0)
-    shares = jnp.stack([1 - density, density + jnp.zeros((), float_dtype())])
+    shares = jnp.stack([1 - density, density + jnp.zeros((), float)])
     if teacher == "gaussian":
         variance = jnp.stack([0 * shares[1], 1 / shares[1]])
         s = jnp.sqrt(hats.q + hats.m**2 * variance)

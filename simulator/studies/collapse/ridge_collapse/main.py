@@ -37,7 +37,6 @@ from simulator.maths.resolvent import ridge_fit
 from simulator.maths.slopes import only_slope
 from simulator.maths.spectra import check_spectrum, eigenvalue_growth, eigenvalues, named_spectrum
 from simulator.parameters import choice, parameters, static, traced
-from simulator.runtime.precision import float_dtype
 from simulator.sampling.bidiagonal import isotropic_ridge
 from simulator.sampling.increments import increment_variance, least_squares_increment
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
@@ -83,11 +82,9 @@ def theory(params):
 
     Asymptotic O(1/d), exact where the module docstring says so; the random key plays no role.
     """
-    ridges = jnp.stack(
-        [jnp.asarray(x, float_dtype()) for x in (params.ridge, params.ridge_generator)]
-    )
+    ridges = jnp.stack([params.ridge, params.ridge_generator])
     none, fixed = ridges == 0, lax.stop_gradient(ridges)
-    values = _outputs(params, jnp.where(none, fixed, ridges), jnp.asarray([True, True]))
+    values = _outputs(params, jnp.where(none, fixed, ridges), jnp.ones(2, bool))
     # The value without a ridge is exact; with one the equivalent goes on from there.
     onwards = jax.vmap(
         lambda mine: _outputs(lax.stop_gradient(params), jnp.where(mine, ridges, fixed), ~mine)
@@ -136,8 +133,8 @@ def simulate_direct(key, params):
 
     def draw(key, num_samples):
         key_inputs, key_noise = jax.random.split(key)
-        normal = jax.random.normal(key_inputs, (num_samples, params.dim), float_dtype())
-        noise = jax.random.normal(key_noise, (num_samples,), float_dtype())
+        normal = jax.random.normal(key_inputs, (num_samples, params.dim), float)
+        noise = jax.random.normal(key_noise, (num_samples,), float)
         return normal * jnp.sqrt(eigen), noise
 
     def fit(weights, inputs, noise, ridge, column):
@@ -203,13 +200,13 @@ def _spectrum(params):
 def _initial_weights(params):
     spectrum = _spectrum(params)
     truth = jnp.sqrt(spectrum.signal / spectrum.eigenvalues)
-    return jnp.zeros((params.dim, 3), float_dtype()).at[:, NOISE_FREE].set(truth)
+    return jnp.zeros((params.dim, 3), float).at[:, NOISE_FREE].set(truth)
 
 
 def _factor_fit(params, weights, *, key_design, key_noise, num_samples, ridge, noise_std, column):
     """One ridge fit to labels ``design @ weights`` plus noise in one column."""
     factor, active, design = _factor_design(params, key_design, num_samples)
-    noise = jnp.where(active, jax.random.normal(key_noise, (params.dim,), float_dtype()), 0)
+    noise = jnp.where(active, jax.random.normal(key_noise, (params.dim,), float), 0)
     labels = (design @ weights).at[:, column].add(noise_std * noise)
     return _factor_solution(params, factor, active, design, labels, num_samples, ridge)
 
@@ -228,7 +225,7 @@ def _factor_solution(params, factor, active, design, labels, num_samples, ridge)
     # Without ridge a factor of full rank is inverted, not squared: half the digits lost.
     eigen = eigenvalues(params.spectrum, params.dim, params.spectrum_exponent)
     overdetermined = num_samples >= params.dim
-    whole = jnp.where(overdetermined, factor, jnp.eye(params.dim, dtype=float_dtype()))
+    whole = jnp.where(overdetermined, factor, jnp.eye(params.dim, dtype=float))
     inverted = solve_triangular(whole, labels) / jnp.sqrt(eigen)[:, None]
     return jnp.where((ridge == 0) & overdetermined, inverted, solution)
 
@@ -277,7 +274,7 @@ def simulate_conditional(key, params):
         noise_std = jnp.where(last, params.noise_std, params.noise_std_generator)
         which = jnp.where(last, index, 0) if params.design == "same" else index
         factor, active, design = _factor_design(params, jax.random.fold_in(key, which), num_samples)
-        unit = jnp.diag(active.astype(float_dtype()))
+        unit = jnp.diag(active.astype(float))
         respond = _factor_solution(params, factor, active, design, unit, num_samples, ridge)
         keep = respond @ design
         added = noise_std**2 * respond @ respond.T
@@ -286,8 +283,8 @@ def simulate_conditional(key, params):
 
     start = (
         truth,
-        jnp.zeros((params.dim, params.dim), float_dtype()),
-        jnp.zeros((), float_dtype()),
+        jnp.zeros((params.dim, params.dim), float),
+        jnp.zeros((), float),
     )
     weights, covariance, variance = lax.fori_loop(0, params.num_generations + 1, fit, start)
     return _with_sum(
@@ -363,7 +360,7 @@ def _generator_increment(key, params):
     """Sum of what the generators' label noise adds to the weights."""
     count, samples = params.num_generations, params.num_samples_generator
     if params.design == "same":  # one design, hence one chi for all generations
-        root = jnp.sqrt(jnp.asarray(count, float_dtype()))
+        root = jnp.sqrt(count)
         total = root * least_squares_increment(key, samples, params.dim)
     else:
         total = least_squares_increment(key, samples, params.dim, count)

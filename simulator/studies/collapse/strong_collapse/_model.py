@@ -15,7 +15,6 @@ from jax import Array
 from simulator.maths.slopes import ratio, square_root
 from simulator.maths.spectra import Spectrum, check_spectrum, eigenvalue_growth, named_spectrum
 from simulator.parameters import choice, parameters, static, traced
-from simulator.runtime.precision import float_dtype
 
 SPECTRA = ("isotropic", "power_law")
 PROFILES = ("whitened", "isotropic", "signal")
@@ -73,7 +72,7 @@ def shift_of(params) -> Array:
     elif params.shift_profile == "signal":
         share = spectrum.signal / jnp.sum(spectrum.signal)
     else:
-        share = jnp.full(params.dim, 1 / params.dim, float_dtype())
+        share = jnp.full(params.dim, 1 / params.dim, float)
     return params.synthetic_shift * share
 
 
@@ -84,7 +83,7 @@ def geometric_mean(signal, shift) -> Array:
 
 def noise_of(params) -> Array:
     """``(sigma_1, sigma_2)``."""
-    return _pair(params.noise_std_real, params.noise_std_synthetic)
+    return jnp.stack([params.noise_std_real, params.noise_std_synthetic])
 
 
 # --------------------------------------------------------------------------------------------
@@ -92,8 +91,8 @@ def noise_of(params) -> Array:
 # --------------------------------------------------------------------------------------------
 def fractions_of(params) -> Array:
     """``(p1, p2)``: the theory takes the fraction as given."""
-    p2 = jnp.asarray(params.synthetic_fraction, float_dtype())
-    return _pair(1 - p2, p2)
+    p2 = params.synthetic_fraction
+    return jnp.stack([1 - p2, p2])
 
 
 def counts_of(params) -> Array:
@@ -101,9 +100,8 @@ def counts_of(params) -> Array:
 
     To the precision of the scope: in single precision counts beyond 2^24 are themselves rounded.
     """
-    n = jnp.asarray(params.num_samples, jnp.int32)
-    p2 = jnp.asarray(params.synthetic_fraction, float_dtype())
-    n2 = jnp.minimum(jnp.floor(p2 * n + 0.5).astype(jnp.int32), n)
+    n = params.num_samples
+    n2 = jnp.minimum(jnp.floor(params.synthetic_fraction * n + 0.5).astype(jnp.int32), n)
     return jnp.stack([n - n2, n2])
 
 
@@ -117,12 +115,7 @@ def weights_per(fractions, weighting="uniform", mixing_weight=0.0) -> tuple[Arra
     """Numerators and denominators of ``a_j``, finite also for a source without samples."""
     if weighting == "uniform":
         return jnp.ones_like(fractions), jnp.ones_like(fractions)
-    alpha = jnp.asarray(mixing_weight, float_dtype())
-    return _pair(1 - alpha, alpha), fractions
-
-
-def _pair(real, synthetic):
-    return jnp.stack([jnp.asarray(real, float_dtype()), jnp.asarray(synthetic, float_dtype())])
+    return jnp.stack([1 - mixing_weight, mixing_weight]), fractions
 
 
 def realised(params):

@@ -20,7 +20,6 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.linalg import cho_factor, cho_solve
 
-from simulator.runtime.precision import float_dtype
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
 from simulator.studies.collapse.strong_collapse._model import (
     counts_of,
@@ -58,17 +57,17 @@ def experiment(params, weighting="uniform", mixing_weight=0.0, correlation=0.0) 
     """The experiment with equal covariances of both sources."""
     spectrum = spectrum_of(params)
     counts = counts_of(params)
-    share = counts.astype(float_dtype()) / jnp.sum(counts)
+    share = counts.astype(float) / jnp.sum(counts)
     return Experiment(
         input_std=jnp.broadcast_to(jnp.sqrt(spectrum.eigenvalues), (2, params.dim)),
-        label_std=jnp.ones((2, params.dim), float_dtype()),
+        label_std=jnp.ones((2, params.dim), float),
         signal=spectrum.signal,
         shift=shift_of(params),
-        correlation=jnp.asarray(correlation, float_dtype()),
+        correlation=correlation,
         noise_std=noise_of(params),
         counts=counts,
         weights=sample_weights(share, weighting, mixing_weight),
-        ridge=jnp.asarray(params.ridge, float_dtype()),
+        ridge=params.ridge,
     )
 
 
@@ -83,7 +82,7 @@ def sampled_errors(key, problem: Experiment, draw_fit) -> dict[str, Array]:
     key_teacher, key_design, key_noise = jax.random.split(key, 3)
     truth, shift = draw_teacher(key_teacher, problem)
     fit = draw_fit(key_design, problem)
-    labels = jnp.stack([truth, shift], axis=1) * jnp.ones((2, 1, 1), float_dtype())
+    labels = jnp.stack([truth, shift], axis=1) * jnp.ones((2, 1, 1), float)
     labels = labels.at[0, :, 1].set(0)  # only synthetic labels are shifted
     labels = jnp.concatenate(
         [fit.rows @ labels, draw_noise(key_noise, problem, fit)[:, :, None]], axis=2
@@ -106,11 +105,11 @@ def averaged_errors(key, problem: Experiment, draw_fit) -> dict[str, Array]:
     """
     fit = draw_fit(key, problem)
     num_rows, dim = fit.rows.shape[1:]
-    unit = jnp.eye(2 * num_rows, dtype=float_dtype()).reshape(2, num_rows, 2 * num_rows)
+    unit = jnp.eye(2 * num_rows, dtype=float).reshape(2, num_rows, 2 * num_rows)
     response = fit.respond(unit * fit.active[:, :, None]).reshape(dim, 2, num_rows)
     response = response.transpose(1, 0, 2)  # (2, d, rows)
     kept = response @ fit.rows
-    error = kept[0] + kept[1] - jnp.eye(dim, dtype=float_dtype())
+    error = kept[0] + kept[1] - jnp.eye(dim, dtype=float)
     both = geometric_mean(problem.signal, problem.shift)
     return _summed(
         bias=jnp.sum(problem.signal * error**2),
@@ -126,7 +125,7 @@ def _summed(**parts):
 
 def draw_teacher(key, problem: Experiment):
     """Whitened ``w1`` and ``delta``: random signs with the right second moments."""
-    signs = jax.random.rademacher(key, (2, problem.signal.size), float_dtype())
+    signs = jax.random.rademacher(key, (2, problem.signal.size), float)
     rho = problem.correlation
     # (1 - rho)(1 + rho) is exact at both ends.
     mixed = rho * signs[0] + jnp.sqrt((1 - rho) * (1 + rho)) * signs[1]
@@ -135,7 +134,7 @@ def draw_teacher(key, problem: Experiment):
 
 def draw_noise(key, problem: Experiment, fit: Fit):
     """Label noise on the active rows of both sources; shape (2, rows)."""
-    normal = jax.random.normal(key, fit.active.shape, float_dtype())
+    normal = jax.random.normal(key, fit.active.shape, float)
     return jnp.where(fit.active, problem.noise_std[:, None] * normal, 0)
 
 
@@ -148,15 +147,15 @@ def drawn_fit(num_samples: int, width: int | None = None):
     def draw_fit(key, problem: Experiment) -> Fit:
         dim = problem.signal.size
         key_inputs, key_projection = jax.random.split(key)
-        normal = jax.random.normal(key_inputs, (num_samples, dim), float_dtype())
+        normal = jax.random.normal(key_inputs, (num_samples, dim), float)
         # The first n1 samples are real. A source's rows are zero where the other's samples are.
         real = jnp.arange(num_samples) < problem.counts[0]
         active = jnp.stack([real, ~real])
         rows = jnp.where(active[:, :, None], normal, 0)
         inputs = jnp.sum(rows * problem.input_std[:, None, :], axis=0)
-        projection = jnp.eye(dim, dtype=float_dtype())
+        projection = jnp.eye(dim, dtype=float)
         if width is not None:
-            projection = jax.random.normal(key_projection, (dim, width), float_dtype())
+            projection = jax.random.normal(key_projection, (dim, width), float)
             projection = projection / jnp.sqrt(dim)
         scale = jnp.sqrt(jnp.where(real, problem.weights[0], problem.weights[1]) / num_samples)
         solve = _smallest_norm(scale[:, None] * inputs @ projection, problem.ridge)

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 
 from simulator.maths.mixture_error import mixture_errors
 from simulator.maths.mixture_resolvent import MixtureFit, mixture_fit
-from simulator.runtime.precision import float_dtype
 from simulator.studies.collapse.strong_collapse._model import (
     fractions_of,
     geometric_mean,
@@ -29,7 +28,7 @@ def mixture_theory(params, width=None):
     fractions = fractions_of(params)
     weights, per = weights_per(fractions, params.weighting, params.mixing_weight)
     active = jnp.where(weights > 0, fractions, 0)
-    num_samples = jnp.asarray(params.num_samples, float_dtype())
+    num_samples = params.num_samples
     _, meets = interpolation_threshold(params, active, width)
     # n (1 - p2) = d up to rounding counts as enough samples: kappa = 0.
     num_samples = num_samples * jnp.where(meets, 1 + 400 * jnp.finfo(num_samples.dtype).eps, 1)
@@ -71,7 +70,7 @@ def _with_infinities(params, fractions, active, fit, width):
     diverges, meets = interpolation_threshold(params, active, width)
     noisy = jnp.any((active > 0) & (noise_of(params) > 0))
     shifted = (active[1] > 0) & (params.synthetic_shift > 0)
-    misfits = jnp.asarray(False) if width is None else (width <= params.dim) & (fit.kappa > 0)
+    misfits = False if width is None else (width <= params.dim) & (fit.kappa > 0)
     # The parts that stay finite do not depend on the amplification, which is infinite.
     fit = fit._replace(
         amplification=jnp.where(meets, 0, fit.amplification),
@@ -97,5 +96,5 @@ def interpolation_threshold(params, active, width=None):
     directions = params.dim if width is None else jnp.minimum(width, params.dim)
     gap = jnp.abs(samples - directions)
     rounding = 100 * jnp.finfo(samples.dtype).eps * directions
-    possible = (jnp.asarray(params.ridge, float_dtype()) == 0) & (samples > 0)
+    possible = (params.ridge == 0) & (samples > 0)
     return possible & (gap <= 1), possible & (gap <= rounding)

@@ -19,7 +19,6 @@ from jax import Array, lax
 
 from simulator.maths.roots import MAX_ITERATIONS, increasing_root
 from simulator.maths.slopes import only_slope, ratio
-from simulator.runtime.precision import float_dtype
 
 
 class TwoCovariancesFit(NamedTuple):
@@ -63,19 +62,14 @@ def two_covariances_fit(
     per : array (2,), optional
         The weights are ``weights / per``; 0 is allowed where ``p_j = 0``.
     """
-    dtype = float_dtype()
-    covariances = jnp.asarray(covariances, dtype)
-    num_samples, ridge = jnp.asarray(num_samples, dtype), jnp.asarray(ridge, dtype)
     dim = covariances.shape[1]
-    fractions, weights, per = jnp.broadcast_arrays(
-        *(jnp.asarray(x, dtype) for x in (fractions, weights, per))
-    )
+    fractions, weights, per = jnp.broadcast_arrays(fractions, weights, per)
     per = jnp.where((weights == 0) & (per == 0), 1, per)
     active = (fractions > 0) & (weights > 0)
 
     share = jnp.sum(jnp.where(active, fractions, 0))
     ridgeless = ridge == 0
-    rounding = 100 * jnp.finfo(dtype).eps * dim
+    rounding = 100 * jnp.finfo(covariances.dtype).eps * dim
     meets = ridgeless & (jnp.abs(num_samples * share - dim) <= rounding)
     num_samples = jnp.where(meets, (dim + 1) / jnp.where(share > 0, share, 1), num_samples)
     interpolates = ridgeless & (num_samples * share < dim)
@@ -103,7 +97,7 @@ def two_covariances_fit(
     second = resolvent**2 * (covariances[0] + (problem.fractions * h**2 * traces) @ covariances)
     # Near interpolation the determinant of 1 - Mat vanishes with the ridge, a difference of ones.
     determinant = lax.stop_gradient(_determinant(jacobian))
-    lost = 16 * jnp.finfo(dtype).eps / jnp.where(determinant > 0, determinant, 0)
+    lost = 16 * jnp.finfo(covariances.dtype).eps / jnp.where(determinant > 0, determinant, 0)
     missed = jnp.max(jnp.abs(covariances @ resolvent / (num_samples * e) - 1))
     residual = lax.stop_gradient(jnp.where(jnp.all(e > 0), jnp.maximum(lost, missed), jnp.inf))
     return TwoCovariancesFit(problem.ridge, h, resolvent, traces, second, residual)

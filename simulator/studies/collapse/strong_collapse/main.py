@@ -46,7 +46,6 @@ from jax import lax
 
 from simulator.maths.slopes import only_slope
 from simulator.parameters import choice, parameters, traced
-from simulator.runtime.precision import float_dtype
 from simulator.studies.collapse.strong_collapse import PAPER
 from simulator.studies.collapse.strong_collapse._model import (
     WEIGHTINGS,
@@ -79,8 +78,8 @@ def theory(params):
     outputs = mixture_theory(params)
     if params.weighting != "uniform":
         return outputs
-    ridge, num_samples = (jnp.asarray(x, float_dtype()) for x in (params.ridge, params.num_samples))
-    exact_here = (ridge == 0) & (num_samples >= params.dim + 2)
+    num_samples = params.num_samples
+    exact_here = (params.ridge == 0) & (num_samples >= params.dim + 2)
     replaced = least_squares(params, jnp.where(exact_here, num_samples, params.dim + 2))
     # The exact values are those of no ridge; with a ridge theorem 1 goes on from there.
     onwards = mixture_theory(replace(lax.stop_gradient(params), ridge=params.ridge))

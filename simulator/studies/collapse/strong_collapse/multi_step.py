@@ -87,7 +87,7 @@ def theory(params):
     start = (
         shift,
         params.shift_correlation * geometric_mean(signal, shift),
-        jnp.asarray(False),
+        jnp.array(False),
     )
     return {"test_error": lax.scan(step, start, length=params.num_steps + 1)[1]}
 

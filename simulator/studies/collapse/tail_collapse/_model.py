@@ -13,7 +13,6 @@ from jax import Array
 
 from simulator.maths import zipf
 from simulator.maths.quadrature import log_panel_rule
-from simulator.runtime.precision import float_dtype
 
 NUM_BLOCKS = 64
 _REACH = 1e15  # the blocks cover ranks up to _REACH * num_heads: T q < 1e-4 beyond, at T = 1e12
@@ -39,9 +38,9 @@ class Cells(NamedTuple):
 
 def rank_cells(law: zipf.TrainingLaw, num_heads: int) -> Cells:
     """Cells of a training law; the cutoff is an edge, so that no block straddles it."""
-    heads = jnp.arange(1, num_heads + 1, dtype=float_dtype())
+    heads = jnp.arange(1, num_heads + 1, dtype=float)
     geometric = np.floor(num_heads * _REACH ** (np.arange(NUM_BLOCKS + 1) / NUM_BLOCKS))
-    edges = jnp.asarray(geometric, float_dtype())
+    edges = jnp.array(geometric)
     edges = jnp.sort(jnp.append(edges, jnp.clip(law.cutoff, num_heads, edges[-1])))
     # Sums over a < i <= b by Gauss-Legendre in log rank on (a + 1/2, b + 1/2).
     rule = log_panel_rule(jnp.log(edges + 0.5), _NODES)

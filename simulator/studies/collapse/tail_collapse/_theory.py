@@ -14,7 +14,6 @@ from jax import Array
 
 from simulator.maths import binomial, zipf
 from simulator.maths.quadrature import log_panel_rule, unit_rule
-from simulator.runtime.precision import float_dtype
 
 NUM_HEADS = 512
 _LAST_KINK = 64
@@ -37,7 +36,6 @@ class Law(NamedTuple):
 
 
 def cut_law(beta, cutoff) -> Law:
-    beta, cutoff = (jnp.asarray(value, float_dtype()) for value in (beta, cutoff))
     return Law(beta, zipf.log_amplitude(beta), cutoff, 1 - zipf.tail_mass(beta, cutoff))
 
 
@@ -69,7 +67,7 @@ def error(law: Law, n, stride=None) -> Array:
         period their phase is averaged instead.
     """
     drawn = jnp.maximum(n, 1)
-    ranks = jnp.arange(1, NUM_HEADS + 1, dtype=float_dtype())
+    ranks = jnp.arange(1, NUM_HEADS + 1, dtype=float)
     p = law.p(ranks)
     kept = jnp.where(ranks <= law.cutoff, 1.0, 0.0)
     if stride is None:
@@ -112,7 +110,7 @@ def _beyond(law: Law, n, num_heads: int) -> tuple[_Nodes, Array]:
     below = jnp.maximum(n * p - phases[:, None], 0).ravel()
     frequent = _Nodes(jnp.tile(p, _PHASES), below, (shares[:, None] * weight).ravel())
     # m < a < m + 1 for m = 63 .. 1
-    kinks = jnp.arange(_LAST_KINK, 0, -1, dtype=float_dtype())
+    kinks = jnp.arange(_LAST_KINK, 0, -1, dtype=float)
     rank, weight = log_panel_rule(where_a_is(kinks), _PIECE_NODES)
     p = law.p(rank)
     below = jnp.minimum(jnp.repeat(kinks[1:], _PIECE_NODES), n * p)  # a < m: width 0
@@ -130,7 +128,7 @@ def _beyond(law: Law, n, num_heads: int) -> tuple[_Nodes, Array]:
     high = where_a_is(1e-10)
     rank, weight = panels(where_a_is(1.0), high)
     smooth = rare(rank) @ weight
-    first = jnp.asarray(num_heads, float_dtype())
+    first = float(num_heads)
     at_edge = end_correction(jnp.where(cut, edge, first))
     smooth = smooth + end_correction(first) - jnp.where(cut, at_edge, 0.0)
     end = jnp.where(cut, stop, 0.0)
@@ -147,7 +145,6 @@ def two_term(beta, n) -> Array:
     Both terms have a pole at ``beta = 2``, and their sum has none: with ``e = 1 - beta/2`` the
     poles are ``sqrt(2A / (pi n)) [(A n / 64)^{e/beta} / e - 1 / e]``.
     """
-    beta = jnp.asarray(beta, float_dtype())
     log_a, log_n = zipf.log_amplitude(beta), jnp.log(n)
     tail = _regular_constant(beta) * jnp.exp(log_a / beta - zipf.clean_exponent(beta) * log_n)
     log_ratio = (log_a + log_n - np.log(_LAST_KINK)) / beta
@@ -173,7 +170,7 @@ def _regular_constant(beta) -> Array:
     """The part of `poisson_constant` from ``x`` below 64."""
     first = 2 * zipf.scaled_lower_gamma(1 - 1 / beta, 1.0)  # h = 2 x e^-x below 1
     x, w = unit_rule(8)
-    m = jnp.arange(1, _LAST_KINK, dtype=float_dtype())[:, None]
+    m = jnp.arange(1, _LAST_KINK, dtype=float)[:, None]
     h = binomial.poisson_mean_absolute_deviation(m + x, m)
     return (first + jnp.sum(h * (m + x) ** (-1 - 1 / beta) * w)) / beta
 
@@ -187,7 +184,7 @@ def head_bracket(beta) -> Array:
 def _head_corrections(beta) -> Array:
     """``sum_j (sqrt(p_j (1 - p_j)) - sqrt(p_j))``."""
     log_a = zipf.log_amplitude(beta)
-    ranks = jnp.arange(1, zipf.HEAD + 1, dtype=float_dtype())
+    ranks = jnp.arange(1, zipf.HEAD + 1, dtype=float)
     p = jnp.exp(log_a - beta * jnp.log(ranks))
     total = jnp.sum(jnp.sqrt(p) * (jnp.sqrt(1 - p) - 1))
     start = zipf.HEAD + 1.0  # sqrt(1 - p) - 1 = -p/2 - p^2/8 - p^3/16 - ...

@@ -28,7 +28,6 @@ import jax.numpy as jnp
 
 from simulator.maths import binomial, zipf
 from simulator.parameters import parameters, static, traced
-from simulator.runtime.precision import float_dtype
 from simulator.sampling import counts
 from simulator.studies.collapse.tail_collapse import PAPER
 from simulator.studies.collapse.tail_collapse import _theory as _l1
@@ -54,7 +53,7 @@ class Params:
 def theory(params: Params):
     """Exact error, its two-term law, and the limit under a cut."""
     law = _l1.cut_law(params.zipf_exponent, params.cutoff)
-    total = jnp.asarray(params.num_samples, float_dtype())
+    total = params.num_samples
     plateau = 2 * zipf.tail_mass(law.beta, law.cutoff)
     weights = context_law(params)
     if params.num_contexts == 1:
@@ -81,7 +80,7 @@ def theory(params: Params):
 
 def context_law(params: Params):
     """``P(i) ~ i^-b`` on the contexts."""
-    ranks = jnp.arange(1, params.num_contexts + 1, dtype=float_dtype())
+    ranks = jnp.arange(1, params.num_contexts + 1, dtype=float)
     return jax.nn.softmax(-params.zipf_exponent_context * jnp.log(ranks))
 
 
@@ -100,11 +99,11 @@ def _simulate(key, params: Params, num_heads: int, draw):
     key_contexts, key_tokens = jax.random.split(key)
     law = _l1.cut_law(params.zipf_exponent, params.cutoff)
     training = zipf.training_law(params.zipf_exponent, params.cutoff)
-    heads = jnp.arange(1, num_heads + 1, dtype=float_dtype())
+    heads = jnp.arange(1, num_heads + 1, dtype=float)
     p = law.p(heads)
     q = jnp.append(training.q(heads), training.q_beyond(float(num_heads)))
     weights = context_law(params)
-    total = jnp.asarray(params.num_samples, float_dtype())
+    total = params.num_samples
     in_context = draw(key_contexts, total, weights) if params.num_contexts > 1 else total[None]
 
     def context(inputs):

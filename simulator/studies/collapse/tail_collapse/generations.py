@@ -28,7 +28,6 @@ from jax import lax
 from simulator.maths import zipf
 from simulator.maths.slopes import at_most
 from simulator.parameters import choice, parameters, static, traced
-from simulator.runtime.precision import float_dtype
 from simulator.sampling import counts
 from simulator.studies.collapse.tail_collapse import PAPER
 from simulator.studies.collapse.tail_collapse.main import clean_closed_form
@@ -83,8 +82,7 @@ def theory(params: Params):
 
 def effective_samples(params: Params):
     """``T_eff``: one Poisson sample of this size misses a token as often as the whole chain."""
-    last = jnp.asarray(params.num_samples, float_dtype())
-    generator = jnp.asarray(params.num_samples_generator, float_dtype())
+    last, generator = params.num_samples, params.num_samples_generator
     theta = lax.fori_loop(
         0, params.num_generations - 2, lambda _, theta: -jnp.expm1(-theta), last / generator
     )
@@ -142,13 +140,10 @@ def _chain(key, params: Params, num_heads: int, resample):
     beta, k = params.zipf_exponent, params.cutoff
     n = params.num_generations
     law = zipf.training_law(beta, k)
-    heads = jnp.arange(1, num_heads + 1, dtype=float_dtype())
+    heads = jnp.arange(1, num_heads + 1, dtype=float)
     q = jnp.append(law.q(heads), law.q_beyond(float(num_heads)))
 
-    generator, last = (
-        jnp.asarray(size, float_dtype())
-        for size in (params.num_samples_generator, params.num_samples)
-    )
+    generator, last = params.num_samples_generator, params.num_samples
 
     def generation(m, rates):
         size = jnp.where(m == n - 1, last, generator)

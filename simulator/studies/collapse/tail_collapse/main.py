@@ -107,9 +107,9 @@ def _covariances(ranks: zipf.RankNodes, t, log_missed):
     beyond them ``r_i r_j`` is small: the binomial series separates, and four terms leave a relative
     error of 1e-9 at most.
     """
-    order = jnp.arange(1, 5, dtype=float_dtype())
+    order = jnp.arange(1, 5, dtype=float)
     binomials = jnp.cumprod(-jnp.maximum(t - order + 1, 0) / order)  # (-1)^n binomial(T, n)
-    first = jnp.asarray([1, 0, 0, 0], float_dtype())
+    first = jnp.eye(4)[0]
 
     def ratios(q):
         q = _below_one(q)
@@ -142,15 +142,8 @@ def _law(params: Params) -> zipf.TrainingLaw:
 
 def _closed_form(params: Params, law: zipf.TrainingLaw, ranks: zipf.RankNodes, poisson):
     """The closed forms in T of Poisson sampling, where there is one (see ``STUDY.outputs``)."""
-    beta, t, k, pi = (
-        jnp.asarray(value, float_dtype())
-        for value in (
-            params.zipf_exponent,
-            params.num_samples,
-            params.cutoff,
-            params.real_fraction,
-        )
-    )
+    beta, t = params.zipf_exponent, params.num_samples
+    k, pi = params.cutoff, params.real_fraction
     # head(t', k) + tail(pi t, k), t' = t (pi + (1 - pi) / (1 - m_k)); head = K t'^-c - tail
     plateau = zipf.tail_mass(beta, k)
     faster = t * (pi + (1 - pi) / (1 - plateau))
@@ -186,7 +179,7 @@ def simulate_direct(key: jax.Array, params: Params):
     """
     key_number, key_tokens, key_blocks = jax.random.split(key, 3)
     cells = _cells.rank_cells(_law(params), _HEADS_DIRECT)
-    number = jnp.asarray(params.num_samples, float_dtype())
+    number = params.num_samples
     if params.sampling == "poisson":
         number = counts.poisson(key_number, number)
     drawn = counts.draw_tokens(key_tokens, number, cells.masses())
@@ -197,7 +190,7 @@ def simulate_fast(key: jax.Array, params: Params):
     """Counts (multinomial) or presences (Poisson) per cell: the cost does not depend on T."""
     key_heads, key_blocks = jax.random.split(key)
     cells = _cells.rank_cells(_law(params), _HEADS)
-    t = jnp.asarray(params.num_samples, float_dtype())
+    t = params.num_samples
     if params.sampling == "poisson":
         # Ranks are independent: no counts are needed, only whether each one occurs.
         seen = counts.uniform(key_heads, cells.q.shape) <= -jnp.expm1(-t * cells.q)

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from simulator.runtime.precision import float_dtype
 from simulator.sampling.gamma import chi, chi_square
 from simulator.studies.memory.associative_memory import _theory as _errors
 
@@ -20,20 +19,19 @@ def vectors(key: Array, count: int, dim, sphere: bool) -> Array:
     coordinates: normals, and on the diagonal the norm of what is left, chi with ``d - i`` degrees.
     """
     key_normal, key_chi = jax.random.split(key)
-    d = jnp.asarray(dim, float_dtype())
-    index = jnp.arange(count, dtype=float_dtype())
-    normals = jax.random.normal(key_normal, (count, count), float_dtype())
-    lower = (index[:, None] > index) & (index < d)
-    factor = jnp.where(lower, normals, 0.0) + jnp.diag(chi(key_chi, d - index))
+    index = jnp.arange(count, dtype=float)
+    normals = jax.random.normal(key_normal, (count, count), float)
+    lower = (index[:, None] > index) & (index < dim)
+    factor = jnp.where(lower, normals, 0.0) + jnp.diag(chi(key_chi, dim - index))
     if sphere:
         return factor / jnp.linalg.norm(factor, axis=1, keepdims=True)
-    return factor / jnp.sqrt(d)
+    return factor / jnp.sqrt(dim)
 
 
 def gram(key: Array, num_classes: int, dim, unembedding: str) -> Array:
     """Inner products of the unembeddings."""
     if unembedding == "orthonormal":
-        return jnp.eye(num_classes, dtype=float_dtype())
+        return jnp.eye(num_classes, dtype=float)
     factor = vectors(key, num_classes, dim, sphere=True)
     return factor @ factor.T
 
@@ -70,14 +68,13 @@ def _class_scores(key, weights, num_classes, dim, embedding):
     """
     key_norm, key_noise = jax.random.split(key)
     num_tokens = weights.shape[0]
-    d = jnp.asarray(dim, float_dtype())
-    norm = jnp.ones(num_tokens, float_dtype())
+    norm = jnp.ones(num_tokens, float)
     if embedding == "gaussian":
-        norm = jnp.sqrt(chi_square(key_norm, jnp.full(num_tokens, d)) / d)
+        norm = jnp.sqrt(chi_square(key_norm, jnp.full(num_tokens, dim)) / dim)
     noise = _errors.noise_of_tokens(weights**2, num_classes)
-    g = jax.random.normal(key_noise, (num_tokens, num_classes), float_dtype())
+    g = jax.random.normal(key_noise, (num_tokens, num_classes), float)
     others = g[:, 1:] * jnp.sqrt(noise.others)  # classes f + 1, f + 2, ... modulo M
-    return weights * norm * jnp.sqrt(d), g[:, 0], jnp.sqrt(noise.own), others
+    return weights * norm * jnp.sqrt(dim), g[:, 0], jnp.sqrt(noise.own), others
 
 
 def recall_reduced(key: Array, weights: Array, num_classes: int, dim, embedding, unembedding):

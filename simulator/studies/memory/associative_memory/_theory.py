@@ -24,8 +24,8 @@ from simulator.maths.quadrature import panel_rule
 from simulator.maths.slopes import square_root
 from simulator.runtime.precision import float_dtype
 
-_GAUSSIAN_EDGES = (-9.0, -6.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 6.0, 9.0)
-_STEP_EDGES = (-8.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0)
+_GAUSSIAN_EDGES = np.array([-9.0, -6.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 6.0, 9.0])
+_STEP_EDGES = np.array([-8.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0])
 
 
 class Rule(NamedTuple):
@@ -53,11 +53,10 @@ def token_error(signal, noise: Noise, dim, embedding: str, unembedding: str, rul
     Exact for Gaussian embeddings and orthonormal unembeddings; R = 1 for embeddings on the sphere
     (relative error O(1/d)); unembeddings on the sphere by equivalent noise powers.
     """
-    d = jnp.asarray(dim, float_dtype())
     if unembedding == "sphere":
-        noise = with_random_unembeddings(noise, d)
-    norms, weights = _norms(d, embedding, rule.norm_nodes)
-    drive = jnp.asarray(signal, float_dtype()) * jnp.sqrt(d)
+        noise = with_random_unembeddings(noise, dim)
+    norms, weights = _norms(dim, embedding, rule.norm_nodes)
+    drive = signal * jnp.sqrt(dim)
     errors = jax.vmap(lambda r: _error_at(drive * r, noise, rule.panel_nodes))(norms)
     untouched = (drive == 0) & (noise.own == 0)
     return jnp.where(untouched, _tie_error(noise), weights @ errors)
@@ -69,14 +68,13 @@ def mean_token_error(signals, chance, noise: Noise, dim, embedding: str, unembed
     Weights and norms enter through their product only, the drive, in which the error is smooth:
     its logarithm is interpolated, which takes 128 integrals for any number of weights.
     """
-    d = jnp.asarray(dim, float_dtype())
     if unembedding == "sphere":
-        noise = with_random_unembeddings(noise, d)
-    norms, weights = _norms(d, embedding, FINE.norm_nodes)
-    drives = signals[:, None] * jnp.sqrt(d) * norms
+        noise = with_random_unembeddings(noise, dim)
+    norms, weights = _norms(dim, embedding, FINE.norm_nodes)
+    drives = signals[:, None] * jnp.sqrt(dim) * norms
     stored = _interpolated_error(drives, noise) @ weights
-    silent = jnp.zeros((), float_dtype())
-    unstored = token_error(silent, noise, d, "sphere", "orthonormal")
+    silent = jnp.zeros((), float)
+    unstored = token_error(silent, noise, dim, "sphere", "orthonormal")
     return chance @ jnp.where(signals > 0, stored, unstored)
 
 
@@ -101,11 +99,11 @@ def _interpolated_error(drives, noise: Noise):
     angles = (np.arange(_GRID_NODES) + 0.5) * np.pi / _GRID_NODES
     x = -np.cos(angles)  # Chebyshev
     coefficients = np.linalg.inv(np.vander(x, increasing=True))
-    middles = jnp.arange(_GRID_PANELS, dtype=float_dtype())[:, None] + 0.5
-    at = scale * jnp.sinh(width * (middles + jnp.asarray(x / 2, float_dtype())))
+    middles = jnp.arange(_GRID_PANELS, dtype=float)[:, None] + 0.5
+    at = scale * jnp.sinh(width * (middles + x / 2))
     errors = jax.vmap(lambda drive: _error_at(drive, noise, FINE.panel_nodes))(at.ravel())
     logs = jnp.log(jnp.maximum(errors, jnp.finfo(float_dtype()).tiny)).reshape(at.shape)
-    polynomials = logs @ jnp.asarray(coefficients.T, float_dtype())
+    polynomials = logs @ coefficients.T
 
     position = jnp.minimum(jnp.arcsinh(drives / scale) / width, _GRID_PANELS)
     panel = jnp.clip(jnp.floor(position).astype(int), 0, _GRID_PANELS - 1)
@@ -119,7 +117,7 @@ def _interpolated_error(drives, noise: Noise):
 
 def _norms(d, embedding: str, nodes: int) -> tuple[Array, Array]:
     if embedding == "sphere":
-        return jnp.ones(1, float_dtype()), jnp.ones(1, float_dtype())
+        return jnp.ones(1, float), jnp.ones(1, float)
     return norm_rule(d, nodes)
 
 
@@ -131,10 +129,10 @@ def norm_rule(d, nodes: int) -> tuple[Array, Array]:
     width = 8 / jnp.sqrt(2 * d)
     low = jnp.maximum(1 - width / 2, 0)
     high = jnp.sqrt(1 + width)
-    root = low + (high - low) * jnp.arange(nodes, dtype=float_dtype()) / (nodes - 1)
+    root = low + (high - low) * jnp.arange(nodes, dtype=float) / (nodes - 1)
     # R^{d-1} e^{-d R^2 / 2} dR = 2 w^{2d-1} e^{-d w^4 / 2} dw
     log_density = (2 * d - 1) * jnp.log(jnp.maximum(root, 1e-12)) - d * root**4 / 2
-    ends = jnp.zeros(nodes, float_dtype()).at[jnp.array([0, nodes - 1])].set(-np.log(2))
+    ends = jnp.zeros(nodes, float).at[jnp.array([0, nodes - 1])].set(-np.log(2))
     return root**2, jax.nn.softmax(log_density + ends)
 
 
@@ -167,12 +165,11 @@ def _error_at(drive, noise: Noise, panel_nodes: int):
     some = jnp.any(counted)
     smallest, largest = jnp.where(some, smallest, 0.0), jnp.where(some, largest, 0.0)
     widths = jnp.exp(jnp.stack([smallest, (smallest + largest) / 2, largest]))
-    steps = (widths[:, None] * jnp.asarray(_STEP_EDGES, float_dtype())).ravel()
+    steps = (widths[:, None] * _STEP_EDGES).ravel()
     at_steps = (steps - drive) / jnp.where(own > 0, own, 1.0)
-    gaussian = jnp.asarray(_GAUSSIAN_EDGES, float_dtype())
     # Where the panels end does not change the integral: no derivative through them.
     edges = jax.lax.stop_gradient(
-        jnp.sort(jnp.concatenate([gaussian, jnp.clip(at_steps, -9.0, 9.0)]))
+        jnp.sort(jnp.concatenate([_GAUSSIAN_EDGES, jnp.clip(at_steps, -9.0, 9.0)]))
     )
 
     h, weight = panel_rule(edges, panel_nodes)
@@ -196,7 +193,7 @@ def _tie_error(noise: Noise):
 # --------------------------------------------------------------------------------------------
 def token_law(num_tokens: int, alpha) -> Array:
     """``p(x) = (x + 1)^-alpha / sum``, x = 0..N-1."""
-    ranks = jnp.arange(1, num_tokens + 1, dtype=float_dtype())
+    ranks = jnp.arange(1, num_tokens + 1, dtype=float)
     return jax.nn.softmax(-alpha * jnp.log(ranks))
 
 
@@ -235,7 +232,7 @@ def noise_of_tokens(squares: Array, num_classes: int) -> Noise:
     powers = jnp.sum(table, axis=0)
     classes = jnp.arange(num_tokens) % num_classes
     others = (classes[:, None] + jnp.arange(1, num_classes)) % num_classes
-    ones = jnp.ones((num_tokens, num_classes - 1), float_dtype())
+    ones = jnp.ones((num_tokens, num_classes - 1), float)
     return Noise(own, powers[others], ones)
 
 

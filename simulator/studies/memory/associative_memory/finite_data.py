@@ -70,7 +70,7 @@ def count_values(num_samples, p):
     standard deviation below 4, where small counts matter, and the trapezoidal rule above, at
     strides of at most half of it.
     """
-    trials = jnp.asarray(num_samples, float_dtype())
+    trials = num_samples
     # Tokens that are cut have q = 0; the floor leaves room for the n / q of the derivative.
     floor, eps = jnp.finfo(float_dtype()).tiny ** 0.75, jnp.finfo(float_dtype()).eps
     q = jnp.clip(p, floor, 1 - 4 * eps)[:, None]
@@ -78,7 +78,7 @@ def count_values(num_samples, p):
     std = jnp.sqrt(mean * jax.lax.stop_gradient(1 - q))
     stride = jnp.maximum(1, jnp.floor(std / 2))
     first = jnp.maximum(jnp.round(mean) - (_COUNT_VALUES // 2) * stride, 1)
-    number = first + stride * jnp.arange(_COUNT_VALUES, dtype=float_dtype())
+    number = first + stride * jnp.arange(_COUNT_VALUES, dtype=float)
     possible = number <= trials
     number = jnp.where(possible, number, 1.0)
     log_chance = log_probability(jnp.minimum(number, trials), trials, q)

@@ -35,7 +35,6 @@ from simulator.maths.quadrature import log_panel_rule
 from simulator.maths.slopes import square_root
 from simulator.maths.zipf import hurwitz_zeta
 from simulator.parameters import choice, parameters, static, traced
-from simulator.runtime.precision import float_dtype
 from simulator.studies.memory.associative_memory import PAPER
 from simulator.studies.memory.associative_memory import _simulation as _sampling
 from simulator.studies.memory.associative_memory import _theory as _errors
@@ -86,7 +85,7 @@ def theory(params: Params):
 
 def stored_weights(params: Params):
     """``q(x) = p(x)^rho 1{x < P}``, scaled to ``q(0) = 1`` (no answer depends on the scale)."""
-    ranks = jnp.arange(1, params.num_tokens + 1, dtype=float_dtype())
+    ranks = jnp.arange(1, params.num_tokens + 1, dtype=float)
     power = jnp.exp(-params.scheme_exponent * params.zipf_exponent * jnp.log(ranks))
     return jnp.where(_errors.below(params.num_tokens, params.threshold), power, 0.0)
 
@@ -100,15 +99,15 @@ def _per_token_error(params: Params, weights):
 
 def _asymptotic(params: Params):
     """``K d^{-(alpha-1)/(2 rho alpha)}`` of N = inf; inf where the law does not hold."""
-    alpha, rho = jnp.asarray(params.zipf_exponent), jnp.asarray(params.scheme_exponent)
+    alpha, rho = params.zipf_exponent, params.scheme_exponent
     holds = (2 * rho * alpha > 1) & (alpha > 1) & (params.threshold >= params.num_tokens)
     alpha, rho = jnp.where(holds, alpha, 2.0), jnp.where(holds, rho, 1.0)
     m = params.num_classes
     s, gamma = 2 * rho * alpha, (1 - 1 / alpha) / rho
-    classes = jnp.arange(1, m + 1, dtype=float_dtype())
+    classes = jnp.arange(1, m + 1, dtype=float)
     powers = jnp.exp(-s * jnp.log(m)) * hurwitz_zeta(s, classes / m)
     others = powers[(jnp.arange(m)[:, None] + jnp.arange(1, m)) % m]
-    noise = Noise(powers, others, jnp.ones((m, m - 1), float_dtype()))
+    noise = Noise(powers, others, jnp.ones((m, m - 1), float))
 
     start = 1e-9
     stop = 60 * jnp.maximum(1, jnp.sqrt(jnp.max(powers)))
@@ -121,14 +120,14 @@ def _asymptotic(params: Params):
     errors = jax.lax.map(jax.checkpoint(mean_error), u)
     integral = weight @ (errors * u ** (gamma - 1)) + mean_error(0.0) * start**gamma / gamma
     constant = integral / (hurwitz_zeta(alpha) * rho * alpha)
-    value = constant * jnp.exp(-gamma / 2 * jnp.log(jnp.asarray(params.dim, float_dtype())))
+    value = constant * jnp.exp(-gamma / 2 * jnp.log(params.dim))
     return jnp.where(holds, value, jnp.inf)
 
 
 def _bounds(params: Params, p, weights):
     """Theorem 1: (0, 1) outside its conditions."""
     m = params.num_classes
-    d = jnp.asarray(params.dim, float_dtype())
+    d = params.dim
     stated = (d > 8 * np.log(m)) & (m >= 4)
     stated = stated & (params.embedding == "gaussian") & (params.unembedding == "sphere")
     squares = weights**2
@@ -191,7 +190,7 @@ def _optimal_threshold(params: Params, p):
     thresholds = jnp.arange(1, params.num_tokens + 1)
     errors = jax.lax.stop_gradient(jax.lax.map(lambda P: error(P, _errors.COARSE), thresholds))
     best = thresholds[jnp.argmin(errors)]
-    return best.astype(float_dtype()), error(best, _errors.FINE)
+    return best.astype(float), error(best, _errors.FINE)
 
 
 def simulate_direct(key: jax.Array, params: Params):

@@ -31,7 +31,6 @@ import optax
 from jax import lax
 
 from simulator.parameters import choice, parameters, static, traced
-from simulator.runtime.precision import float_dtype
 from simulator.sampling import counts
 from simulator.studies.memory.associative_memory import PAPER
 from simulator.studies.memory.associative_memory import _theory as _errors
@@ -88,12 +87,12 @@ def train(key: jax.Array, params: Params, optimizer: optax.GradientTransformatio
     """Error of every token after one pass of any optimizer (Adam at b1 = b2 = 0: sign descent)."""
     key_e, key_u, key_tokens = jax.random.split(key, 3)
     m, d = params.num_classes, params.dim
-    e = jax.random.normal(key_e, (params.num_tokens, d), float_dtype()) / np.sqrt(d)
+    e = jax.random.normal(key_e, (params.num_tokens, d), float) / np.sqrt(d)
     if params.embedding == "sphere":
         e = e / jnp.linalg.norm(e, axis=1, keepdims=True)
-    u = jnp.eye(m, d, dtype=float_dtype())
+    u = jnp.eye(m, d, dtype=float)
     if params.unembedding == "sphere":
-        u = jax.random.normal(key_u, (m, d), float_dtype())
+        u = jax.random.normal(key_u, (m, d), float)
         u = u / jnp.linalg.norm(u, axis=1, keepdims=True)
     classes = jnp.arange(params.num_tokens) % m
     p = _errors.token_law(params.num_tokens, params.zipf_exponent)
@@ -107,7 +106,7 @@ def train(key: jax.Array, params: Params, optimizer: optax.GradientTransformatio
         update, state = optimizer.update(gradient, state, w)
         return (w + update, state), None
 
-    start = jnp.zeros((d, d), float_dtype())
+    start = jnp.zeros((d, d), float)
     num_steps = params.num_samples // params.batch_size
     (w, _), _ = lax.scan(
         step, (start, optimizer.init(start)), jax.random.split(key_tokens, num_steps)

@@ -22,7 +22,6 @@ import jax.numpy as jnp
 from jax import Array
 
 from simulator.maths.norms import dual_order, lp_norm
-from simulator.runtime.precision import float_dtype
 
 
 def robust_complexity(
@@ -56,7 +55,7 @@ def robust_complexity(
     n = len(signed_inputs)
 
     def supremum(key):
-        s = jax.random.rademacher(key, (n,), float_dtype())
+        s = jax.random.rademacher(key, (n,), float)
         pulled, total = jnp.abs(s @ signed_inputs), s.sum()
         if penalty_order == 1:
             return jnp.maximum(pulled.max() - radius * total, 0)

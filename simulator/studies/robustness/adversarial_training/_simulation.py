@@ -9,7 +9,6 @@ from jax import Array
 from simulator.maths.proximal import loss_value
 from simulator.maths.replica.order_parameters import Order
 from simulator.maths.robust_erm import RobustFit
-from simulator.runtime.precision import float_dtype
 from simulator.studies.robustness.adversarial_training._theory import errors, errors_at_zero
 from simulator.study import RESIDUAL
 
@@ -39,7 +38,7 @@ def signs(scores) -> Array:
 
 def labels(key, scores, noise_std) -> Array:
     """``sign(score + noise_std * xi)``."""
-    return signs(scores + noise_std * jax.random.normal(key, scores.shape, float_dtype()))
+    return signs(scores + noise_std * jax.random.normal(key, scores.shape, float))
 
 
 def measurements(trained: Trained, loss: str, test: dict[str, Array]) -> dict[str, Array]:
@@ -71,7 +70,7 @@ def test_errors(margins, damage) -> dict[str, Array]:
 def projected_test(key, trained: Trained, noise_std, radius) -> dict[str, Array]:
     """The same shares, from the two-dimensional Gaussian law of teacher's and student's scores."""
     key_scores, key_noise = jax.random.split(key)
-    first, second = jax.random.normal(key_scores, (2, TEST_SAMPLES), float_dtype())
+    first, second = jax.random.normal(key_scores, (2, TEST_SAMPLES), float)
     rho = trained.teacher_variance
     rest = jnp.maximum(trained.q - trained.m**2 / rho, 0)
     student = trained.m / jnp.sqrt(rho) * first + jnp.sqrt(rest) * second

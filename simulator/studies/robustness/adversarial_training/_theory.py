@@ -18,14 +18,12 @@ from simulator.maths.replica.order_parameters import (
     linf_damage,
     solve,
 )
-from simulator.runtime.precision import float_dtype
 from simulator.study import RESIDUAL
 
 
 def fit_of(params, label_variance, attack_norm: str) -> Fit:
     """The fit that is trained; ``label_variance`` is ``rho + tau^2``."""
     damage = linf_damage if attack_norm == "linf" else l2_damage
-    label_variance = jnp.asarray(label_variance, float_dtype())
     return Fit(
         CHANNELS[params.loss],
         params.sample_ratio,

@@ -39,7 +39,6 @@ from simulator.maths.replica.order_parameters import Hats, Order
 from simulator.maths.robust_erm import robust_erm
 from simulator.maths.slopes import square_root
 from simulator.parameters import SIMULATIONS, array, choice, parameters, traced
-from simulator.runtime.precision import float_dtype
 from simulator.sampling.gamma import chi
 from simulator.sampling.trapezoid import trapezoidal_factor
 from simulator.studies.robustness.adversarial_training import PAPER
@@ -71,7 +70,7 @@ class Params:
 
 def theory(params: Params) -> dict[str, Array]:
     """The saddle point and its errors (d -> infinity); ``dim`` plays no role."""
-    weight, sx, st, sd, sw = jnp.asarray(params.spectrum, float_dtype()).T
+    weight, sx, st, sd, sw = params.spectrum.T
     fit = fit_of(params, weight @ (sx * st) + params.noise_std**2, "l2")
     drift = 2 / jnp.pi * (weight @ (sx**2 * st / sd)) / fit.label_variance
     vanishing = fit.radius**2 >= weight @ (sx / sd) / fit.sample_ratio + drift
@@ -91,7 +90,7 @@ def theory(params: Params) -> dict[str, Array]:
 
 def _block_ends(params: Params) -> Array:
     """Where each block ends, ``round(cumulative weight * d)``."""
-    weight = jnp.asarray(params.spectrum, float_dtype())[:, 0]
+    weight = params.spectrum[:, 0]
     return jnp.round(jnp.cumsum(weight) * params.dim).astype(jnp.int32)
 
 
@@ -120,14 +119,14 @@ def _num_samples(params: Params) -> int:
 def _literal(key, params: Params) -> tuple[experiment.Trained, Array, Array]:
     """Draw teacher and data, train; returns the teacher and the scale of the inputs too."""
     d, n = params.dim, _num_samples(params)
-    spectrum = jnp.asarray(params.spectrum, float_dtype())
+    spectrum = params.spectrum
     block = jnp.searchsorted(_block_ends(params), jnp.arange(d), side="right")
     block = jnp.minimum(block, len(spectrum) - 1)  # rounding of weights that sum to 1 - epsilon
     _, sx, st, sd, sw = spectrum[block].T
     key_teacher, key_inputs, key_noise = jax.random.split(key, 3)
-    teacher = jnp.sqrt(st) * jax.random.normal(key_teacher, (d,), float_dtype())
+    teacher = jnp.sqrt(st) * jax.random.normal(key_teacher, (d,), float)
     scale = jnp.sqrt(sx / d)
-    x = scale * jax.random.normal(key_inputs, (n, d), float_dtype())
+    x = scale * jax.random.normal(key_inputs, (n, d), float)
     y = experiment.labels(key_noise, x @ teacher, params.noise_std)
     fit, size, damage, margins = _train(params, x, y, sw, sd)
     w = fit.weights
@@ -149,12 +148,12 @@ def _rotated(key, params: Params) -> experiment.Trained:
     The block's other columns enter through their Gram matrix, drawn as a triangular factor.
     """
     d, n = params.dim, _num_samples(params)
-    _, sx, st, sd, sw = jnp.asarray(params.spectrum, float_dtype()).T
+    _, sx, st, sd, sw = params.spectrum.T
     sizes = jnp.diff(_block_ends(params), prepend=0)
     width = min(n, d - 1)
     key_teacher, key_along, key_rest, key_noise = jax.random.split(key, 4)
     norms = jnp.sqrt(st) * chi(key_teacher, sizes)
-    along = jax.random.normal(key_along, (n, len(sx)), float_dtype()) * (sizes > 0)
+    along = jax.random.normal(key_along, (n, len(sx)), float) * (sizes > 0)
     rest = jax.vmap(lambda k, size: trapezoidal_factor(k, size - 1, n)[:width].T)(
         jax.random.split(key_rest, len(sx)), sizes
     )
@@ -189,7 +188,7 @@ def simulate_direct(key, params: Params) -> dict[str, Array]:
     key_train, key_test, key_noise = jax.random.split(key, 3)
     trained, teacher, scale = _literal(key_train, params)
     shape = (experiment.TEST_SAMPLES, params.dim)
-    x = scale * jax.random.normal(key_test, shape, float_dtype())
+    x = scale * jax.random.normal(key_test, shape, float)
     y = experiment.labels(key_noise, x @ teacher, params.noise_std)
     damage = params.attack_radius_test * trained.damage
     test = experiment.test_errors(y * (x @ trained.fit.weights), damage)

@@ -148,10 +148,8 @@ def _literal(key, params: Params) -> tuple[experiment.Trained, Array]:
     """Draw teacher and data, train; returns the teacher too."""
     d, n = params.dim, _num_samples(params)
     key_teacher, key_inputs, key_noise = jax.random.split(key, 3)
-    teacher = jnp.sqrt(params.teacher_variance) * jax.random.normal(
-        key_teacher, (d,), float_dtype()
-    )
-    x = jax.random.normal(key_inputs, (n, d), float_dtype()) / d**0.5
+    teacher = jnp.sqrt(params.teacher_variance) * jax.random.normal(key_teacher, (d,), float)
+    x = jax.random.normal(key_inputs, (n, d), float) / d**0.5
     y = experiment.labels(key_noise, x @ teacher, params.noise_std)
     signed = y[:, None] * x
     fit = _fit(params, signed)
@@ -168,7 +166,7 @@ def _rotated(key, params: Params) -> experiment.Trained:
     d, n = params.dim, _num_samples(params)
     key_teacher, key_along, key_rest, key_noise = jax.random.split(key, 4)
     norm = jnp.sqrt(params.teacher_variance) * chi(key_teacher, d)
-    along = jax.random.normal(key_along, (n,), float_dtype())
+    along = jax.random.normal(key_along, (n,), float)
     rest = trapezoidal_factor(key_rest, d - 1, n)[: min(n, d - 1)].T
     x = jnp.concatenate([along[:, None], rest], axis=1) / d**0.5
     y = experiment.labels(key_noise, norm * x[:, 0], params.noise_std)
@@ -188,7 +186,7 @@ def simulate_direct(key, params: Params) -> dict[str, Array]:
     key_train, key_test, key_noise = jax.random.split(key, 3)
     trained, teacher = _literal(key_train, params)
     d = params.dim
-    x = jax.random.normal(key_test, (experiment.TEST_SAMPLES, d), float_dtype()) / d**0.5
+    x = jax.random.normal(key_test, (experiment.TEST_SAMPLES, d), float) / d**0.5
     y = experiment.labels(key_noise, x @ teacher, params.noise_std)
     damage = params.attack_radius_test * trained.damage
     test = experiment.test_errors(y * (x @ trained.fit.weights), damage)

@@ -13,7 +13,6 @@ from jax import Array
 from simulator.maths.gaussian import attacked_error
 from simulator.maths.margins import MaxMargin, max_margin
 from simulator.maths.norms import lp_norm
-from simulator.runtime.precision import float_dtype
 
 TEACHERS = ("gaussian", "signs")
 
@@ -39,9 +38,9 @@ def draw_teacher(key: Array, params) -> Array:
     """
     count = jnp.maximum(jnp.round(params.teacher_density * params.dim), 1)
     if params.teacher == "gaussian":
-        entries = jax.random.normal(key, (params.dim,), float_dtype())
+        entries = jax.random.normal(key, (params.dim,), float)
     else:
-        entries = jax.random.rademacher(key, (params.dim,), float_dtype())
+        entries = jax.random.rademacher(key, (params.dim,), float)
     entries = entries / jnp.sqrt(params.teacher_density)
     return jnp.where(jnp.arange(params.dim) < count, entries, 0)
 
@@ -49,7 +48,7 @@ def draw_teacher(key: Array, params) -> Array:
 def signed_gaussian_inputs(key: Array, params, teacher: Array) -> Array:
     """Training rows ``y_i x_i``, ``y = sign(w*.x)``, x standard normal."""
     shape = (num_samples(params), params.dim)
-    inputs = jax.random.normal(key, shape, float_dtype())
+    inputs = jax.random.normal(key, shape, float)
     scores = inputs @ teacher
     return jnp.where(scores < 0, -1, 1)[:, None] * inputs
 

@@ -47,7 +47,6 @@ from simulator.maths.replica.order_parameters import (
 )
 from simulator.maths.replica.weights import soft_weights
 from simulator.parameters import SIMULATIONS, choice, parameters, traced
-from simulator.runtime.precision import float_dtype
 from simulator.studies.robustness.implicit_bias import PAPER
 from simulator.studies.robustness.implicit_bias._model import (
     TEACHERS,
@@ -80,7 +79,7 @@ def theory(params):
     """
     f = params.attack_radius_fraction
     sample_ratios = sample_ratio_path(params.sample_ratio)
-    share = jnp.arange(1, PATH_POINTS + 1, dtype=float_dtype()) / PATH_POINTS
+    share = jnp.arange(1, PATH_POINTS + 1, dtype=float) / PATH_POINTS
     rising = 1 - (1 - f) ** share
 
     def solve(P, norm):

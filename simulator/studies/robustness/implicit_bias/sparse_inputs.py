@@ -31,7 +31,6 @@ from jax import lax
 from simulator.maths.margins import max_margin
 from simulator.maths.norms import lp_norm
 from simulator.parameters import SIMULATIONS, choice, parameters, static, traced
-from simulator.runtime.precision import float_dtype
 from simulator.studies.robustness.implicit_bias import PAPER
 from simulator.studies.robustness.implicit_bias._model import (
     TEACHERS,
@@ -97,15 +96,15 @@ def _signed_inputs(key, params, teacher, count):
         attempt, rows, scores = carry
         key_size, key_sign = jax.random.split(jax.random.fold_in(key, attempt))
         share = params.input_sparsity / params.dim
-        active = jax.random.uniform(key_size, shape, float_dtype()) < share
-        fresh = jnp.where(active, jax.random.rademacher(key_sign, shape, float_dtype()), 0)
+        active = jax.random.uniform(key_size, shape, float) < share
+        fresh = jnp.where(active, jax.random.rademacher(key_sign, shape, float), 0)
         rows = jnp.where(_tied(scores, teacher)[:, None], fresh, rows)
         return attempt + 1, rows, rows @ teacher
 
     def unfinished(carry):
         return (carry[0] < 10_000) & _tied(carry[2], teacher).any()
 
-    nothing = (0, jnp.zeros(shape, float_dtype()), jnp.zeros(count, float_dtype()))
+    nothing = (0, jnp.zeros(shape, float), jnp.zeros(count, float))
     _, rows, scores = lax.while_loop(unfinished, redraw, nothing)
     # A label that 10 000 draws have not decided is NaN, which the engine refuses.
     labels = jnp.where(_tied(scores, teacher), jnp.nan, jnp.sign(scores))

@@ -32,7 +32,6 @@ from simulator.maths.margins import max_margin, robust_margin
 from simulator.maths.norms import soft_threshold, steepest_direction
 from simulator.maths.steepest_descent import log_exponential_loss
 from simulator.parameters import SIMULATIONS, choice, parameters, static, traced
-from simulator.runtime.precision import float_dtype
 from simulator.studies.robustness.implicit_bias import PAPER
 from simulator.studies.robustness.implicit_bias._model import (
     TEACHERS,
@@ -67,7 +66,7 @@ class Params:
 
 def theory(params):
     """No run exceeds the largest robust margin: 1 at every step; exact bound, attained late."""
-    return {"robust_margin_fraction": jnp.ones(params.num_steps // RECORD_EVERY, float_dtype())}
+    return {"robust_margin_fraction": jnp.ones(params.num_steps // RECORD_EVERY, float)}
 
 
 def simulate_direct(key, params):
@@ -99,7 +98,7 @@ def simulate_direct(key, params):
 
     def block(state, first):
         def one(i, state):
-            return step(state, (first + i).astype(float_dtype()))
+            return step(state, (first + i).astype(float))
 
         state = lax.fori_loop(0, RECORD_EVERY, one, state)
         w = weights(state)
@@ -111,9 +110,9 @@ def simulate_direct(key, params):
         }
 
     if network:
-        start = jnp.full((2, params.dim), params.init_scale, float_dtype())
+        start = jnp.full((2, params.dim), params.init_scale, float)
     else:
-        start = params.init_scale * jax.random.normal(key_start, (params.dim,), float_dtype())
+        start = params.init_scale * jax.random.normal(key_start, (params.dim,), float)
     firsts = 1 + RECORD_EVERY * jnp.arange(params.num_steps // RECORD_EVERY)
     _, records = lax.scan(block, start, firsts)
     return records | {RESIDUAL: jnp.maximum(l1.residual, best.residual)}

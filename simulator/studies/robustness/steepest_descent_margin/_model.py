@@ -19,7 +19,6 @@ from simulator.maths.steepest_descent import (
     scale_by_loss_decrease,
     steepest_descent,
 )
-from simulator.runtime.precision import float_dtype
 
 DATASET_A = ((2.0, 1.0, 0.0), (1.0, 3.0, 1.0), (1.0, 0.0, 2.0)), (1, 1, 1)
 DATASET_B = (
@@ -36,8 +35,7 @@ HOMOGENEITY = {"linear": 1, "diagonal": 2}
 # --------------------------------------------------------------------------------------------
 def signed_inputs(params):
     """Rows ``y_i x_i``."""
-    dtype = float_dtype()
-    return jnp.asarray(params.labels, dtype)[:, None] * jnp.asarray(params.inputs, dtype)
+    return params.labels[:, None] * params.inputs
 
 
 def linear_model(rows, theta):

@@ -23,7 +23,6 @@ from simulator.maths.margins import robust_margin
 from simulator.maths.norms import GEOMETRIES, ORDERS
 from simulator.maths.steepest_descent import log_exponential_loss
 from simulator.parameters import array, parameters, static, traced
-from simulator.runtime.precision import float_dtype
 from simulator.studies.robustness.steepest_descent_margin import PAPER
 from simulator.studies.robustness.steepest_descent_margin._model import (
     DATASET_B,
@@ -49,7 +48,7 @@ class Params:
 
 def theory(params):
     """No direction has more than the largest margin: 1 in every norm."""
-    return {"margin_fraction": jnp.ones(len(GEOMETRIES), float_dtype())}
+    return {"margin_fraction": jnp.ones(len(GEOMETRIES), float)}
 
 
 def simulate_direct(key, params):
@@ -59,7 +58,7 @@ def simulate_direct(key, params):
 
     def step(count, carry):
         w, mean, square = carry
-        t = jnp.asarray(count + 1, w.dtype)
+        t = (count + 1).astype(w.dtype)
         g = gradient(w)
         mean = MOMENTUM * mean + (1 - MOMENTUM) * g
         square = SQUARES * square + (1 - SQUARES) * g**2
@@ -67,7 +66,7 @@ def simulate_direct(key, params):
         move = mean / (1 - MOMENTUM**t) / jnp.where(root > 0, root, 1)
         return w - params.step_size / jnp.sqrt(t) * move, mean, square
 
-    zero = jnp.zeros(rows.shape[1], float_dtype())
+    zero = jnp.zeros(rows.shape[1], float)
     w, _, _ = lax.fori_loop(0, params.num_steps, step, (zero, zero, zero))
     reached = jnp.stack([robust_margin(rows, w, 0.0, ORDERS[name]) for name in GEOMETRIES])
     best, residual = linear_margins(params)

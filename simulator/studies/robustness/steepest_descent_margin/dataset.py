@@ -23,7 +23,6 @@ import jax.numpy as jnp
 
 from simulator.maths.steepest_descent import OPTIMIZERS
 from simulator.parameters import array, parameters, static, traced
-from simulator.runtime.precision import float_dtype
 from simulator.studies.robustness.steepest_descent_margin import PAPER
 from simulator.studies.robustness.steepest_descent_margin._model import (
     DATASET_A,
@@ -77,12 +76,12 @@ def simulate_direct(key, params):
         own = OPTIMIZERS.index(optimizer)
         return found["margin"][own], found["alignment"][own]
 
-    zero = jnp.zeros(dim, float_dtype())
+    zero = jnp.zeros(dim, float)
     linear = [run(linear_model, 1, optimizer, zero) for optimizer in OPTIMIZERS]
     margin, alignment = (jnp.stack(column) for column in zip(*linear, strict=True))
 
     shape = (params.num_starts, 2 * dim)
-    starts = params.init_scale * jax.random.normal(key, shape, float_dtype())
+    starts = params.init_scale * jax.random.normal(key, shape, float)
 
     def best(optimizer):
         return jax.vmap(lambda start: run(diagonal_model, 2, optimizer, start)[0])(starts).max()

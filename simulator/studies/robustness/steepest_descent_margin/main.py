@@ -51,7 +51,6 @@ from simulator.maths.replica.order_parameters import (
 from simulator.maths.replica.weights import bounded_weights, soft_weights
 from simulator.maths.roots import increasing_root, relative_error
 from simulator.parameters import SIMULATIONS, choice, parameters, traced
-from simulator.runtime.precision import float_dtype
 from simulator.studies.robustness.steepest_descent_margin import PAPER
 from simulator.study import RESIDUAL, Figure, Output, Study, asymptotic, exact
 
@@ -66,7 +65,7 @@ class Params:
 def theory(params):
     """Proportional limit of the three max-margin directions; exact as d -> inf."""
     rule = _teacher_labels if params.label_rule == "teacher" else _random_labels
-    margin, error, residual = rule(jnp.asarray(params.sample_ratio, float_dtype()))
+    margin, error, residual = rule(params.sample_ratio)
     return {"margin": margin, "generalization_error": error, RESIDUAL: residual}
 
 
@@ -74,12 +73,12 @@ def simulate_direct(key, params):
     """One training set and its three max-margin problems, solved to rounding."""
     key_teacher, key_inputs, key_labels = jax.random.split(key, 3)
     num_samples = _num_samples(params)
-    inputs = jax.random.normal(key_inputs, (num_samples, params.dim), float_dtype())
-    teacher = jax.random.normal(key_teacher, (params.dim,), float_dtype())
+    inputs = jax.random.normal(key_inputs, (num_samples, params.dim), float)
+    teacher = jax.random.normal(key_teacher, (params.dim,), float)
     if params.label_rule == "teacher":
         labels = jnp.where(inputs @ teacher < 0, -1, 1)
     else:
-        labels = jax.random.rademacher(key_labels, (num_samples,), float_dtype())
+        labels = jax.random.rademacher(key_labels, (num_samples,), float)
     found = [max_margin(labels[:, None] * inputs, ORDERS[name]) for name in GEOMETRIES]
 
     # From ||w||_p to the mean-field norms d^{1/p}, and scores by sqrt(d).
@@ -107,7 +106,7 @@ def _teacher_labels(sample_ratio):
             path, lambda hats, order: lax.switch(geometry.astype(int), weights_of, hats, order)
         ).end()
 
-    order, residual = lax.map(solve, jnp.arange(len(weights_of), dtype=float_dtype()))
+    order, residual = lax.map(solve, jnp.arange(len(weights_of), dtype=float))
     l1, l2, linf = (Order(*(x[i] for x in order)) for i in range(len(weights_of)))
     bound = bounded_weights(conjugates(Fit(hard_margin, sample_ratio), linf), linf.V)[1]
     margin = 1 / jnp.stack([l1.P, jnp.sqrt(l2.q), bound])

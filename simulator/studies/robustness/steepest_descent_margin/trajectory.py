@@ -25,7 +25,6 @@ import jax.numpy as jnp
 
 from simulator.maths.steepest_descent import OPTIMIZERS
 from simulator.parameters import array, choice, parameters, static, traced
-from simulator.runtime.precision import float_dtype
 from simulator.studies.robustness.steepest_descent_margin import PAPER
 from simulator.studies.robustness.steepest_descent_margin._model import (
     DATASET_A,
@@ -82,7 +81,7 @@ def simulate_direct(key, params):
     def margins(theta):
         return model(rows, theta)
 
-    start = jax.random.normal(key, (homogeneity * rows.shape[1],), float_dtype())
+    start = jax.random.normal(key, (homogeneity * rows.shape[1],), float)
     _, records = recorded_descent(
         margins,
         params.init_scale * start,

@@ -23,7 +23,6 @@ from jax import lax
 
 from simulator.maths.steepest_descent import OPTIMIZERS, log_exponential_loss
 from simulator.parameters import choice, parameters, static, traced
-from simulator.runtime.precision import float_dtype
 from simulator.studies.robustness.steepest_descent_margin import PAPER
 from simulator.studies.robustness.steepest_descent_margin._model import (
     RECORD_EVERY,
@@ -56,7 +55,7 @@ def simulate_direct(key, params):
     """One teacher, one data set, one run; everything measured every 50 steps."""
     key_teacher, key_train, key_test, key_start = jax.random.split(key, 4)
     shape = (params.width_teacher, params.dim)
-    units = jax.random.normal(key_teacher, shape, float_dtype())
+    units = jax.random.normal(key_teacher, shape, float)
     inputs, labels = _labelled(key_train, units, params.num_samples)
     test_inputs, test_labels = _labelled(key_test, units, params.num_samples_test)
 
@@ -69,7 +68,7 @@ def simulate_direct(key, params):
         return measures(margins, theta, 2) | {"test_accuracy": accuracy}
 
     size = params.width * (params.dim + 1)
-    start = params.init_scale * jax.random.normal(key_start, (size,), float_dtype())
+    start = params.init_scale * jax.random.normal(key_start, (size,), float)
     optimiser = loss_paced_descent(params.optimizer, params.step_size)
     theta, records = recorded_descent(margins, start, optimiser, params.num_steps, record)
     separated = log_exponential_loss(margins(theta)) < 0
@@ -86,17 +85,17 @@ def _labelled(key, units, num_samples):
     def redraw(carry):
         attempt, inputs, outputs = carry
         shape = (num_samples, units.shape[1])
-        fresh = jax.random.normal(jax.random.fold_in(key, attempt), shape, float_dtype())
+        fresh = jax.random.normal(jax.random.fold_in(key, attempt), shape, float)
         inputs = jnp.where((outputs == 0)[:, None], fresh, inputs)
         return attempt + 1, inputs, teacher(inputs)
 
     # The loop ends whatever the units are: a label still missing after 1000 draws is NaN, which
     # the engine refuses.
-    empty = jnp.zeros((num_samples, units.shape[1]), float_dtype())
+    empty = jnp.zeros((num_samples, units.shape[1]), float)
     _, inputs, outputs = lax.while_loop(
         lambda carry: (carry[0] < 1000) & (carry[2] == 0).any(),
         redraw,
-        (0, empty, jnp.zeros(num_samples, float_dtype())),
+        (0, empty, jnp.zeros(num_samples, float)),
     )
     return inputs, jnp.where(outputs == 0, jnp.nan, jnp.sign(outputs))
 

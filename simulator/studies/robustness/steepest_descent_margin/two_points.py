@@ -22,7 +22,6 @@ import jax
 import jax.numpy as jnp
 
 from simulator.parameters import parameters, static, traced
-from simulator.runtime.precision import float_dtype
 from simulator.studies.robustness.steepest_descent_margin import PAPER
 from simulator.studies.robustness.steepest_descent_margin._model import (
     descend,
@@ -45,7 +44,7 @@ class Params:
 
 def theory(params):
     """The largest l2 margin of any network of width >= 2; exact."""
-    angle = jnp.deg2rad(jnp.asarray(params.angle_degrees, float_dtype()))
+    angle = jnp.deg2rad(params.angle_degrees)
     same = jnp.maximum(jnp.cos(angle / 2), 0.5) / 2
     opposite = jnp.where(angle < jnp.pi / 2, jnp.sin(jnp.minimum(angle, jnp.pi / 2)), 1) / 4
     return {"relu_margin_l2": jnp.where(params.second_label > 0, same, opposite)}
@@ -53,10 +52,9 @@ def theory(params):
 
 def simulate_direct(key, params):
     """Gradient descent from several starts; the largest l2 margin among them."""
-    dtype = float_dtype()
-    angle = jnp.deg2rad(jnp.asarray(params.angle_degrees, dtype))
-    inputs = jnp.stack([jnp.asarray([1, 0], dtype), jnp.stack([jnp.cos(angle), jnp.sin(angle)])])
-    labels = jnp.stack([jnp.ones((), dtype), jnp.asarray(params.second_label, dtype)])
+    angle = jnp.deg2rad(params.angle_degrees)
+    inputs = jnp.stack([jnp.eye(2)[0], jnp.stack([jnp.cos(angle), jnp.sin(angle)])])
+    labels = jnp.stack([jnp.ones(()), params.second_label.astype(float)])
 
     def margins(theta):
         return labels * relu_network(inputs, theta)
@@ -67,7 +65,7 @@ def simulate_direct(key, params):
         return margins(theta).min() / (theta @ theta)
 
     shape = (params.num_starts, 3 * params.width)
-    starts = params.init_scale * jax.random.normal(key, shape, dtype)
+    starts = params.init_scale * jax.random.normal(key, shape, float)
     return {"relu_margin_l2": jax.vmap(run)(starts).max()}
 
 
