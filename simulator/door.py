@@ -40,6 +40,8 @@ class OfArrays:
     ``__wrapped__`` is the function as its module has it; equal functions are equal here too.
     """
 
+    __wrapped__: Callable
+
     def __init__(self, function: Callable, side: str) -> None:
         functools.update_wrapper(self, function)
         self.side = side

@@ -94,7 +94,7 @@ def simulate_fast(key: jax.Array, params: Params):
     return _simulate(key, params, _HEADS, counts.multinomial)
 
 
-def _simulate(key, params: Params, num_heads: int, draw):
+def _simulate(key, params, num_heads: int, draw):
     """Ranks beyond the heads are seen too rarely to matter one by one: by their expectation."""
     key_contexts, key_tokens = jax.random.split(key)
     law = _l1.cut_law(params.zipf_exponent, params.cutoff)

@@ -171,7 +171,7 @@ def clean_closed_form(beta, t):
     return jnp.exp(zipf.log_amplitude(beta) / beta - c * jnp.log(t)) * gamma(c) / beta
 
 
-def simulate_direct(key: jax.Array, params: Params):
+def simulate_direct(key, params):
     """Draw the tokens one by one.
 
     Ranks beyond 32,768 are told apart by block only: given how many tokens fell into a block, the
@@ -186,7 +186,7 @@ def simulate_direct(key: jax.Array, params: Params):
     return _outputs(_cells.multinomial_outcome(cells, key_blocks, drawn))
 
 
-def simulate_fast(key: jax.Array, params: Params):
+def simulate_fast(key, params):
     """Counts (multinomial) or presences (Poisson) per cell: the cost does not depend on T."""
     key_heads, key_blocks = jax.random.split(key)
     cells = _cells.rank_cells(_law(params), _HEADS)

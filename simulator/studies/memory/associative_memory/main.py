@@ -97,7 +97,7 @@ def _per_token_error(params: Params, weights):
     )
 
 
-def _asymptotic(params: Params):
+def _asymptotic(params):
     """``K d^{-(alpha-1)/(2 rho alpha)}`` of N = inf; inf where the law does not hold."""
     alpha, rho = params.zipf_exponent, params.scheme_exponent
     holds = (2 * rho * alpha > 1) & (alpha > 1) & (params.threshold >= params.num_tokens)
