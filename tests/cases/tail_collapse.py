@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from simulator.maths import zipf
-from simulator.studies.collapse.tail_collapse.main import theory
+from simulator.studies.collapse.tail_collapse.main import STUDY
 from tests.cases import Case, Mutant, Tests
 from tests.references import tail_collapse as reference
 
@@ -193,7 +193,7 @@ def _unnormalised_cut(params, outputs):
     """The kept tokens are not sampled more often."""
     kept = 1 - zipf.tail_mass(params.zipf_exponent, params.cutoff)
     slower = replace(params, num_samples=params.num_samples * kept)
-    return {name: theory(slower)[name] for name in ("test_error", "num_distinct_tokens")}
+    return {name: STUDY.theory(slower)[name] for name in ("test_error", "num_distinct_tokens")}
 
 
 @jax.jit
@@ -204,8 +204,8 @@ def _tested_on_training_law(params, outputs):
 @jax.jit
 def _union_of_laws(params, outputs):
     """Real and synthetic parts of the mixture taken at full size each."""
-    real = theory(replace(params, real_fraction=1.0))["test_error"]
-    fake = theory(replace(params, real_fraction=0.0))["test_error"]
+    real = STUDY.theory(replace(params, real_fraction=1.0))["test_error"]
+    fake = STUDY.theory(replace(params, real_fraction=0.0))["test_error"]
     share = params.real_fraction
     return {"test_error": share * real + (1 - share) * fake}
 
@@ -220,7 +220,7 @@ def _independent_variance(params, outputs):
 def _distinct_real(params, outputs):
     """Counts tokens of the real law, whatever the model was trained on."""
     real = replace(params, real_fraction=1.0)
-    return {"num_distinct_tokens": theory(real)["num_distinct_tokens"]}
+    return {"num_distinct_tokens": STUDY.theory(real)["num_distinct_tokens"]}
 
 
 MUTANTS = [
