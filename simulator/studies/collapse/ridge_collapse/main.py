@@ -360,7 +360,7 @@ def _generator_increment(key, params):
     """Sum of what the generators' label noise adds to the weights."""
     count, samples = params.num_generations, params.num_samples_generator
     if params.design == "same":  # one design, hence one chi for all generations
-        root = jnp.sqrt(count)
+        root = jnp.sqrt(jnp.asarray(count, float))
         total = root * least_squares_increment(key, samples, params.dim)
     else:
         total = least_squares_increment(key, samples, params.dim, count)

@@ -19,13 +19,14 @@ def vectors(key: Array, count: int, dim, sphere: bool) -> Array:
     coordinates: normals, and on the diagonal the norm of what is left, chi with ``d - i`` degrees.
     """
     key_normal, key_chi = jax.random.split(key)
+    d = jnp.asarray(dim, float)  # the root of a whole number has half the digits
     index = jnp.arange(count, dtype=float)
     normals = jax.random.normal(key_normal, (count, count), float)
-    lower = (index[:, None] > index) & (index < dim)
-    factor = jnp.where(lower, normals, 0.0) + jnp.diag(chi(key_chi, dim - index))
+    lower = (index[:, None] > index) & (index < d)
+    factor = jnp.where(lower, normals, 0.0) + jnp.diag(chi(key_chi, d - index))
     if sphere:
         return factor / jnp.linalg.norm(factor, axis=1, keepdims=True)
-    return factor / jnp.sqrt(dim)
+    return factor / jnp.sqrt(d)
 
 
 def gram(key: Array, num_classes: int, dim, unembedding: str) -> Array:
@@ -68,13 +69,14 @@ def _class_scores(key, weights, num_classes, dim, embedding):
     """
     key_norm, key_noise = jax.random.split(key)
     num_tokens = weights.shape[0]
+    d = jnp.asarray(dim, float)
     norm = jnp.ones(num_tokens, float)
     if embedding == "gaussian":
-        norm = jnp.sqrt(chi_square(key_norm, jnp.full(num_tokens, dim)) / dim)
+        norm = jnp.sqrt(chi_square(key_norm, jnp.full(num_tokens, d)) / d)
     noise = _errors.noise_of_tokens(weights**2, num_classes)
     g = jax.random.normal(key_noise, (num_tokens, num_classes), float)
     others = g[:, 1:] * jnp.sqrt(noise.others)  # classes f + 1, f + 2, ... modulo M
-    return weights * norm * jnp.sqrt(dim), g[:, 0], jnp.sqrt(noise.own), others
+    return weights * norm * jnp.sqrt(d), g[:, 0], jnp.sqrt(noise.own), others
 
 
 def recall_reduced(key: Array, weights: Array, num_classes: int, dim, embedding, unembedding):
