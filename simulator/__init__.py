@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         solve,
         sweep,
         sweep_status,
+        theory,
     )
     from simulator.engine.results import SimulationResult
     from simulator.engine.theory import NotConverged
@@ -60,6 +61,7 @@ __all__ = [
     "studies",
     "sweep",
     "sweep_status",
+    "theory",
 ]
 
 _HOMES = {

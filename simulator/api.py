@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from simulator import checks
 from simulator.engine.simulation import simulate_study
 from simulator.engine.theory import predict_study
+from simulator.engine.traceable import theory_study
 from simulator.registry import get, register
 from simulator.search import optimise_study, solve_study
 from simulator.store.contents import open_store, store_status
@@ -34,6 +35,7 @@ __all__ = [
     "solve",
     "sweep",
     "sweep_status",
+    "theory",
 ]
 
 Arguments = ParamSpec("Arguments")
@@ -65,6 +67,7 @@ sweep = _verb(sweep_study)
 check = _verb(check_study)
 optimise = _verb(optimise_study)
 solve = _verb(solve_study)
+theory = _verb(theory_study)
 
 
 def cite(study: str | Study | None = None) -> str:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -182,6 +182,12 @@ class Parameter:
         """The array that ``value`` is: of numbers, none of which is masked."""
         if isinstance(value, (str, bytes)) or value is None:
             raise TypeError(self._refusal(value))
+        if isinstance(value, jax.core.Tracer):
+            raise TypeError(
+                f"{self.name} is traced by a transformation of JAX (grad, vmap, jit), and must be "
+                "a plain value here: what JAX transforms is the function that "
+                "`simulator.theory(study)` returns"
+            )
         try:
             array = plain_array(value)
         except (TypeError, ValueError, OverflowError, Warning) as error:
@@ -225,21 +231,34 @@ class Parameter:
         if self.type == "choice":
             return
         array = np.asarray(value, dtype=float)
-        tests = (
-            (self.at_least, np.greater_equal),
-            (self.above, np.greater),
-            (self.at_most, np.less_equal),
-            (self.below, np.less),
-        )
-        for bound, holds in tests:
-            if bound is None or array.size == 0:
-                continue
-            limit = _bound_value(bound, values)
+        for bound, holds, limit in self.bounds(values) if array.size else ():
             wrong, limit = np.broadcast_arrays(~holds(array, limit), limit)
             if wrong.any():
                 shown = np.broadcast_to(array, wrong.shape)[wrong].flat[0]
                 where = f" (here {bound} = {limit[wrong].flat[0]:g})" * isinstance(bound, str)
                 raise ValueError(self._refusal(f"{shown:g}", literal=True) + where)
+
+    def bounds(
+        self, values: Mapping[str, Any], numpy: Any = np
+    ) -> Iterator[tuple[Bound, Callable, Any]]:
+        """Each bound, the comparison that must hold, and the limit that the bound means.
+
+        ``numpy`` is NumPy, or ``jax.numpy`` where a value is traced.
+        """
+        tests = (
+            (self.at_least, numpy.greater_equal),
+            (self.above, numpy.greater),
+            (self.at_most, numpy.less_equal),
+            (self.below, numpy.less),
+        )
+        for bound, holds in tests:
+            if bound is not None:
+                yield bound, holds, _bound_value(bound, values, numpy)
+
+    def bounding(self) -> list[str]:
+        """The parameters that bounds of this one name."""
+        limits = (self.at_least, self.above, self.at_most, self.below)
+        return [_named_in(bound)[0] for bound in limits if isinstance(bound, str)]
 
     def _refusal(self, value: Any, literal: bool = False) -> str:
         shown = value if literal else checks.shown(value)
@@ -256,14 +275,21 @@ def _nested_tuple(array: np.ndarray) -> Any:
 _BOUND_PATTERN = re.compile(r"^\s*(\w+)\s*(?:([+-])\s*(\d+))?\s*$")
 
 
-def _bound_value(bound: Bound, values: Mapping[str, Any]) -> np.ndarray:
+def _bound_value(bound: Bound, values: Mapping[str, Any], numpy: Any) -> Any:
     if not isinstance(bound, str):
-        return np.asarray(float(bound))
-    match = _BOUND_PATTERN.match(bound)
-    if match is None or match[1] not in values:
+        return numpy.asarray(float(bound))
+    name, offset = _named_in(bound)
+    if name not in values:
         raise ValueError(f"the bound {bound!r} does not name a parameter")
-    offset = float(match[3] or 0) * (-1 if match[2] == "-" else 1)
-    return np.asarray(values[match[1]], dtype=float) + offset
+    return numpy.asarray(values[name], dtype=float) + offset
+
+
+def _named_in(bound: str) -> tuple[str, float]:
+    """The parameter that a bound names, and what it adds: ``"dim + 2"``."""
+    match = _BOUND_PATTERN.match(bound)
+    if match is None:
+        raise ValueError(f"the bound {bound!r} does not name a parameter")
+    return match[1], float(match[3] or 0) * (-1 if match[2] == "-" else 1)
 
 
 def static(default: Any, symbol: str = "", meaning: str = "", **bounds: Any) -> Any:

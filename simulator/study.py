@@ -281,7 +281,8 @@ class Study:
         Where ``check`` looks by default (the largest size of the ladder), off special points.
     validate : ``(params, side) -> None``, optional
         Raises ``ValueError`` for combinations that the ranges cannot express; ``side`` is
-        ``"theory"`` or ``"simulation"`` and the values are concrete.
+        ``"theory"`` or ``"simulation"``. In :func:`simulator.theory` values may be traced: it may
+        return whether they are allowed, and where it needs to know them the function says so.
     coordinates : mapping
         ``dim -> function(params) -> coordinate values`` for output dims that have them.
     figures : mapping name -> Figure
@@ -307,7 +308,7 @@ class Study:
     realised: Callable[[Any], Any] | None = None
     deterministic: bool = False
     check_cells: tuple[Mapping[str, Any], ...] = ({},)
-    validate: Callable[[Any, str], None] | None = None
+    validate: Callable[[Any, str], Any] | None = None
     coordinates: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
     tolerance: float = 0.01

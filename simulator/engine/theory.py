@@ -175,12 +175,7 @@ def _group_key(cell: Values, scalars: Sequence[str]) -> Any:
 def _checked(study: Study, outputs: dict[str, np.ndarray], values: Values) -> dict:
     """Refuse what was not declared, what did not converge, and values that are not a number."""
     residual = outputs.pop(RESIDUAL, None)
-    declared = {output.name for output in study.outputs if output.in_theory}
-    if outputs.keys() != declared:
-        raise TypeError(
-            f"{study.name}: the theory returns {sorted(outputs)}, but the declared outputs are "
-            f"{sorted(declared)}"
-        )
+    outputs = outputs_in_order(study, outputs)
     if residual is not None:
         refuse_unconverged(study, residual, lambda position: _point(values, position))
     for output in study.outputs:
@@ -194,7 +189,18 @@ def _checked(study: Study, outputs: dict[str, np.ndarray], values: Values) -> di
                 f"{study.name}: {output.name} came out as not-a-number at "
                 f"{_point(values, int(np.argmax(undefined)))}; please report this point"
             )
-    return {output.name: outputs[output.name] for output in study.outputs if output.in_theory}
+    return outputs
+
+
+def outputs_in_order(study: Study, outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The outputs of a theory as declared; a ``TypeError`` if they are others."""
+    declared = [output.name for output in study.outputs if output.in_theory]
+    if outputs.keys() != set(declared):
+        raise TypeError(
+            f"{study.name}: the theory returns {sorted(outputs)}, but the declared outputs are "
+            f"{sorted(declared)}"
+        )
+    return {name: outputs[name] for name in declared}
 
 
 def refuse_unconverged(study: Study, residual: np.ndarray, where: Callable[[int], str]) -> None:

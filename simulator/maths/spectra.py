@@ -66,11 +66,15 @@ def eigenvalues(spectrum: str, dim: int, exponent) -> Array:
     raise ValueError(f"spectrum must be one of {SPECTRA}, got {spectrum!r}")
 
 
-def check_spectrum(spectrum: str, dim: int, exponent, name: str = "spectrum_exponent") -> None:
+def check_spectrum(spectrum: str, dim: int, exponent, name: str = "spectrum_exponent") -> Any:
     """Refuse a power law whose smallest eigenvalue has no square in double precision.
 
     An eigenvalue of 0 is a direction less, which changes every fit without a penalty; derivatives
     divide by squares.
+
+    Returns
+    -------
+    Whether it is allowed: to be told of an exponent that JAX traces, which is not refused here.
 
     Raises
     ------
@@ -78,11 +82,15 @@ def check_spectrum(spectrum: str, dim: int, exponent, name: str = "spectrum_expo
         Naming the parameter, ``name``, its value and the largest one allowed.
     """
     largest = -math.log(np.finfo(np.float64).tiny) / (2 * math.log(dim)) if dim > 1 else math.inf
-    if spectrum == "power_law" and np.any(np.asarray(exponent) > largest):
+    if spectrum != "power_law":
+        return True
+    allowed = exponent <= largest
+    if not isinstance(allowed, jax.core.Tracer) and not np.all(allowed):
         raise ValueError(
             f"{name} = {np.max(exponent):g} is not allowed with dim = {dim}: it must be at most "
             f"{largest:.4g}, or the smallest eigenvalues of the power law underflow"
         )
+    return allowed
 
 
 def signal_profile(spectrum: str, dim: int, exponent, source_exponent, total) -> Array:

@@ -371,12 +371,16 @@ def _generator_increment(key, params):
 # Declarations
 # --------------------------------------------------------------------------------------------
 def validate(params, side):
-    check_spectrum(params.spectrum, params.dim, params.spectrum_exponent)
-    if side == "theory" and params.design == "same" and params.ridge_generator > 0:
+    allowed = check_spectrum(params.spectrum, params.dim, params.spectrum_exponent)
+    if side != "theory" or params.design != "same":
+        return allowed
+    without = params.ridge_generator == 0
+    if not isinstance(without, jax.core.Tracer) and not without:
         raise ValueError(
             f"ridge_generator = {params.ridge_generator} is not allowed: with design = 'same' the "
             "theory needs ridge_generator = 0 (simulate it, or choose design = 'independent')"
         )
+    return allowed & without
 
 
 def _relation(params):

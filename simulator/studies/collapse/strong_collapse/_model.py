@@ -47,7 +47,7 @@ class MixtureParams:
 
 def validate(params, side):
     """Refuse spectra that underflow, on either side."""
-    check_spectrum(params.spectrum, params.dim, params.spectrum_exponent)
+    return check_spectrum(params.spectrum, params.dim, params.spectrum_exponent)
 
 
 # --------------------------------------------------------------------------------------------

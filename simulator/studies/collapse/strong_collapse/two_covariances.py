@@ -140,8 +140,7 @@ def _without_cross(parts):
 
 def validate(params, side):
     """Refuse spectra that underflow, on either side."""
-    _mixture.validate(params, side)
-    check_spectrum(
+    return _mixture.validate(params, side) & check_spectrum(
         params.spectrum_synthetic,
         params.dim,
         params.spectrum_exponent_synthetic,

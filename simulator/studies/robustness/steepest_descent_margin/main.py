@@ -166,11 +166,15 @@ def validate(params, side):
             f"sample_ratio = {params.sample_ratio} is not allowed with dim = {params.dim}: "
             "round(sample_ratio * dim) must be at least 1"
         )
-    if params.label_rule == "random" and not params.sample_ratio < 2:
+    if params.label_rule != "random":
+        return True
+    separable = params.sample_ratio < 2
+    if not isinstance(separable, jax.core.Tracer) and not separable:
         raise ValueError(
             f"sample_ratio = {params.sample_ratio} is not allowed with label_rule = 'random': "
             "it must be < 2 (random labels are not separable beyond)"
         )
+    return separable
 
 
 def realised(params):
