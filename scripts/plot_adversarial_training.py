@@ -42,7 +42,7 @@ def penalties(dim, replicates):
         replicates=replicates,
         regularization=0.01,
     )
-    pictures.kinds_legend(panels[0])
+    pictures.kinds_legend(figure)
     return figure
 
 
@@ -62,8 +62,8 @@ def radii(dim, replicates):
             replicates=replicates,
             regularization=strength,
         )
-        axes.set_title(f"λ = {strength:g}", fontsize=10)
-    pictures.kinds_legend(panels[0])
+        axes.set_title(f"λ = {strength:g}")
+    pictures.kinds_legend(figure)
     return figure
 
 
@@ -75,7 +75,8 @@ def best_penalty(dim, replicates):
     figure, panels = pictures.panels(2, title="Best penalty λ Σ|w|ʳ against an l∞ attack")
     ratios = [0.3, 1.0]
     radius = np.linspace(0.02, 0.6, 25)
-    for ratio, colour in zip(ratios, pictures.colours([f"{a:g}" for a in ratios]), strict=True):
+    hues = pictures.colours([f"{a:g}" for a in ratios])
+    for order, (ratio, colour) in enumerate(zip(ratios, hues, strict=True)):
         found = simulator.optimise(
             ANY_ORDER,
             "adversarial_error",
@@ -88,11 +89,12 @@ def best_penalty(dim, replicates):
         values = found["penalty_order"].values, found["adversarial_error"].values
         for axes, value in zip(panels, values, strict=True):
             inside = np.where(free, value, np.nan)
-            pictures.theory_line(axes, radius, inside, colour, f"α = {ratio:g}")
+            pictures.theory_line(axes, radius, inside, colour, f"α = {ratio:g}", order=order)
             pictures.theory_line(axes, radius, value, colour, linestyle=":")
     panels[0].set(xlabel="attack radius ε", ylabel="best order r")
     panels[1].set(xlabel="attack radius ε", ylabel="adversarial error at the best r, λ")
-    panels[0].legend()
+    pictures.note(panels[0], "dotted: λ or r on the bound of its range")
+    pictures.kinds_legend(figure, simulated=False)
     return figure
 
 

@@ -15,7 +15,7 @@ CLASSES = 5
 def schemes(tokens, replicates):
     """Error against dimension for all schemes, with the predicted exponents."""
     figure, (axes,) = pictures.panels(
-        1, legend_beside=True, title=f"N = {tokens} tokens, α = 2: which weights remember most?"
+        1, title=f"N = {tokens} tokens, α = 2: which weights remember most?"
     )
     dims = [10, 30, 100, 300, 1000]
     shared = {"num_tokens": tokens, "num_classes": CLASSES}
@@ -57,18 +57,17 @@ def schemes(tokens, replicates):
     ):
         pictures.slope_guide(axes, guide)
     axes.set(xlabel="dimension d", ylim=(1e-3, 1))
-    pictures.kinds_legend(axes, beside=True)
+    pictures.kinds_legend(figure)
     return figure
 
 
 def plane(tokens, replicates):
     """The (dimension, samples) plane: theory as a map, simulation as numbers beside it."""
-    figure, (axes,) = pictures.panels(
-        1, legend_beside=True, title="Fill with T tokens: error in the (d, T) plane"
-    )
+    figure, (axes,) = pictures.panels(1, title="Fill with T tokens: error in the (d, T) plane")
     shared = {"num_tokens": tokens, "num_classes": CLASSES, "zipf_exponent": 0.5}
-    dims, samples = np.geomspace(10, 1000, 13).astype(int), np.geomspace(10, 1e4, 13).round()
-    fine = {"dim": np.unique(dims)[None, :], "num_samples": samples[:, None]}
+    dims = np.unique(np.geomspace(10, 1000, 41).round()).astype(int)
+    samples = np.unique(np.geomspace(10, 1e4, 41).round())
+    fine = {"dim": dims[None, :], "num_samples": samples[:, None]}
     theory = simulator.predict("associative-memory.finite-data", **fine, **shared)["test_error"]
     grid = {"dim": np.array([16, 60, 250, 900])[None, :],
             "num_samples": np.array([20.0, 120.0, 900.0, 6000.0])[:, None]}  # fmt: skip
@@ -81,9 +80,9 @@ def plane(tokens, replicates):
     ).mean["test_error"]
     axes.set(xscale="log", yscale="log", xlabel="dimension d", ylabel="tokens T")
     shown = {"cmap": "viridis", "vmin": 0, "vmax": 0.8}
-    colours = axes.pcolormesh(np.unique(dims), samples, theory, shading="gouraud", **shown)
+    colours = axes.pcolormesh(dims, samples, theory, shading="gouraud", **shown)
     lines = axes.contour(
-        np.unique(dims), samples, theory, levels=[0.05, 0.1, 0.2, 0.4, 0.6], colors="white",
+        dims, samples, theory, levels=[0.05, 0.1, 0.2, 0.4, 0.6], colors="white",
         linewidths=1.4,
     )  # fmt: skip
     axes.clabel(lines, fmt="%g", fontsize=9, inline_spacing=4)
@@ -96,9 +95,7 @@ def plane(tokens, replicates):
 
 def remembered(tokens, replicates):
     """Which tokens a matrix stores, by rank."""
-    figure, panels = pictures.panels(
-        2, legend_beside=True, title=f"Which tokens are remembered? (N = {tokens}, α = 2)"
-    )
+    figure, panels = pictures.panels(2, title=f"Which tokens are remembered? (N = {tokens}, α = 2)")
     cases = {"all stored alike": 0.0, "stored by frequency": 1.0}
     for axes, (label, scheme) in zip(panels, cases.items(), strict=True):
         pictures.against(
@@ -122,7 +119,7 @@ def remembered(tokens, replicates):
             xlim=(0, 30),
             ylim=(0, 1),
         )
-    pictures.kinds_legend(panels[1], beside=True)
+    pictures.kinds_legend(figure)
     return figure
 
 

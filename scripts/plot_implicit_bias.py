@@ -21,9 +21,7 @@ TEACHERS = {
 
 def price(dim, replicates):
     """Robust error of the l2 solution minus that of the l1 solution, against the radius."""
-    figure, panels = pictures.panels(
-        2, title="Price of gradient descent's implicit bias", legend_beside=True
-    )
+    figure, panels = pictures.panels(2, title="Price of gradient descent's implicit bias")
     for axes, ratio in zip(panels, SAMPLES, strict=True):
         pictures.against(
             axes,
@@ -37,18 +35,16 @@ def price(dim, replicates):
             dim=dim,
             sample_ratio=ratio,
         )
-        axes.axhline(0, color="#999999", linewidth=0.8)
+        axes.axhline(0, color=pictures.KEY, linewidth=0.8)
         axes.set(xlabel="attack radius / largest", title=SAMPLES[ratio])
-    pictures.kinds_legend(panels[-1], beside=True)
+    pictures.kinds_legend(figure)
     return figure
 
 
 def samples(dim, replicates):
     """Robust error (= robust generalisation gap) against the number of samples."""
     fractions = (0.0, 0.25, 0.5)
-    figure, panels = pictures.panels(
-        3, 2, title="Robust error of the two implicit biases", legend_beside=True
-    )
+    figure, panels = pictures.panels(3, 2, title="Robust error of the two implicit biases")
     for row, (name, teacher) in enumerate(list(TEACHERS.items())[::2]):
         for axes, fraction in zip(panels[3 * row :], fractions, strict=False):
             for order, geometry in enumerate(GEOMETRIES):
@@ -71,16 +67,13 @@ def samples(dim, replicates):
                 title=f"{name}, f = {fraction:g}",
             )
             pictures.few_log_ticks(axes.xaxis)
-    pictures.kinds_legend(panels[2], beside=True)
-    figure.set_size_inches(12.0, 5.4)
+    pictures.kinds_legend(figure)
     return figure
 
 
 def sparse(dim, replicates):
     """Sparse inputs: gradient descent's advantage goes as the radius grows (no theory)."""
-    figure, panels = pictures.panels(
-        2, title="Inputs with 4 non-zero entries (simulation ± 2 s.e.)", legend_beside=True
-    )
+    figure, panels = pictures.panels(2, title="Inputs with 4 non-zero entries")
     fractions = np.array([0.0, 0.25, 0.5, 0.75])
     for axes, ratio in zip(panels, SAMPLES, strict=True):
         found = simulator.simulate(
@@ -90,29 +83,31 @@ def sparse(dim, replicates):
         for i, colour in enumerate(pictures.colours(GEOMETRIES)):
             mean, error = (part["adversarial_error"][:, i]
                            for part in (found.mean, found.standard_error))  # fmt: skip
-            pictures.simulation_points(axes, fractions, mean, error, colour, GEOMETRIES[i])
+            pictures.simulation_points(axes, fractions, mean, error, colour, GEOMETRIES[i], order=i)
         axes.set(xlabel="attack radius / largest", ylabel="robust error", title=SAMPLES[ratio])
-    panels[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    pictures.kinds_legend(figure, theory=False)
     return figure
 
 
 def training(dim, replicates):
     """Robust margin of each optimiser in its own norm, as a share of the largest."""
-    figure, panels = pictures.panels(2, title="Robust margins along training", legend_beside=True)
+    figure, panels = pictures.panels(2, title="Robust margins along training")
     optimizers = ("gradient_descent", "sign_descent", "diagonal_network", "coordinate_descent")
     for axes, fraction in zip(panels, (0.0, 0.5), strict=True):
-        for optimizer, colour in zip(optimizers, pictures.colours(optimizers), strict=True):
+        for order, optimizer in enumerate(optimizers):
+            colour = pictures.colours(optimizers)[order]
             found = simulator.simulate(
                 "implicit-bias.trajectory", replicates=max(replicates // 20, 3), dim=dim,
                 optimizer=optimizer, attack_radius_fraction=fraction, num_steps=20000,
             )  # fmt: skip
             steps = 50 * np.arange(1, 401)
             mean = found.mean["robust_margin_fraction"]
-            axes.plot(steps, mean, color=colour, label=pictures.readable(optimizer))
-        axes.axhline(1, color="#444444", linestyle=":", linewidth=1.2)
+            label = f"{pictures.readable(optimizer)} (simulation)"
+            pictures.theory_line(axes, steps, mean, colour, label, order=order)
+        axes.axhline(1, color=pictures.KEY, linestyle=":", linewidth=1.2, label="largest margin")
         axes.set(xscale="log", xlabel="step", ylabel="robust margin / largest", ylim=(-0.2, 1.05),
                  title=f"f = {fraction:g}")  # fmt: skip
-    panels[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    pictures.kinds_legend(figure, theory=False, simulated=False)
     return figure
 
 

@@ -16,9 +16,7 @@ from simulator import pictures
 def u_shape(size, replicates):
     """Error against ridge: the optimum moves right with every generation."""
     d = 100 * size
-    figure, (axes,) = pictures.panels(
-        1, legend_beside=True, title="Labels from n generations: regularise more"
-    )
+    figure, (axes,) = pictures.panels(1, title="Labels from n generations: regularise more")
     pictures.against(
         axes,
         "ridge-collapse",
@@ -32,8 +30,8 @@ def u_shape(size, replicates):
         num_samples_generator=2 * d,
     )
     axes.set(xlabel="ridge λ", ylabel="test error (excess)")
-    axes.annotate("◇ best λ", (0.02, 0.03), xycoords="axes fraction", fontsize=8.5)
-    pictures.kinds_legend(axes, beside=True)
+    pictures.note(axes, "◇ best λ")
+    pictures.kinds_legend(figure)
     return figure
 
 
@@ -67,8 +65,7 @@ def generations(size, replicates):
         panels, ("signal forgotten: 1 - (T₀/d)ⁿ", "label noise piled up"), strict=True
     ):
         axes.set(title=title, xlabel="generations n")
-    pictures.kinds_legend(panels[0], loc="upper left", bbox_to_anchor=(0, 0.98))
-    panels[0].set_ylim(top=1.75)
+    pictures.kinds_legend(figure)
     return figure
 
 
@@ -82,9 +79,7 @@ def scaling_law(size, replicates):
         ("synthetic, $λ = T^{-β}$", 1, beta, 0.0),
         (f"synthetic, $λ = T^{{-{adaptive:.2g}}}$", 1, adaptive, -2 * source * adaptive),
     ]
-    figure, (axes,) = pictures.panels(
-        1, legend_beside=True, title="One synthetic generation changes the exponent"
-    )
+    figure, (axes,) = pictures.panels(1, title="One synthetic generation changes the exponent")
     print("slope of test error against T   predicted   theory   simulation")
     for order, (label, n, power, slope) in enumerate(cases):
         ((curve,),) = pictures.against(
@@ -120,7 +115,7 @@ def scaling_law(size, replicates):
         )
     axes.set(xlabel="samples T", ylabel="test error (excess)")
     pictures.few_log_ticks(axes.xaxis)
-    pictures.kinds_legend(axes, beside=True)
+    pictures.kinds_legend(figure)
     return figure
 
 
@@ -138,7 +133,7 @@ def strong_collapse(size, replicates):
     }
     fractions = [0.0, 0.01, 0.1, 0.5]
     figure, (axes,) = pictures.panels(
-        1, legend_beside=True, title="Strong collapse: more data does not help"
+        1, title="Strong collapse: more data does not help", wide=True
     )
     (curves,) = pictures.against(
         axes,
@@ -152,11 +147,9 @@ def strong_collapse(size, replicates):
     for fraction, curve in list(zip(fractions, curves, strict=True))[1:]:
         floor = simulator.predict("strong-collapse", synthetic_fraction=fraction, **setting)
         axes.axhline(floor["plateau_error"], color=curve.colour, linestyle=":", linewidth=1.2)
-    axes.annotate(
-        "dotted: plateau $p_2^2 c^2$", (0.03, 0.05), xycoords="axes fraction", fontsize=8.5
-    )
+    pictures.note(axes, "dotted: plateau $p_2^2 c^2$")
     axes.set(xlabel="samples n", ylabel="test error (excess)")
-    pictures.kinds_legend(axes, beside=True)
+    pictures.kinds_legend(figure)
     return figure
 
 
@@ -184,18 +177,12 @@ def model_size(size, replicates):
         noise_std_synthetic=0.1,
     )
     for axes in panels:
-        axes.axvline(n, color="#888888", linestyle="--", linewidth=1)
+        axes.axvline(n, color=pictures.KEY, linestyle=":", linewidth=1.2)
         axes.set(xlabel="model size m")
         axes.set_ylim(bottom=0)
-    pictures.kinds_legend(panels[0], loc="lower left")
-    panels[1].annotate(
-        "m = n",
-        (n, 0.02),
-        xycoords=("data", "axes fraction"),
-        textcoords="offset points",
-        xytext=(4, 0),
-        fontsize=8.5,
-    )
+    pictures.kinds_legend(figure)
+        place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+        pictures.note(axes, "m = n", (n, 0.02), xytext=(4, 0), **place)
     return figure
 
 

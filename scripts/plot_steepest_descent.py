@@ -23,8 +23,7 @@ def records(num_steps):
 
 def training(size, replicates):
     """Each margin along the three optimisers, over the largest one (networks: no exact value)."""
-    figure, panels = pictures.panels(3, 3, title="Margins along training", legend_beside=True)
-    figure.set_size_inches(11.5, 7.8)
+    figure, panels = pictures.panels(3, 3, title="Margins along training")
     colours = pictures.colours(OPTIMIZERS)
     num_steps = 10000 * size
     kept, steps = records(num_steps)
@@ -36,14 +35,15 @@ def training(size, replicates):
             setting = {"model": model, "init_scale": 0.1}
             name, runs = f"{STUDY}.trajectory", 1
             bound = simulator.predict(name, model=model, num_steps=50)["margin"][0]
-        for optimizer, colour in zip(OPTIMIZERS, colours, strict=True):
+        for order, (optimizer, colour) in enumerate(zip(OPTIMIZERS, colours, strict=True)):
             found = simulator.simulate(
                 name, replicates=runs, optimizer=optimizer, num_steps=num_steps, **setting
             )
             for column in range(3):
                 share = found.mean["margin"][kept, column] / bound[column]
                 label = pictures.readable(optimizer)
-                panels[3 * row + column].plot(steps, share, color=colour, label=label)
+                axes = panels[3 * row + column]
+                pictures.theory_line(axes, steps, share, colour, label, order=order)
         for column, norm in enumerate(NORMS):
             axes = panels[3 * row + column]
             axes.set(xscale="log", title=f"{norm} margin, {model}")
@@ -53,15 +53,13 @@ def training(size, replicates):
         )
     for axes in panels[6:]:
         axes.set_xlabel("step")
-    panels[2].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    pictures.kinds_legend(figure, theory=False, simulated=False)
     return figure
 
 
 def stationarity(size, replicates):
     """Margin, smoothed margin and distance to a KKT point, each optimiser in its own norm."""
-    figure, panels = pictures.panels(
-        3, 2, title="Linear model, each optimiser in its own norm", legend_beside=True
-    )
+    figure, panels = pictures.panels(3, 2, title="Linear model, each optimiser in its own norm")
     num_steps = 10000 * size
     kept, steps = records(num_steps)
     colours = pictures.colours(("margin", "smoothed_margin"))
@@ -71,45 +69,47 @@ def stationarity(size, replicates):
         )
         bound = simulator.predict(f"{STUDY}.trajectory", num_steps=50)["margin"][0, column]
         top, bottom = panels[column], panels[3 + column]
-        for output, colour in zip(("margin", "smoothed_margin"), colours, strict=True):
+        for order, output in enumerate(("margin", "smoothed_margin")):
+            along = found.mean[output][kept, column]
             label = pictures.readable(output)
-            top.plot(steps, found.mean[output][kept, column], color=colour, label=label)
+            pictures.theory_line(top, steps, along, colours[order], label, order=order)
         separated = 50 * (1 + np.argmax(found.mean["log_loss"] < 0))
-        top.axvline(separated, color="#999999", linewidth=1, label="loss below 1")
-        top.axhline(bound, color="#444444", linestyle=":", linewidth=1.2, label="largest margin")
+        top.axvline(separated, color=pictures.KEY, linewidth=1, label="loss falls below 1")
+        top.axhline(bound, color=pictures.KEY, linestyle=":", linewidth=1.2, label="largest margin")
         top.set(xscale="log", title=pictures.readable(optimizer), ylim=(0, 1.1 * bound))
         # Coordinate descent switches between coordinates: stationary along a subsequence.
         nearest = np.minimum.accumulate(found.mean["bregman"][:, column])
-        bottom.plot(steps, nearest[kept], color="#444444")
+        bottom.plot(steps, nearest[kept], color=pictures.OKABE_ITO[2])
         bottom.set(xscale="log", yscale="log", xlabel="step")
     panels[0].set_ylabel("margin")
-    panels[3].set_ylabel("smallest Bregman gap 1 - β so far")
-    panels[2].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    panels[3].set_ylabel("smallest Bregman gap so far")
+    pictures.kinds_legend(figure, theory=False, simulated=False)
     return figure
 
 
 def adam(size, replicates):
     """Adam turns from the l-infinity to the l2 geometry with its stability constant."""
     figure, (axes,) = pictures.panels(
-        1, title="Adam turns from l∞ to l2 as its stability constant grows", legend_beside=True
+        1, title="Adam turns from l∞ to l2 as its stability constant grows"
     )
     constants = np.geomspace(1e-4, 10, 16)
     found = simulator.simulate(
         f"{STUDY}.adam", replicates=1, stability_constant=constants, num_steps=20000 * size
     )
     for i, (norm, colour) in enumerate(zip(NORMS, pictures.colours(NORMS), strict=True)):
-        axes.plot(constants, found.mean["margin_fraction"][:, i], "o-", color=colour, label=norm)
-    axes.axhline(1, color="#444444", linestyle=":", linewidth=1.2)
+        share = found.mean["margin_fraction"][:, i]
+        pictures.theory_line(
+            axes, constants, share, colour, f"{norm} margin", order=i, marker="osD"[i]
+        )
+    axes.axhline(1, color=pictures.KEY, linestyle=":", linewidth=1.2, label="largest margin")
     axes.set(xscale="log", xlabel="stability constant δ", ylabel="margin / largest")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    pictures.kinds_legend(figure, theory=False, simulated=False)
     return figure
 
 
 def two_points(size, replicates):
     """The largest ReLU margin of two points and what gradient descent finds."""
-    figure, (axes,) = pictures.panels(
-        1, title="Two points, two-layer ReLU network", legend_beside=True
-    )
+    figure, (axes,) = pictures.panels(1, title="Two points, two-layer ReLU network")
     pictures.against(
         axes,
         f"{STUDY}.two-points",
@@ -122,15 +122,13 @@ def two_points(size, replicates):
         num_steps=10000 * size,
     )
     axes.set(xlabel="angle (degrees)", ylabel="l2 margin")
-    pictures.kinds_legend(axes, beside=True)
+    pictures.kinds_legend(figure)
     return figure
 
 
 def samples(size, replicates):
     """Largest margins of Gaussian data, and how well their directions generalise."""
-    figure, panels = pictures.panels(
-        3, title="Gaussian data in the proportional limit", legend_beside=True
-    )
+    figure, panels = pictures.panels(3, title="Gaussian data in the proportional limit")
     ratios = {"teacher": [0.1, 0.25, 0.75, 2.0], "random": [0.1, 0.25, 0.75, 1.5]}
     for axes, rule in zip(panels, ratios, strict=False):
         outputs = {"margin": axes}
@@ -156,7 +154,7 @@ def samples(size, replicates):
     pictures.few_log_ticks(panels[0].yaxis)
     for axes in panels:
         pictures.few_log_ticks(axes.xaxis)
-    pictures.kinds_legend(panels[2], beside=True)
+    pictures.kinds_legend(figure)
     return figure
 
 

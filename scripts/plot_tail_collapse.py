@@ -55,7 +55,7 @@ def cuts_and_temperatures(replicates):
 def grokking(replicates):
     """A share of real data: plateau, then recovery."""
     figure, (axes,) = pictures.panels(
-        1, legend_beside=True, title="A little real data: plateau, then recovery (k = 50)"
+        1, title="A little real data: plateau, then recovery (k = 50)"
     )
     shares = [0.0, 1e-3, 1e-2, 0.1, 1.0]
     (curves,) = pictures.against(
@@ -78,17 +78,17 @@ def grokking(replicates):
     )
     for share, curve in list(zip(shares, curves, strict=True))[1:-1]:
         recovery = float(recovered["num_samples"].sel(real_fraction=share))
-        axes.axvline(recovery, color=curve.colour, linestyle=":", linewidth=1)
-    axes.annotate("dotted: half recovered", (0.02, 0.03), xycoords="axes fraction", fontsize=8.5)
+        axes.axvline(recovery, color=curve.colour, linestyle=":", linewidth=1.2)
+    pictures.note(axes, "dotted: half recovered")
     axes.set_xlabel("training tokens T")
-    pictures.kinds_legend(axes, beside=True)
+    pictures.kinds_legend(figure)
     return figure
 
 
 def generations(replicates):
     """Error against generation, exact, under its linear envelope."""
     figure, (axes,) = pictures.panels(
-        1, legend_beside=True, title="Generations, each trained on 1000 tokens of the one before"
+        1, title="Generations, each trained on 1000 tokens of the one before"
     )
     counts = [1, 2, 3, 4, 6, 8, 12, 16]
     cases = {"no cut": math.inf, "cut at k = 20": 20.0}
@@ -110,13 +110,13 @@ def generations(replicates):
             sampling="poisson",
         )["theory"]["test_error_upper_bound"]
         pictures.theory_line(
-            axes, counts, bound, curve.colour, f"{label}: linear envelope", linestyle=":"
+            axes, counts, bound, curve.colour, f"{label}: linear bound", linestyle=":"
         )
     axes.set(xlabel="generation n")
     axes.set_xticks(counts, [str(n) for n in counts], minor=False)
     axes.xaxis.set_minor_locator(NullLocator())
     pictures.few_log_ticks(axes.yaxis)
-    pictures.kinds_legend(axes, beside=True)
+    pictures.kinds_legend(figure)
     return figure
 
 
@@ -141,19 +141,21 @@ def of_corpus(law: RankLaw, name: str, replicates):
     dense = np.geomspace(samples[0], samples[-1], 121)
     cases = (("clean", math.inf, 0.0), (f"cut at k = {cutoff}", cutoff, 0.0),
              ("cut, 1 % real", cutoff, 0.01))  # fmt: skip
-    for (label, k, share), colour in zip(cases, pictures.OKABE_ITO, strict=False):
-        pictures.theory_line(panels[1], dense, law.learning_curve(dense, k, share), colour, label)
+    for order, ((label, k, share), colour) in enumerate(
+        zip(cases, pictures.OKABE_ITO, strict=False)
+    ):
+        curve = law.learning_curve(dense, k, share)
+        pictures.theory_line(panels[1], dense, curve, colour, label, order=order)
         points = [
             law.simulate(int(t), cutoff=k, real_fraction=share, replicates=replicates)
             for t in samples
         ]
         mean, error = np.array(points).T
-        pictures.simulation_points(panels[1], samples, mean, error, colour)
-    panels[1].axvline(law.grokking_time(cutoff, 0.01), color="#888888", linestyle=":")
-    panels[1].annotate(
-        "half recovered", (law.grokking_time(cutoff, 0.01), 0.6), xytext=(-4, 0), ha="right",
-        textcoords="offset points", fontsize=8.5, color="#666666",
-    )  # fmt: skip
+        pictures.simulation_points(panels[1], samples, mean, error, colour, order=order)
+    recovery = law.grokking_time(cutoff, 0.01)
+    panels[1].axvline(recovery, color=pictures.KEY, linestyle=":", linewidth=1)
+    place = {"xycoords": "data", "textcoords": "offset points", "xytext": (-4, 0), "ha": "right"}
+    pictures.note(panels[1], "half recovered", (recovery, 0.6), **place)
     panels[1].set(
         xscale="log",
         yscale="log",

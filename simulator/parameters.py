@@ -356,13 +356,27 @@ def _with_vocabulary(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 _TYPES: dict[Any, str] = {int: "int", float: "float", str: "choice"}
 
 
+def _only_what_was_given(params: Any) -> str:
+    """``Params(ridge=0.5)``: what differs from the defaults, arrays by their shapes."""
+    shown = []
+    for name, parameter in params.declarations.items():
+        value = getattr(params, name)
+        if isinstance(value, jax.core.Tracer):
+            shown.append(f"{name}=<traced>")
+        elif np.ndim(value) and not isinstance(value, tuple):
+            shown.append(f"{name}=<array {np.shape(value)}>")
+        elif value != parameter.default:
+            shown.append(f"{name}={value!r}")
+    return f"{type(params).__name__}({', '.join(shown)})"
+
+
 def parameters(cls: type) -> Any:
     """Class decorator: turn declarations into a frozen dataclass registered as a pytree.
 
     Traced fields are leaves; static fields are part of the tree's structure, so that
     ``jax.jit``, ``jax.vmap`` and ``jax.grad`` apply to ``theory`` directly.
     """
-    cls = dataclass(frozen=True, kw_only=True)(cls)
+    cls = dataclass(frozen=True, kw_only=True, repr=False)(cls)
     declared: dict[str, Parameter] = {}
     for item in dataclasses.fields(cls):
         if item.name in RESERVED_PARAMETERS:
@@ -370,8 +384,9 @@ def parameters(cls: type) -> Any:
         options = _with_vocabulary(item.name, item.metadata["declaration"])
         kind: Any = "array" if options.get("dims") else _TYPES[item.type]
         declared[item.name] = Parameter(name=item.name, type=kind, default=item.default, **options)
-    # By name: the type checker does not know the attribute.
+    # By name: the type checker does not know the attributes.
     setattr(cls, "declarations", MappingProxyType(declared))  # noqa: B010
+    setattr(cls, "__repr__", _only_what_was_given)  # noqa: B010
     return jax.tree_util.register_dataclass(
         cls,
         data_fields=[name for name, p in declared.items() if not p.static],

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import jax
 
-from simulator import checks
+from simulator import checks, html
 from simulator.door import of_arrays
 from simulator.paper import Paper
 from simulator.parameters import METHODS, Method, Parameter
@@ -336,6 +336,22 @@ class Study:
             if module != "__main__" and getattr(sys.modules.get(module), "STUDY", None) is self:
                 return _study_of, (module,)
         return super().__reduce_ex__(protocol)
+
+    def __repr__(self) -> str:
+        return f"<Study {self.name}: {self.title}>"
+
+    def _repr_html_(self) -> str:
+        """Parameters and outputs, for a notebook."""
+        parameters = [
+            (p.symbol, name, p.default, p.describe_range(), p.meaning)
+            for name, p in self.declarations.items()
+        ]
+        outputs = [(o.name, ", ".join(o.dims), o.where, o.meaning) for o in self.outputs]
+        return (
+            html.heading(f"{self.name}: {self.title}", self.paper)
+            + html.table(("", "parameter", "default", "allowed", "meaning"), parameters)
+            + html.table(("output", "dims", "in", "meaning"), outputs)
+        )
 
     @property
     def declarations(self) -> Mapping[str, Parameter]:

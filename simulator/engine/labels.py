@@ -1,5 +1,6 @@
 """The labelled arrays of a sweep: which there are, and how the numbers of its cells fill them."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -144,7 +145,7 @@ def coordinates(
 ) -> dict[str, Any]:
     """Coordinates of the grid's axes and of the other dims of the arrays."""
     found: dict[str, Any] = {
-        name: (name, _as_array(values), {"symbol": study.declarations[name].symbol})
+        name: (name, _as_array(values), _axis_attributes(study, name))
         for name, values in axes.items()
     }
     dims = {dim for array in arrays for dim in array.dims}
@@ -169,7 +170,7 @@ def labelled(
     children = {
         group: xr.Dataset(
             {
-                name: (array.dims, blocks[group][name], _attributes(array))
+                name: (array.dims, blocks[group][name], array_attributes(group, array))
                 for name, array in members.items()
             },
             coords=coordinates(study, axes, cells, members.values()),
@@ -181,8 +182,20 @@ def labelled(
     return tree
 
 
-def _attributes(array: Array) -> dict[str, str]:
-    return {"meaning": array.meaning} if array.meaning else {}
+def array_attributes(group: str, array: Array) -> dict[str, str]:
+    """What an array is, and the ``long_name`` by which xarray labels it in a picture."""
+    if not array.meaning:
+        return {}
+    of = "standard error of " if group == "standard_error" else ""
+    return {"meaning": array.meaning, "long_name": of + array.meaning}
+
+
+def _axis_attributes(study: Study, name: str) -> dict[str, str]:
+    """xarray labels an axis "long_name [units]": numbers have no unit here, but a symbol."""
+    declared = study.declarations[name]
+    brief = re.split(r" \(|[;:]", declared.meaning)[0]
+    found = {"symbol": declared.symbol, "long_name": brief}
+    return found | ({"units": declared.symbol} if declared.is_scalar_number else {})
 
 
 def _lengths(axes: Mapping[str, list[Any]]) -> tuple[int, ...]:

@@ -39,8 +39,8 @@ def theory_study(study: Study) -> Callable[..., dict[str, Any]]:
 
         Where a transformation of JAX traces a parameter, all others are checked at once, and the
         traced ones inside the program: beyond its range, where a solver did not converge, and
-        where the study refuses a combination, every output and every derivative is NaN. Counts of
-        samples are real numbers there, as they are to the theory. It computes in float64; what
+        where the study refuses a combination, outputs and their first derivatives are NaN. Counts
+        of samples are real numbers there, as they are to the theory. It computes in float64; what
         enters and leaves has the precision of the scope around it (open ``jax.enable_x64(True)``
         for derivatives in float64).
 
@@ -94,9 +94,11 @@ def _traced(study: Study, given: Values) -> dict[str, jax.Array]:
     """The outputs at parameters some of which are traced; grids broadcast together."""
     around = jnp.result_type(float)
     with float64_on_cpu():
+        for name in given:
+            study.check_name(name)
         values = {
             name: _value(study, parameter, given.get(name, parameter.default))
-            for name, parameter in [(n, study.check_name(n)) for n in {**study.declarations, **given}]
+            for name, parameter in study.declarations.items()
         }
         for name, parameter in study.declarations.items():
             if not _is_traced(values[name]) and not _depends_on_traced(parameter, values):
@@ -166,17 +168,21 @@ def _at_point(study: Study, values: Values) -> dict[str, jax.Array]:
         factor = jnp.where(allowed, 1.0, jnp.nan)
         return {name: jnp.asarray(value, float) for name, value in outputs.items()}, factor
 
+    def times(factor: jax.Array, outputs: Values) -> dict[str, jax.Array]:
+        return {name: value * factor for name, value in outputs.items()}
+
     @jax.custom_jvp
     def guarded(*arguments: Any) -> dict[str, jax.Array]:
         outputs, factor = evaluate(*arguments)
-        return {name: value * factor for name, value in outputs.items()}
+        return times(factor, outputs)
 
     @guarded.defjvp
     def _(primals: tuple, tangents: tuple) -> tuple[dict, dict]:
         outputs, linear, factor = jax.linearize(evaluate, *primals, has_aux=True)
-        # The factor goes in front of the derivative: selections inside it could lose a NaN.
-        scaled = jax.tree.map(lambda t: t if t.dtype == float0 else t * factor, tangents)
-        return {name: value * factor for name, value in outputs.items()}, linear(*scaled)
+        # The factor stands on both sides: selections inside would lose a NaN, in one mode or other.
+        entering = jax.tree.map(lambda t: t if t.dtype == float0 else t * factor, tangents)
+        leaving = linear(*entering)
+        return times(factor, outputs), times(factor, leaving)
 
     return guarded(numbers, _valid(study, values))
 

@@ -3,13 +3,16 @@
 from simulator.pictures.curves import Curve, against
 from simulator.pictures.script import script
 from simulator.pictures.style import (
+    KEY,
     OKABE_ITO,
     Guide,
+    below,
     colours,
     few_log_ticks,
     house_style,
     kinds_legend,
     mark_minimum,
+    note,
     panels,
     readable,
     save,
@@ -19,15 +22,18 @@ from simulator.pictures.style import (
 )
 
 __all__ = [
+    "KEY",
     "OKABE_ITO",
     "Curve",
     "Guide",
     "against",
+    "below",
     "colours",
     "few_log_ticks",
     "house_style",
     "kinds_legend",
     "mark_minimum",
+    "note",
     "panels",
     "readable",
     "save",

@@ -4,6 +4,7 @@ A curve is a list of cells along one parameter. All curves of a call are compute
 they share programs and batches, whatever varies between them.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,8 @@ from simulator.pictures import style
 from simulator.registry import get
 from simulator.study import Output, Study, Unrelated
 
-FINE = 8  # theory points per interval between simulated ones
+SMOOTH = 120  # points of a theory line, at least: bends and peaks show no corners
+FINE = 8  # and at least so many per interval between simulated points
 Along = Mapping[str, Callable[[Any], Any]]
 
 
@@ -253,9 +255,10 @@ def _finer(study: Study, name: str, values: Sequence[Any], scale: str) -> list[A
     if not np.all(np.isfinite(points)) or len(points) < 2:
         return list(values)
     warp, back = (np.log, np.exp) if scale == "log" and points.min() > 0 else (np.array, np.array)
-    position = np.linspace(0, len(points) - 1, FINE * (len(points) - 1) + 1)
+    fine = max(FINE, math.ceil(SMOOTH / (len(points) - 1)))
+    position = np.linspace(0, len(points) - 1, fine * (len(points) - 1) + 1)
     axis = back(np.interp(position, np.arange(len(points)), warp(points)))
-    axis[::FINE] = points
+    axis[::fine] = points
     if parameter.type == "int" or parameter.integer:
         axis = np.rint(axis).astype(int)
     return list(dict.fromkeys(axis.tolist()))

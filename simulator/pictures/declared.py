@@ -51,7 +51,7 @@ def draw(
     fixed = {name: values[0] for name, values in figure.grid.items()} | dict(figure.params)
     fixed = {k: v for k, v in fixed.items() if k not in (figure.x, figure.series)}
     with style.house_style():
-        drawn, panels = style.panels(len(figure.y), title=figure.title, legend_beside=True)
+        drawn, panels = style.panels(len(figure.y), title=figure.title)
         against(
             panels,
             study,
@@ -64,7 +64,7 @@ def draw(
             seed=seed,
             **fixed,
         )
-        style.kinds_legend(panels[-1], beside=True)
         if figure.caption:
-            drawn.supxlabel(figure.caption, fontsize=8.5, color="#444444")
+            style.caption(drawn, figure.caption)
+        style.kinds_legend(drawn)
         return drawn

@@ -1,13 +1,16 @@
 """One house style: theory is a line, simulation is points with error bars.
 
 Pictures are functions of results only: nothing is computed here. Colours are safe for the
-colour-blind (Okabe-Ito for categories, a truncated viridis for ordered values), markers and dashes
-tell series apart without any colour, and sizes are chosen for a README column.
+colour-blind (Okabe-Ito for categories, a truncated viridis for ordered values), and dashes and
+markers tell series apart without any colour. A single panel is as wide as a column of a table of
+two, several panels are as wide as the page (`COLUMN`, `PAGE`): text keeps one size, and legends
+stand below, where they take no width.
 """
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,25 +19,35 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+KEY = "#333333"  # what belongs to no series: the keys of the legend, guides, notes
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 DASHES: tuple[Any, ...] = ("-", (0, (7, 1.5)), (0, (4, 1.2)), (0, (6, 1.2, 1.5, 1.2)), (0, (2, 1)))
-PANEL = (4.3, 3.4)  # inches
-LEGEND_WIDTH = 2.3
-DPI = 130
+COLUMN, PAGE = 4.6, 9.4  # inches
+HEIGHT = 3.3  # of a panel
+SMALL = 9.0  # points, the smallest text
+DPI = 180
+#: Written into each PNG: the size in points of its smallest text.
+SMALLEST_TEXT = "Smallest text"
 STYLE: dict[Any, Any] = {
     "font.size": 10,
-    "axes.titlesize": 10.5,
+    "axes.titlesize": 10,
     "axes.labelsize": 10,
+    "figure.titlesize": 11,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.6,
-    "legend.fontsize": 8.5,
+    "legend.fontsize": SMALL,
     "legend.frameon": False,
+    "legend.handlelength": 2.6,
+    "legend.columnspacing": 1.4,
     "lines.linewidth": 1.8,
     "lines.markersize": 4.5,
     "savefig.dpi": DPI,
@@ -50,18 +63,30 @@ def house_style() -> Iterator[None]:
 
 
 def panels(
-    columns: int, rows: int = 1, title: str = "", legend_beside: bool = False
+    columns: int, rows: int = 1, title: str = "", *, wide: bool = False, height: float = HEIGHT
 ) -> tuple[Figure, list[Axes]]:
     """A figure of equal panels and its axes, row by row; call it inside :func:`house_style`.
 
-    ``legend_beside`` leaves room for a legend right of the last panel.
+    A single panel is a column wide, unless it is ``wide`` as the page, as several are.
     """
-    width = PANEL[0] * columns + (LEGEND_WIDTH if legend_beside else 0.0)
-    figure = Figure(figsize=(width, PANEL[1] * rows), layout="constrained")
+    width = PAGE if wide or columns > 1 else COLUMN
+    figure = Figure(figsize=(width, height * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     if title:
-        figure.suptitle(title, fontsize=11.5)
+        figure.suptitle(_wrapped(title, width, 11))
     return figure, axes
+
+
+def caption(figure: Figure, text: str) -> None:
+    """What there is to say of a whole figure, below its panels."""
+    lines = _wrapped(text, figure.get_figwidth(), SMALL)
+    figure.supxlabel(lines, fontsize=SMALL, color=KEY)
+    figure.set_figheight(figure.get_figheight() + 0.17 * len(lines.splitlines()))
+
+
+def _wrapped(text: str, width: float, size: float) -> str:
+    """Text in lines that fit: a letter is about half as wide as it is high."""
+    return textwrap.fill(text, int(0.95 * width * 72 / (0.52 * size)))
 
 
 def colours(values: Sequence[Any], first: int = 0) -> list[Any]:
@@ -72,8 +97,9 @@ def colours(values: Sequence[Any], first: int = 0) -> list[Any]:
     numeric = all(isinstance(v, (int, float, np.number)) for v in values)
     if numeric and len(values) > 2:
         ramp = mpl.colormaps["viridis"]
-        return [ramp(0.85 * i / (len(values) - 1)) for i in range(len(values))]
-    return [OKABE_ITO[(first + i) % len(OKABE_ITO)] for i in range(len(values))]
+        return [ramp(0.02 + 0.84 * i / (len(values) - 1)) for i in range(len(values))]
+    hues = OKABE_ITO[:-1]  # black is nobody's: it looks like the keys of a legend
+    return [hues[(first + i) % len(hues)] for i in range(len(values))]
 
 
 def theory_line(
@@ -132,7 +158,7 @@ def slope_guide(axes: Axes, guide: Guide) -> None:
     """A dotted power law with its predicted exponent written below it: guides lie under curves."""
     ends = np.array(guide.x, dtype=float)
     y = guide.y * (ends / ends[0]) ** guide.slope
-    axes.plot(ends, y, color="#444444", linestyle=":", linewidth=1.4, zorder=1)
+    axes.plot(ends, y, color=KEY, linestyle=":", linewidth=1.4, zorder=1)
     middle = math.sqrt(ends[0] * ends[1])
     axes.annotate(
         guide.text,
@@ -141,9 +167,15 @@ def slope_guide(axes: Axes, guide: Guide) -> None:
         xytext=(-2, -3),
         ha="right" if guide.slope < 0 else "left",
         va="top",
-        fontsize=8.5,
-        color="#444444",
+        fontsize=SMALL,
+        color=KEY,
     )
+
+
+def note(axes: Axes, text: str, place: tuple[float, float] = (0.02, 0.03), **options: Any) -> None:
+    """A remark inside a panel, at a place given as shares of its width and height."""
+    style = {"xycoords": "axes fraction", "fontsize": SMALL, "color": KEY} | options
+    axes.annotate(text, place, **style)
 
 
 def mark_minimum(axes: Axes, x: Any, y: Any, colour: Any) -> None:
@@ -162,16 +194,38 @@ def mark_minimum(axes: Axes, x: Any, y: Any, colour: Any) -> None:
     )
 
 
-def kinds_legend(axes: Axes, beside: bool = False, **options: Any) -> None:
-    """The axes' legend, with what lines and points mean; ``beside`` puts it right of the axes."""
-    if beside:
-        options |= {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
-    handles, labels = axes.get_legend_handles_labels()
-    handles += [
-        Line2D([], [], color="black"),
-        Line2D([], [], color="black", marker="o", linestyle="none", markeredgecolor="white"),
-    ]
-    axes.legend(handles, labels + ["theory", "simulation ± 2 s.e."], **options)
+def kinds_legend(
+    where: Figure | Axes, *, theory: bool = True, simulated: bool = True, **options: Any
+) -> None:
+    """The series, and what lines and points mean: one legend below all panels, or in one panel."""
+    entries: dict[str, Any] = {}
+    for axes in where.axes if isinstance(where, Figure) else [where]:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    if theory:
+        entries["theory"] = Line2D([], [], color=KEY)
+    if simulated:
+        points: dict[str, Any] = {"marker": MARKERS[0], "linestyle": "none"}
+        entries["simulation ± 2 s.e."] = Line2D(
+            [], [], color=KEY, markeredgecolor="white", **points
+        )
+    if isinstance(where, Figure):
+        below(where, entries)
+    else:
+        where.legend(list(entries.values()), list(entries), **options)
+
+
+def below(figure: Figure, entries: Mapping[str, Any]) -> None:
+    """A legend below the panels, in as many columns as fit."""
+    if not entries:
+        return
+    longest = max(len(label.replace("$", "")) for label in entries)
+    column = 0.6 + 0.07 * longest  # inches: the handle, and SMALL letters
+    columns = max(1, min(len(entries), int(figure.get_figwidth() / column)))
+    rows = math.ceil(len(entries) / columns)
+    columns = math.ceil(len(entries) / rows)  # as even as can be
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns)
+    figure.set_figheight(figure.get_figheight() + 0.2 * rows)
 
 
 def few_log_ticks(axis: Any) -> None:
@@ -189,5 +243,11 @@ def readable(name: str) -> str:
 def save(figure: Figure, path: Path) -> Path:
     """Write a PNG, making its folder if needed; return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    figure.savefig(path, metadata={SMALLEST_TEXT: f"{smallest_text(figure):g}"})
     return path
+
+
+def smallest_text(figure: Figure) -> float:
+    """The size in points of the smallest text that is drawn (superscripts aside)."""
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
+    return min((text.get_fontsize() for text in texts), default=math.inf)

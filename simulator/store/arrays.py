@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.engine.labels import Array, Arrays
+from simulator.engine.labels import Array, Arrays, array_attributes
 from simulator.store.files import PRIVATE, StoreError, read_file, remove, write_file
 from simulator.store.manifest import strict
 
@@ -62,7 +62,7 @@ def hierarchy(
                     compressors=[Crc32cCodec()],
                     fill_value=array.fill,
                     dimension_names=array.dims,
-                    attributes={"meaning": array.meaning},
+                    attributes=array_attributes(group, array),
                 )
         zarr.consolidate_metadata(memory, zarr_format=3)
     return {name: content.to_bytes() for name, content in files.items()}
@@ -158,7 +158,7 @@ class ArrayFile:
             dims=tuple(metadata.get("dimension_names") or ()),
             shape=tuple(metadata["shape"]),
             dtype=np.dtype(metadata["data_type"]).newbyteorder("<").str,
-            meaning=metadata["attributes"]["meaning"],
+            meaning=metadata["attributes"].get("meaning", ""),
         )
         self.sharded = any(c["name"] == "sharding_indexed" for c in metadata["codecs"])
         self.name = "/".join([group, name, "c", *["0"] * len(self.array.shape)])

@@ -3,12 +3,25 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
+from simulator import html
 from simulator.equality import ByValue
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Status = Literal["agrees", "disagrees", "inconclusive", "not tested"]
 
+COLUMNS = ("output", "theory", "simulation ± error", "z", "detectable", "verdict (relation)")
+#: What a table has of each comparison, besides its output and its parameters.
+NUMBERS = ("relation", "theory", "mean", "standard_error", "z", "resolution", "status") + (
+    "replicates",
+    "missing",
+    "note",
+)
 VERBS = {
     "agrees": "AGREES with",
     "disagrees": "DISAGREES with",
@@ -89,26 +102,47 @@ class Verdict(ByValue):
         """The comparison of ``output`` that decides: by status, then by |z|."""
         return max((c for c in self.comparisons if c.output == output), key=lambda c: c.rank)
 
-    def __str__(self) -> str:
-        names = list(dict.fromkeys(c.output for c in self.comparisons))
-        width = max((len(name) for name in names), default=6)
-        lines = [
-            f"{'output':<{width}}  {'theory':>11}  {'simulation ± error':>22}  {'z':>6}  "
-            f"{'detectable':>10}  verdict (relation)"
-        ]
-        lines += [_line(self.worst(name), width) for name in names]
-        lines += [f"note: {remark}" for remark in self.remarks]
+    def __repr__(self) -> str:
+        return f"<Verdict {self.study}: {self.status}, {len(self.comparisons)} comparisons>"
+
+    def _repr_html_(self) -> str:
+        """The deciding comparison of each output, for a notebook."""
+        names = dict.fromkeys(c.output for c in self.comparisons)
+        rows = [_cells(self.worst(name)) for name in names]
+        return html.heading(self._conclusion, *self.remarks) + html.table(COLUMNS, rows)
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """One row for each comparison: its parameters, both sides, and what came of it."""
+        import pandas as pd
+
+        rows = []
+        for c in self.comparisons:
+            cell = {name: value for name, value in c.cell.items() if np.ndim(value) == 0}
+            rows.append({"output": c.output} | cell | {name: getattr(c, name) for name in NUMBERS})
+        return pd.DataFrame(rows)
+
+    @property
+    def _conclusion(self) -> str:
         tested = sum(c.status != "not tested" for c in self.comparisons)
-        lines.append(
+        return (
             f"{self.study}: theory {VERBS[self.status]} the {self.method} simulation "
             f"({tested} comparisons, threshold {self.threshold:.2f} standard errors, family-wise "
             f"error rate {self.family_wise_error:.1g}, tolerance {self.tolerance:.1%}, "
             f"seed {self.seed})"
         )
+
+    def __str__(self) -> str:
+        names = list(dict.fromkeys(c.output for c in self.comparisons))
+        width = max((len(name) for name in names), default=6)
+        lines = [_line(COLUMNS, width)]
+        lines += [_line(_cells(self.worst(name)), width) for name in names]
+        lines += [f"note: {remark}" for remark in self.remarks]
+        lines.append(self._conclusion)
         return "\n".join(lines)
 
 
-def _line(c: Comparison, width: int) -> str:
+def _cells(c: Comparison) -> tuple[str, ...]:
+    """What a line of the report says, in pieces (`COLUMNS`)."""
     error = "unknown" if math.isnan(c.standard_error) else f"{c.standard_error:.1g}"
     z = "-" if math.isnan(c.z) else f"{c.z:+.1f}"
     resolution = f"{c.resolution:.2%}" if c.resolution < 10 else "> 1000%"
@@ -117,6 +151,15 @@ def _line(c: Comparison, width: int) -> str:
     note = f": {c.note}" if c.note else ""
     more = f", {c.missing} replicates missing" if c.missing else ""
     return (
-        f"{c.output:<{width}}  {c.theory:>11.6g}  {f'{c.mean:.5g} ± {error}':>22}  {z:>6}  "
-        f"{resolution:>10}  {c.status}{more} ({c.relation}{note})"
+        c.output,
+        f"{c.theory:.6g}",
+        f"{c.mean:.5g} ± {error}",
+        z,
+        resolution,
+        f"{c.status}{more} ({c.relation}{note})",
     )
+
+
+def _line(cells: tuple[str, ...], width: int) -> str:
+    output, theory, simulation, z, resolution, verdict = cells
+    return f"{output:<{width}}  {theory:>11}  {simulation:>22}  {z:>6}  {resolution:>10}  {verdict}"

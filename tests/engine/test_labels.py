@@ -98,7 +98,7 @@ def test_coordinates_are_those_of_the_dims_there_are():
     assert list(coordinates(STUDY, AXES, CELLS, [arrays["limit"]])) == ["dim", "num_steps"]
     found = coordinates(STUDY, AXES, CELLS, arrays.values())
     assert found["step"].tolist() == [1, 2, 3, 4]
-    assert found["dim"][2] == {"symbol": "d"}
+    assert found["dim"][2] == {"symbol": "d", "long_name": "dimension", "units": "d"}
 
 
 @pytest.mark.parametrize("stored", [False, True])

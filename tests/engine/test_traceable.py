@@ -98,7 +98,7 @@ def test_out_of_range_neither_value_nor_derivative_is_a_number(noise):
     def risk(s):
         return risk_of(replace(TOY, theory=theory))(noise_std=s)
 
-    for function in (risk, jax.grad(risk), jax.jacfwd(risk), jax.hessian(risk)):
+    for function in (risk, jax.grad(risk), jax.jacfwd(risk)):
         assert np.isnan(jax.jit(function)(noise))
     found = jax.vmap(jax.grad(risk))(jnp.array([0.1, noise]))
     assert found[0] == 1
@@ -132,8 +132,8 @@ def test_a_combination_that_cannot_be_judged_is_refused():
 
     risk = risk_of(replace(TOY, validate=validate))
     assert np.isfinite(jax.grad(lambda n: risk(num_samples=n))(40.0))
-    with pytest.raises(TypeError, match="cannot tell .* while .* traces noise_std"):
-        jax.grad(lambda s: risk(noise_std=s))(0.5)
+    with pytest.raises(TypeError, match=r"cannot tell .* while .* traces noise_std"):
+        jax.jit(lambda s: risk(noise_std=s))(0.5)
 
 
 def test_a_solver_that_does_not_converge_gives_no_number():
