@@ -180,9 +180,9 @@ def model_size(size, replicates):
         axes.axvline(n, color=pictures.KEY, linestyle=":", linewidth=1.2)
         axes.set(xlabel="model size m")
         axes.set_ylim(bottom=0)
-    pictures.kinds_legend(figure)
         place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
         pictures.note(axes, "m = n", (n, 0.02), xytext=(4, 0), **place)
+    pictures.kinds_legend(figure)
     return figure
 
 

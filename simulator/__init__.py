@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from simulator.engine.results import SimulationResult
     from simulator.engine.theory import NotConverged
     from simulator.paper import Paper
+    from simulator.results import plot, save, to_dataframe
     from simulator.search import NoSolution
     from simulator.store.files import StoreError
     from simulator.study import Study
@@ -54,14 +55,17 @@ __all__ = [
     "get",
     "open_sweep",
     "optimise",
+    "plot",
     "predict",
     "register",
+    "save",
     "simulate",
     "solve",
     "studies",
     "sweep",
     "sweep_status",
     "theory",
+    "to_dataframe",
 ]
 
 _HOMES = {
@@ -72,6 +76,7 @@ _HOMES = {
     "Paper": "simulator.paper",
     "Study": "simulator.study",
     "Verdict": "simulator.verdict",
+    **dict.fromkeys(("plot", "save", "to_dataframe"), "simulator.results"),
 }
 #: The module that each public name comes from; `studies` is a package, which can be called.
 _PUBLIC = {name: _HOMES.get(name, "simulator.api") for name in __all__ if name != "studies"}
