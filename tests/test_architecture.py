@@ -26,6 +26,7 @@ ALLOWED = {
     "sampling": {"maths", "runtime"},
     "data": {"checks", "equality", "maths", "sampling", "runtime"},
     "parameters": {"checks", "spelling", "vocabulary"},
+    "door": {"parameters"},
     "study": {"checks", "door", "html", "parameters", "paper", "spelling"},
     "studies": {*DECLARATIONS, "checks", "maths", "sampling", "data", "runtime"},
     "registry": {"checks", "spelling", "study", "studies"},

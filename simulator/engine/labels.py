@@ -182,7 +182,7 @@ def labelled(
     return tree
 
 
-def array_attributes(group: str, array: Array) -> dict[str, str]:
+def array_attributes(group: str, array: Array) -> dict[str, Any]:
     """What an array is, and the ``long_name`` by which xarray labels it in a picture."""
     if not array.meaning:
         return {}

@@ -174,8 +174,8 @@ def slope_guide(axes: Axes, guide: Guide) -> None:
 
 def note(axes: Axes, text: str, place: tuple[float, float] = (0.02, 0.03), **options: Any) -> None:
     """A remark inside a panel, at a place given as shares of its width and height."""
-    style = {"xycoords": "axes fraction", "fontsize": SMALL, "color": KEY} | options
-    axes.annotate(text, place, **style)
+    style: dict[str, Any] = {"xycoords": "axes fraction", "fontsize": SMALL, "color": KEY}
+    axes.annotate(text, place, **style | options)
 
 
 def mark_minimum(axes: Axes, x: Any, y: Any, colour: Any) -> None:
@@ -250,4 +250,4 @@ def save(figure: Figure, path: Path) -> Path:
 def smallest_text(figure: Figure) -> float:
     """The size in points of the smallest text that is drawn (superscripts aside)."""
     texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
-    return min((text.get_fontsize() for text in texts), default=math.inf)
+    return min((float(text.get_fontsize()) for text in texts), default=math.inf)
