@@ -16,6 +16,7 @@ import functools
 import importlib
 import importlib.machinery
 import importlib.util
+import sys
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -83,7 +84,7 @@ def titles() -> dict[str, str]:
 
 
 def get(study: Any) -> "Study":
-    """The study of that name; a `Study` is returned as it is.
+    """The study of that name, or in that file (``.py``); a `Study` is returned as it is.
 
     Raises
     ------
@@ -96,6 +97,8 @@ def get(study: Any) -> "Study":
     if isinstance(study, Study):
         return study
     checks.text("study", study, "the name of a study, or a simulator.Study")
+    if study.endswith(".py"):
+        return _in_file(Path(study))
     if study in _registered:
         return _registered[study]
     if study in _modules():
@@ -106,6 +109,33 @@ def get(study: Any) -> "Study":
     raise ValueError(
         f"unknown study {study!r}{suggestion(study, known)} (the studies are {', '.join(known)})"
     )
+
+
+def module_name(study: str) -> str:
+    """The study's name as that of a module: ``paper.part-two`` is ``paper_part_two``."""
+    return study.replace("-", "_").replace(".", "_")
+
+
+def _in_file(path: Path) -> "Study":
+    """The study that the module at ``path`` defines, whose own imports find its package."""
+    from simulator.study import Study
+
+    if not path.is_file():
+        raise ValueError(f"there is no study in {path}: there is no such file")
+    top, parts = path.absolute().parent, [path.stem]
+    while (top / "__init__.py").is_file():
+        top, parts = top.parent, [top.name, *parts]
+    if str(top) not in sys.path:
+        sys.path.insert(0, str(top))
+    module = importlib.import_module(".".join(parts))
+    if module.__file__ is None or not path.samefile(module.__file__):
+        raise ValueError(
+            f"{path} cannot be imported: another module has its name; give it another one"
+        )
+    study = getattr(module, "STUDY", None)
+    if not isinstance(study, Study):
+        raise ValueError(f"{path} defines no STUDY")
+    return study
 
 
 def _named(name: str, study: Any) -> "Study":

@@ -34,11 +34,41 @@ gc.set_threshold(500_000, 50, 100)
 
 def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=0, help="seed of the slow statistical tests")
+    parser.addoption(
+        "--study",
+        help="all that there is for one study: every method, slow tests, a thousand points of its "
+        "box, and the tests of its paper",
+    )
+
+
+def pytest_configure(config):
+    study = config.getoption("--study")
+    if study is None:
+        return
+    from simulator.registry import names
+    from simulator.spelling import suggestion
+
+    if study not in names():
+        raise pytest.UsageError(f"--study: there is no study {study}{suggestion(study, names())}")
+    config.option.markexpr = ""  # slow tests, too
+
+
+def _concerns(item, study):
+    """Whether a test is one of the battery for the study, or one of its paper's own."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    if "name" in params:
+        return params["name"] == study
+    return item.path.stem == f"test_{study.partition('.')[0].replace('-', '_')}"
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config, items):
     """Tests of one file share a worker and its programs, unless they are grouped already."""
+    study = config.getoption("--study")
+    if study is not None:
+        others = [item for item in items if not _concerns(item, study)]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if _concerns(item, study)]
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))

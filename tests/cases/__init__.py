@@ -11,6 +11,7 @@ import importlib.util
 
 import numpy as np
 
+from simulator.registry import module_name
 from simulator.testing import Case, Mutant, Tests
 
 __all__ = ["Case", "Mutant", "Tests", "collected", "digits", "load", "module_name"]
@@ -19,11 +20,6 @@ __all__ = ["Case", "Mutant", "Tests", "collected", "digits", "load", "module_nam
 def digits(text: str) -> np.ndarray:
     """An array of reference values."""
     return np.array(text.split(), float)
-
-
-def module_name(study_name: str) -> str:
-    """``strong-collapse.multi-step`` -> ``strong_collapse_multi_step``."""
-    return study_name.replace("-", "_").replace(".", "_")
 
 
 def load(study_name: str) -> Tests:

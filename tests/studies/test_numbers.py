@@ -54,12 +54,21 @@ def test_independent_programs_give_the_digits_again(name):
                 assert_close(found[output], expected, case.rtol, case.atol, message)
 
 
-@pytest.mark.parametrize("count", [8, pytest.param(100, marks=pytest.mark.slow)])
 @each(WITH_THEORY)
-def test_defined_over_the_box(name, count):
-    study = STUDIES[name]
-    # The suite stays with the programs of the first checked cell.
-    around = [cell(study)] if count < 100 else study.check_cells
+def test_defined_over_the_box(name):
+    """The suite stays with the programs of the first checked cell."""
+    is_defined(STUDIES[name], 8, [cell(STUDIES[name])])
+
+
+@pytest.mark.slow
+@each(WITH_THEORY)
+def test_defined_over_the_whole_box(name, request):
+    """With `--study` so many points that a fault in one of a hundred does not escape."""
+    count = 100 if request.config.getoption("--study") is None else 1000
+    is_defined(STUDIES[name], count, STUDIES[name].check_cells)
+
+
+def is_defined(study, count, around):
     points = box_points(study, np.random.default_rng(11), count, around)
     # `theory_of_cells` raises where a value is not a number or a solver did not converge.
     for outputs in theory_of_cells(study, points):

@@ -17,5 +17,6 @@ VERBS = {
     "solve": "where does an output of the theory take a value?",
     "figure": "draw the figures of a study",
     "cite": "BibTeX of the package, and of a study's paper",
+    "new": "write a new study and its test data, to start from",
     "doctor": "where a study breaks the contract, in words",
 }

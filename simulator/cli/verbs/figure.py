@@ -31,6 +31,9 @@ def act(options: argparse.Namespace) -> None:
     from simulator.pictures.declared import save_figures
 
     name, _, only = options.figure.partition("/")
+    if ".py" in options.figure:  # the path of a module has slashes of its own
+        path, _, only = options.figure.partition(".py")
+        name, only = f"{path}.py", only.removeprefix("/")
     for path in save_figures(
         get(name), only or None, options.out, replicates=options.replicates, seed=options.seed
     ):
