@@ -17,7 +17,7 @@ class Paper:
     arxiv : str
         The identifier, as in ``"2410.04840"``.
     url : str
-        Where it is found, if not on arXiv.
+        Where it is found, if not on arXiv: the link of a DOI, say.
     """
 
     title: str
@@ -26,6 +26,11 @@ class Paper:
     venue: str = ""
     arxiv: str = ""
     url: str = ""
+
+    @property
+    def identifier(self) -> str:
+        """How it is found: its arXiv identifier, or what stands in for one, the address."""
+        return f"arXiv {self.arxiv}" if self.arxiv else self.url
 
     @property
     def where(self) -> str:

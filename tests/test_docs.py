@@ -23,7 +23,7 @@ def test_every_study_has_a_page_with_all_its_names(tmp_path):
         text = (tmp_path / "studies" / f"{name}.md").read_text()
         for shown in (*study.declarations, *(output.name for output in study.outputs)):
             assert f"| `{shown}` |" in text
-        assert study.paper.arxiv in text
+        assert study.paper.identifier.removeprefix("arXiv ") in text
     assert "| `ridge` | λ |" in (tmp_path / "glossary.md").read_text()
 
 

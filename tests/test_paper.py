@@ -28,6 +28,12 @@ def test_bibtex_of_a_paper():
     assert str(Paper("On y", ("Bo Ek",), 1999, url="https://example.org/y")) == "Ek: On y, 1999"
 
 
+def test_what_is_not_on_arxiv_has_an_address():
+    assert Paper("On x", ("Bo Ek",), 1999, arxiv="2101.00001").identifier == "arXiv 2101.00001"
+    address = "https://doi.org/10.1000/182"
+    assert Paper("On y", ("Bo Ek",), 1999, url=address).identifier == address
+
+
 def test_parts_of_a_paper_share_it():
     names = [name for name in simulator.studies() if name.startswith("strong-collapse")]
     assert len({id(simulator.get(name).paper) for name in names}) == 1

@@ -137,7 +137,8 @@ def test_what_it_writes_is_tidy(tmp_path):
     ]
     for path, text in zip(paths, texts, strict=True):
         path.write_text(text)
-    for verb in (["check"], ["format", "--check"]):
+    # What is whose in the order of imports depends on the folder.
+    for verb in (["check", "--ignore", "I001"], ["format", "--check"]):
         subprocess.run(
             [sys.executable, "-m", "ruff", *verb, "--config", ROOT / "pyproject.toml", *paths],
             check=True,

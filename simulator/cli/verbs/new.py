@@ -128,7 +128,9 @@ def _in_own_package(name: str, package: Path) -> tuple[dict[Path, str], str]:
     if not (package / "__init__.py").exists():
         files[package / "__init__.py"] = ""
     files[file] = skeleton.module(name)
-    files[_shown(project / "tests" / f"test_{module_name(name)}.py")] = skeleton.data_of_tests(module)
+    files[_shown(project / "tests" / f"test_{module_name(name)}.py")] = skeleton.data_of_tests(
+        module
+    )
     return files, (
         "It is ordinary least squares until you replace it. Look at it again and again with\n"
         f"  simulator doctor {file}\n"
