@@ -27,7 +27,7 @@ help:
 	@echo "make figures   set up, draw the figures of the README into figures/"
 	@echo "make test      set up, lint, check types, run the tests"
 	@echo "make test-all  the same with the slow tests"
-	@echo "make mutation STUDY=NAME  which mistakes in a study's theory its tests would miss (hours)"
+	@echo "make mutation STUDY=NAME  which mistakes in a study's theory its tests would miss (minutes)"
 	@echo "make docs      the documentation, in docs/_build/html"
 	@echo "make bench     side-by-side speed ratios"
 	@echo "make lint      ruff and mypy only"
@@ -51,7 +51,8 @@ test: lint
 test-all: lint
 	$(PYTHON) -m pytest -n 2 --dist loadgroup -m ''
 
-# One mutant after the other, each in a fresh process; a second call goes on where this one stopped.
+# One mutant after the other; a second call goes on where this one stopped. STUDY may be a module
+# that studies share: STUDY=maths.zipf.
 mutation: $(READY)
 	@test -n "$(STUDY)" || { echo "name a study: make mutation STUDY=ridge-collapse"; exit 2; }
 	@$(PYTHON) -c "import cosmic_ray" 2>/dev/null || $(PYTHON) -m pip install --quiet \

@@ -1,178 +1,252 @@
-"""Mutation score of a study: ``make mutation STUDY=ridge-collapse``.
+"""Mutation scores: ``make mutation STUDY=ridge-collapse``, or ``STUDY=maths.zipf``.
 
-cosmic-ray changes one operator or number of the study's theory at a time and runs the study's
-reference cases and unit tests. A mutant that survives is a mistake that no test would notice:
-it wants a new reference value, or an argument, in ``docs/mutation.md``, why nothing can tell it
-from the original.
+cosmic-ray changes one operator, comparison or number at a time; `tests.mutated` compares the
+changed theory with reference values. A mutant that survives is a mistake that no reference value
+would notice: it wants a new one, or an entry in ``tests/equivalent.toml`` that says why nothing can
+tell it from the original.
 
-Changed is what the theory runs of ``simulator/studies`` and ``simulator/maths``: the functions that
-are called while it is traced at its reference cases. The work is done in a copy under
-``build/mutation``. A second call goes on where the first stopped; after a change of the code delete
-that folder first. Settings: ``[tool.mutation]`` in ``pyproject.toml``.
+Changed is what the theory runs, the functions that are called while it is traced at its reference
+cases. Of a study: those in its paper's folder; a mutant that survives the study's own cases meets
+those of the paper's other studies that call the function. Of a module of ``simulator.maths``: those
+that any theory calls, with the cases of all of them. Outcomes are kept in ``build/mutation``, and a
+second call goes on where the first stopped; after a change of code or cases delete that folder.
+Settings: ``[tool.mutation]`` in ``pyproject.toml``.
 """
 
 import argparse
-import ast
 import collections
+import difflib
+import itertools
+import pickle
 import random
-import shutil
-import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
-import jax
+from cosmic_ray.commands import init
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import TestOutcome
+from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkItem, WorkResult
 
-from simulator.registry import get
-from simulator.runtime.compilation import float64_on_cpu
-from tests.cases import load, module_name
+from simulator.registry import names
+from tests.mutated import ROOT, Group, TimedOut, Worker, functions
 
-ROOT = Path(__file__).parent.parent
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutation"]
-COSMIC_RAY = str(Path(sys.executable).parent / "cosmic-ray")
+BUILD = ROOT / "build" / "mutation"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
-    parser.add_argument("study")
+    parser.add_argument("name", nargs="*", help="studies, or modules such as maths.zipf")
     parser.add_argument("--mutants", type=int, default=SETTINGS["mutants"], help="sample size")
-    parser.add_argument(
-        "--references", action="store_true", help="run the reference cases alone: a lower bound"
-    )
     parser.add_argument("--list", action="store_true", help="name the mutants and stop")
+    parser.add_argument("--again", action="store_true", help="try survivors again: cases are new")
+    parser.add_argument("--table", action="store_true", help="scores of all that was run, and stop")
     given = parser.parse_args()
-    work = ROOT / "build" / "mutation" / module_name(given.study)
-    everything, session = work / "everything.sqlite", work / "session.sqlite"
-    if everything.exists():  # a run that was killed may have left a mutant behind
-        shutil.copytree(work / "unchanged", work, dirs_exist_ok=True)
-    else:
-        prepare(given.study, work, everything, given.references)
-    with use_db(str(everything), WorkDB.Mode.open) as database:
-        mutants = shuffled(database.work_items)
+    if given.table:
+        table()
+        return
+    worker = Worker(SETTINGS["patience"])
+    for name in given.name:
+        run(name, given, worker)
+    worker.close()
+
+
+def run(name: str, given: argparse.Namespace, worker: Worker) -> None:
+    folder = BUILD / name
+    folder.mkdir(parents=True, exist_ok=True)
+    bench = Bench(worker)
+    mutants = listed(name, folder, bench)
     chosen = mutants[: given.mutants]
     if given.list:
         print("\n".join(described(item) for item in chosen))
         return
-    with use_db(str(session), WorkDB.Mode.create) as database:
+    with use_db(str(folder / "session.sqlite"), WorkDB.Mode.create) as database:
         known = {item.job_id for item in database.work_items}
         database.add_work_items(item for item in chosen if item.job_id not in known)
-    subprocess.run([COSMIC_RAY, "exec", "cosmic-ray.toml", session.name], cwd=work, check=True)
-    with use_db(str(session), WorkDB.Mode.open) as database:
-        report(given.study, database, len(mutants))
+        done = {job: result.test_outcome for job, result in database.results}
+    if given.again:
+        bench.forget(name)
+    for item in chosen:
+        if item.job_id in done and not (given.again and done[item.job_id] == TestOutcome.SURVIVED):
+            continue
+        result = tried(name, item, bench)
+        print(f"{name}: {described(item)}: {result.output or 'survived'}"[:200], flush=True)
+        with use_db(str(folder / "session.sqlite"), WorkDB.Mode.open) as database:
+            database.set_result(item.job_id, result)
+    report(name, show=True)
 
 
 # --------------------------------------------------------------------------------------------
 # Which mutants
 # --------------------------------------------------------------------------------------------
-def prepare(name: str, work: Path, everything: Path, only_references: bool) -> None:
-    """Copy the tree, check that its tests pass, list the mutants and keep those of the theory."""
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    for part in ("simulator", "tests"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / part, work / "unchanged" / part, ignore=ignored)
-    shutil.copy(ROOT / "pyproject.toml", work / "unchanged")
-    shutil.copytree(work / "unchanged", work, dirs_exist_ok=True)
-    functions = functions_of_theory(name)
-    tests = [f"tests/studies/test_numbers.py::test_reference_cases[{name}]"]
-    if not only_references:
-        tests.append(f"tests/studies/test_{module_name(name.split('.')[0])}.py")
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-    # Without compiled files, which would hide a change within the clock's resolution.
-    begin = time.perf_counter()
-    subprocess.run([sys.executable, "-B", *command[1:]], cwd=work, check=True)
-    timeout = SETTINGS["patience"] * (time.perf_counter() - begin)
-    modules = ", ".join(f'"{path}"' for path in functions)
-    (work / "cosmic-ray.toml").write_text(
-        f"[cosmic-ray]\nmodule-path = [{modules}]\ntimeout = {timeout:.0f}.0\n"
-        f'excluded-modules = []\ntest-command = "{" ".join(command)}"\n'
-        '[cosmic-ray.distributor]\nname = "local"\n'
-    )
-    listed = work / "listed.sqlite"
-    subprocess.run([COSMIC_RAY, "init", "cosmic-ray.toml", listed.name], cwd=work, check=True)
-    with use_db(str(listed), WorkDB.Mode.open) as database:
-        items = [item for item in database.work_items if wanted(item, functions)]
-    with use_db(str(everything), WorkDB.Mode.create) as database:
-        database.add_work_items(items)
+def judges(name: str) -> list[str]:
+    """Studies whose reference cases judge the mutants, in this order."""
+    if name.startswith("maths."):
+        return names()
+    paper = name.split(".")[0]
+    if name not in names():
+        sys.exit(f"{name!r} is neither a study nor a module of simulator.maths")
+    return [name, *(n for n in names() if n.split(".")[0] == paper and n != name)]
 
 
-def functions_of_theory(name: str) -> dict[str, list[tuple[int, int]]]:
-    """Line ranges, by file, of the functions that run while the theory is traced."""
-    study = get(name)
-    mathematics = [ROOT / "simulator" / part for part in ("studies", "maths")]
-    called = collections.defaultdict(set)
+class Bench:
+    """Groups of reference cases by study, measured when they are first asked for."""
 
-    def note(frame, event, argument):
-        path = Path(frame.f_code.co_filename)
-        if event == "call" and any(path.is_relative_to(part) for part in mathematics):
-            called[path].add(frame.f_code.co_firstlineno)
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
 
-    def program(params):  # what decides which program a case runs
-        return tuple(params[n] for n, p in study.declarations.items() if p.static)
+    def groups(self, study: str, slow: bool = False) -> list[Group]:
+        return self._kept(study, "slow" if slow else "groups", self.worker.groups, study, slow)
 
-    cases = [study.canonical(case.params) for case in load(name).cases]
-    with float64_on_cpu():
-        for values in {program(values): values for values in cases}.values():
-            params = study.params(**values)
-            jax.clear_caches()
-            sys.setprofile(note)
-            try:
-                jax.eval_shape(lambda p=params: study.theory(p))
-            finally:
-                sys.setprofile(None)
-    found = {}
-    for path, first_lines in sorted(called.items()):
-        nodes = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)]
-        found[str(path.relative_to(ROOT))] = [
-            (first_line(node), node.end_lineno) for node in nodes if first_line(node) in first_lines
-        ]
-    return found
+    def modules(self, study: str) -> set[str]:
+        return self._kept(study, "modules", self.worker.modules, study)
 
+    def reaching(self, item: WorkItem, study: str, slow: bool) -> list[Group]:
+        """The study's groups whose theory runs what the mutant changes."""
+        (mutation,) = item.mutations
+        path, row = str(mutation.module_path), mutation.start_pos[0]
+        if module_of(path) not in self.modules(study):
+            return []
+        return [g for g in self.groups(study, slow) if innermost(path, row) in g.called]
 
-def first_line(node) -> int:
-    """As in a code object: decorators belong to their function."""
-    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    def _kept(self, study, kind, ask, *arguments):
+        file = BUILD / study / f"{kind}.pickle"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(pickle.dumps(ask(*arguments)))
+        return pickle.loads(file.read_bytes())
+
+    def forget(self, study: str) -> None:
+        """Its cases have changed."""
+        for file in (BUILD / study).glob("*.pickle"):
+            file.unlink()
 
 
-def wanted(item, functions) -> bool:
-    (mutation,) = item.mutations
-    operator = mutation.operator_name.removeprefix("core/")
-    if operator not in SETTINGS["operators"]:
-        return False
-    row = mutation.start_pos[0]
-    return any(low < row <= high for low, high in functions[str(mutation.module_path)])
+def module_of(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def shuffled(items) -> list:
-    """In a random order, the same in every run: a larger sample holds the smaller one."""
-    ordered = sorted(items, key=described)
+def innermost(path: str, row: int) -> tuple[str, int] | None:
+    """File and first line of the function around a row, decorators and signature excluded."""
+    around = [span for span in functions(path) if span[1] < row <= span[2]]
+    return (path, max(around)[0]) if around else None
+
+
+def listed(name: str, folder: Path, bench: Bench) -> list[WorkItem]:
+    """The mutants, in a random order that is the same in every run.
+
+    A larger sample holds the smaller one.
+    """
+    file = folder / "everything.sqlite"
+    if not file.exists():
+        studies = judges(name) if name.startswith("maths.") else [name]
+        called = {place for n in studies for group in bench.groups(n) for place in group.called}
+        if name.startswith("maths."):
+            within = f"simulator/{name.replace('.', '/')}"
+            paths = {path for path, _ in called if path.startswith((f"{within}/", f"{within}.py"))}
+        else:
+            paths = {path for path, _ in called if path.startswith("simulator/studies/")}
+        with use_db(str(folder / "listed.sqlite"), WorkDB.Mode.create) as database:
+            init([Path(path) for path in sorted(paths)], database, {})
+            items = [item for item in database.work_items if wanted(item, called)]
+        with use_db(str(file), WorkDB.Mode.create) as database:
+            database.add_work_items(items)
+    with use_db(str(file), WorkDB.Mode.open) as database:
+        ordered = sorted(database.work_items, key=described)
     random.Random(0).shuffle(ordered)
     return ordered
 
 
-def described(item) -> str:
+def wanted(item: WorkItem, called: set[tuple[str, int]]) -> bool:
+    (mutation,) = item.mutations
+    operator = mutation.operator_name.removeprefix("core/")
+    place = innermost(str(mutation.module_path), mutation.start_pos[0])
+    return operator in SETTINGS["operators"] and place in called
+
+
+def described(item: WorkItem) -> str:
     (m,) = item.mutations
     place = f"{m.module_path}:{m.start_pos[0]}:{m.start_pos[1]}"
     return f"{place} {m.operator_name.removeprefix('core/')} {m.occurrence}"
 
 
 # --------------------------------------------------------------------------------------------
-# What became of them
+# What becomes of them
 # --------------------------------------------------------------------------------------------
-def report(name: str, database, total: int) -> None:
-    items = {item.job_id: item for item in database.work_items}
-    outcomes = collections.Counter()
-    for job, result in sorted(database.results, key=lambda pair: described(items[pair[0]])):
-        outcome = "timed out" if result.output == "timeout" else str(result.test_outcome.value)
-        outcomes[outcome] += 1
-        if result.test_outcome != TestOutcome.KILLED or outcome == "timed out":
+def tried(name: str, item: WorkItem, bench: Bench) -> WorkResult:
+    """A mutant before the reference cases of one study after the other."""
+    (mutation,) = item.mutations
+    path = str(mutation.module_path)
+    original = (ROOT / path).read_text()
+    operator = get_operator(mutation.operator_name)(**mutation.operator_args)
+    changed = mutate_code(original, operator, mutation.occurrence)
+    assert changed is not None, f"cosmic-ray does not find {described(item)} again"
+    outcome, output = TestOutcome.SURVIVED, ""
+    try:
+        for study, slow in itertools.product(judges(name), (False, True)):
+            groups = bench.reaching(item, study, slow)
+            output = bench.worker.complaint(module_of(path), changed, groups) if groups else ""
+            if output:
+                outcome = TestOutcome.KILLED
+                break
+    except TimedOut:
+        outcome, output = TestOutcome.KILLED, "timeout"
+    lines = difflib.unified_diff(original.split("\n"), changed.split("\n"), path, path, n=0)
+    diff = "\n".join(line for line in list(lines)[2:] if not line.startswith("@@"))
+    return WorkResult(WorkerOutcome.NORMAL, output, outcome, diff)
+
+
+def equivalents() -> dict[str, set[tuple[str, str]]]:
+    """Lines and what they are changed to without effect, by file."""
+    found = collections.defaultdict(set)
+    for entry in tomllib.loads((ROOT / "tests" / "equivalent.toml").read_text())["equivalent"]:
+        for old, new in entry["changes"]:
+            found[entry["file"]].add((old, new))
+    return found
+
+
+def report(name: str, show: bool = False) -> collections.Counter:
+    """Outcomes of a study; those that call for somebody are shown."""
+    with use_db(str(BUILD / name / "everything.sqlite"), WorkDB.Mode.open) as database:
+        counts = collections.Counter({"mutants": database.num_work_items})
+    with use_db(str(BUILD / name / "session.sqlite"), WorkDB.Mode.open) as database:
+        items = {item.job_id: item for item in database.work_items}
+        results = sorted(database.results, key=lambda pair: described(items[pair[0]]))
+    known = equivalents()
+    for job, result in results:
+        (mutation,) = items[job].mutations
+        lines = [line[1:].strip() for line in result.diff.split("\n")]
+        change = tuple(lines) if len(lines) == 2 else ("", "")
+        outcome = "killed"
+        if result.output == "timeout":
+            outcome = "timed out"
+        elif result.test_outcome == TestOutcome.SURVIVED:
+            outcome = "equivalent" if change in known[str(mutation.module_path)] else "survived"
+        counts[outcome] += 1
+        if show and outcome in ("survived", "timed out"):
             print(f"\n{outcome}: {described(items[job])}\n{result.diff}")
-    tried = sum(outcomes.values())
-    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
-    print(f"\n{name}: {tried} of {total} mutants: {counts}")
+    counts["tried"] = len(results)
+    if show:
+        words = ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if outcome in SHOWN)
+        print(f"\n{name}: {counts['tried']} of {counts['mutants']} mutants: {words}")
+    return counts
+
+
+SHOWN = ("killed", "survived", "equivalent", "timed out")
+
+
+def table() -> None:
+    """The table of ``docs/mutation.md``."""
+    print("| changed | mutants | killed | equivalent | timed out | survived | score |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for file in sorted(BUILD.glob("*/session.sqlite")):
+        c = report(file.parent.name)
+        score = f"{c['killed']} of {c['killed'] + c['survived']}"
+        numbers = (c["killed"], c["equivalent"], c["timed out"], c["survived"], score)
+        row = " | ".join(str(number) for number in numbers)
+        print(f"| `{file.parent.name}` | {c['tried']} of {c['mutants']} | {row} |")
 
 
 if __name__ == "__main__":

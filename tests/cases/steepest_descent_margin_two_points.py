@@ -3,19 +3,25 @@
 import jax.numpy as jnp
 
 from tests.cases import Case, Mutant, Tests
+from tests.references import steepest_descent_margin as reference
 
+#: On both sides of the kinks, at 120 degrees for equal labels and at 90 for opposite ones.
 CASES = [
     Case(
         f"{angle:g} degrees, {sign:+d}",
         {"angle_degrees": angle, "second_label": sign},
-        {"relu_margin_l2": margin},
-        rtol=2e-8,
+        rtol=1e-9,
+        program=reference.theory_of_two_points,
     )
-    for angle, sign, margin in (
-        (60.0, 1, 0.43301270),
-        (150.0, 1, 0.25),
-        (60.0, -1, 0.21650635),
-        (120.0, -1, 0.25),
+    for angle, sign in (
+        (60.0, 1),
+        (115.0, 1),
+        (125.0, 1),
+        (150.0, 1),
+        (60.0, -1),
+        (75.0, -1),
+        (95.0, -1),
+        (120.0, -1),
     )
 ]
 

@@ -25,6 +25,19 @@ def largest_margins(rows):
     return np.array([-l1.fun, 1 / np.linalg.norm(shortest), -linf.fun])
 
 
+def theory_of_two_points(angle_degrees, second_label, **others):
+    """Half the largest margin of neurons of mass 1: a linear program over their directions."""
+    directions = np.deg2rad(np.arange(0, 360, 0.25))  # the best ones are among them
+    points = np.deg2rad([0, angle_degrees])
+    outputs = np.maximum(np.cos(points[:, None] - directions), 0) * [[1], [second_label]]
+    system = np.hstack([-outputs, outputs, np.ones((2, 1))])
+    mass = np.append(np.ones(outputs.size), 0)
+    bounds = [(0, None)] * outputs.size + [(None, None)]
+    cost = np.append(np.zeros(outputs.size), -1)
+    found = linprog(cost, np.vstack([system, mass]), [0, 0, 1], bounds=bounds)
+    return {"relu_margin_l2": -found.fun / 2}
+
+
 def adam(inputs, labels, num_steps, step_size, stability_constant):
     """Margin fractions after ``num_steps`` steps on ``log sum_i exp(-y_i w.x_i)``."""
     rows = np.asarray(labels, float)[:, None] * np.asarray(inputs, float)

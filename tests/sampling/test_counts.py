@@ -42,6 +42,19 @@ def test_poisson_law(rate):
         assert stats.chi2.sf(chi_square, enough.sum() - 1) > 1e-5
 
 
+@pytest.mark.parametrize("rate", [16.0, 57.3, 1e4])
+def test_large_counts_are_the_quantiles_of_their_normals(rate, monkeypatch):
+    """All but the stated share of them, which no sample would show; the grid resolves 5e-5."""
+    chance = (np.arange(500_000) + 0.5) / 500_000
+    normals = stats.norm.ppf(chance)
+    monkeypatch.setattr(jax.random, "normal", lambda key, shape, dtype: normals)
+    with jax.enable_x64(True):
+        drawn = np.asarray(counts.poisson(jax.random.key(0), np.full(chance.size, rate)))
+    wrong = drawn != stats.poisson.ppf(chance, rate)
+    assert wrong.mean() < 2.3e-4 * (rate / 16) ** -1.5 + 5e-5
+    assert np.abs(drawn.mean() - rate) < 1e-4 * np.sqrt(rate)
+
+
 def test_rare_events_have_the_right_rate_in_single_precision():
     """Steps of 1e-7 in a uniform would make events of rate 1e-9 a hundred times too frequent."""
     v = np.asarray(_uniform(jax.random.key(0), (2_000_000,)))
@@ -84,6 +97,14 @@ def test_the_number_of_distinct_cells_has_the_law_of_tokens_drawn_one_by_one(tot
     assert abs(gap) < 5 * np.sqrt((fast.var() + naive.var()) / number)
     assert abs(np.log(fast.var() / naive.var())) < 5 * np.sqrt(4 / number)
     assert stats.ks_2samp(fast, naive).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("total", [1e4, 1e8, 1e12])
+def test_every_token_falls_into_a_cell(total):
+    """The more tokens, the more rounds it takes until few enough are left to draw one by one."""
+    with jax.enable_x64(True):
+        drawn = _replicates(counts.multinomial, 100, total, CELLS)
+    assert np.all(drawn.sum(axis=1) == total)
 
 
 def test_a_trillion_tokens():

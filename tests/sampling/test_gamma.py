@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from simulator.sampling import gamma as gamma_module
 from simulator.sampling.gamma import chi, chi_square
 from tests.sampling.laws import CountTraces
 
@@ -64,3 +65,16 @@ def test_degrees_of_freedom_are_traced():
     for dof in (1, 40, 10**9):
         assert np.isfinite(sampler(jax.random.key(dof), np.int32(dof)))
     assert sampler.traces == 1
+
+
+def test_every_draw_was_an_accepted_proposal(monkeypatch):
+    """Refusals are so rare that a law hides what becomes of the second one: here half are."""
+
+    def propose(key, a):
+        draw = jax.random.uniform(key, a.shape, a.dtype)
+        return draw, draw > 0.5
+
+    monkeypatch.setattr(gamma_module, "_propose", propose)
+    drawn = np.asarray(gamma_module.gamma(jax.random.key(0), jnp.full(1000, 2.0)))
+    assert np.all(drawn > 0.5)
+    assert np.unique(drawn).size > 990  # and none stands for its neighbours
