@@ -6,9 +6,8 @@ would notice: it wants a new one, or an entry in ``tests/equivalent.toml`` that 
 tell it from the original.
 
 Changed is what the theory runs, the functions that are called while it is traced at its reference
-cases. Of a study: those in its paper's folder; a mutant that survives the study's own cases meets
-those of the paper's other studies that call the function. Of a module of ``simulator.maths``: those
-that any theory calls, with the cases of all of them. Outcomes are kept in ``build/mutation``, and a
+cases. Of a study: those in its paper's folder, with the study's own cases. Of a module of
+``simulator.maths``: those that any theory calls, with the cases of all of them. Outcomes are kept in ``build/mutation``, and a
 second call goes on where the first stopped; after a change of code or cases delete that folder.
 Settings: ``[tool.mutation]`` in ``pyproject.toml``.
 """
@@ -83,12 +82,9 @@ def run(name: str, given: argparse.Namespace, worker: Worker) -> None:
 # --------------------------------------------------------------------------------------------
 def judges(name: str) -> list[str]:
     """Studies whose reference cases judge the mutants, in this order."""
-    if name.startswith("maths."):
-        return names()
-    paper = name.split(".")[0]
-    if name not in names():
+    if not name.startswith("maths.") and name not in names():
         sys.exit(f"{name!r} is neither a study nor a module of simulator.maths")
-    return [name, *(n for n in names() if n.split(".")[0] == paper and n != name)]
+    return names() if name.startswith("maths.") else [name]
 
 
 class Bench:
@@ -141,8 +137,7 @@ def listed(name: str, folder: Path, bench: Bench) -> list[WorkItem]:
     """
     file = folder / "everything.sqlite"
     if not file.exists():
-        studies = judges(name) if name.startswith("maths.") else [name]
-        called = {place for n in studies for group in bench.groups(n) for place in group.called}
+        called = {place for n in judges(name) for group in bench.groups(n) for place in group.called}
         if name.startswith("maths."):
             within = f"simulator/{name.replace('.', '/')}"
             paths = {path for path, _ in called if path.startswith((f"{within}/", f"{within}.py"))}

@@ -116,6 +116,7 @@ CASES += [
         "only synthetic samples": {"synthetic_fraction": 1.0},
         "no synthetic sample": {"synthetic_fraction": 0.0},
         "no shift to correlate with": {"synthetic_shift": 0.0},
+        "a ridge at n = d": {"num_samples": 100},
         "noisy self-training next to n = d": {
             "synthetic_fraction": 1.0,
             "num_samples": 101,
