@@ -7,8 +7,9 @@ tell it from the original.
 
 Changed is what the theory runs, the functions that are called while it is traced at its reference
 cases. Of a study: those in its paper's folder, with the study's own cases. Of a module of
-``simulator.maths``: those that any theory calls, with the cases of all of them. Outcomes are kept in ``build/mutation``, and a
-second call goes on where the first stopped; after a change of code or cases delete that folder.
+``simulator.maths``: those that any theory calls, with the cases of all of them. Outcomes are kept
+in ``build/mutation``, and a second call goes on where the first stopped; after a change of code or
+cases delete that folder.
 Settings: ``[tool.mutation]`` in ``pyproject.toml``.
 """
 
@@ -137,7 +138,8 @@ def listed(name: str, folder: Path, bench: Bench) -> list[WorkItem]:
     """
     file = folder / "everything.sqlite"
     if not file.exists():
-        called = {place for n in judges(name) for group in bench.groups(n) for place in group.called}
+        groups = [group for study in judges(name) for group in bench.groups(study)]
+        called = set().union(*(group.called for group in groups))
         if name.startswith("maths."):
             within = f"simulator/{name.replace('.', '/')}"
             paths = {path for path, _ in called if path.startswith((f"{within}/", f"{within}.py"))}
