@@ -55,7 +55,7 @@ def check_contract(
         resolution = study.tolerance if tolerance is None else tolerance
         complaints = [
             *wrong_values(study, tests.cases),
-            *survivors(study, tests, resolution),
+            *survivors(study, tests.mutants, tests.points(study), resolution),
         ]
     if complaints:
         raise AssertionError("\n".join([f"{study.name} breaks the contract:", *complaints]))

@@ -57,6 +57,10 @@ class Mutant:
     ``cells`` are the parameter points where the error shows; by default those at which the
     study's own check looks. ``outputs`` names the outputs whose verdict must turn to *disagrees*
     (any of them); by default any output. ``slow`` is one that shows only where it takes long.
+
+    ``control`` belongs to a mutant that computes an output anew instead of spoiling the right one:
+    the same function (``theory`` or ``after``) without the mistake, which must equal the theory, or
+    parameters to replace at which the mistake makes no difference.
     """
 
     name: str
@@ -66,6 +70,7 @@ class Mutant:
     at: Callable[[Any], Mapping[str, Any]] | None = None
     after: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]] | None = None
     slow: bool = False
+    control: Callable[..., Mapping[str, Any]] | Mapping[str, Any] | None = None
 
     def theories(self, study: Study, cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Its outputs at checked cells."""
@@ -74,8 +79,9 @@ class Mutant:
         given = [study.params(**cell) for cell in cells]
         moved = [dict(cell) for cell in cells]
         if self.at is not None:
-            for cell, params in zip(moved, given, strict=True):
-                cell.update(self.at(params))
+            with float64_on_cpu():
+                for cell, params in zip(moved, given, strict=True):
+                    cell.update(self.at(params))
         found = theory_of_cells(study, moved)
         if self.after is not None:
             with float64_on_cpu():

@@ -296,29 +296,31 @@ def _size(params, outputs):
 
 
 def _gaussian_weights(params, outputs):
-    """The dual norm of Gaussian weights, right only without a threshold."""
+    """The dual norm of Gaussian weights: right only without an attack, under a square penalty."""
     if params.attack_norm == "l2":
         return {}
     return {"P": np.sqrt(2 * outputs["q"] / np.pi)}
 
 
-def _owen_once(params, outputs):
-    t = outputs["m"] / np.hypot(np.sqrt(params.teacher_variance), params.noise_std)
-    t = t / np.sqrt(outputs["q"])
-    k = params.attack_radius_test * _size(params, outputs) / np.sqrt(outputs["q"])
-    return {"adversarial_error": special.ndtr(k) - special.owens_t(k, t / np.sqrt(1 - t**2))}
+def _owen(times):
+    def after(params, outputs):
+        t = outputs["m"] / np.hypot(np.sqrt(params.teacher_variance), params.noise_std)
+        t = t / np.sqrt(outputs["q"])
+        k = params.attack_radius_test * _size(params, outputs) / np.sqrt(outputs["q"])
+        owen = special.owens_t(k, t / np.sqrt(1 - t**2))
+        return {"adversarial_error": special.ndtr(k) - times * owen}
+
+    return after
 
 
-def _clean_labels(params, outputs):
-    t = outputs["m"] / np.sqrt(params.teacher_variance * outputs["q"])
-    return {"generalization_error": np.arccos(t) / np.pi}
+def _angle(noise):
+    def after(params, outputs):
+        labels = params.teacher_variance + noise * params.noise_std**2
+        return {
+            "generalization_error": np.arccos(outputs["m"] / np.sqrt(labels * outputs["q"])) / np.pi
+        }
 
-
-def _fields_before_the_proximal_map(params, outputs):
-    rho = params.teacher_variance + params.noise_std**2
-    shape = outputs["m"] / np.sqrt(outputs["q"] * rho - outputs["m"] ** 2)
-    k = params.attack_radius_train * _size(params, outputs) / np.sqrt(outputs["q"])
-    return {"robust_train_error": special.ndtr(k) - 2 * special.owens_t(k, shape)}
+    return after
 
 
 MUTANTS = [
@@ -334,12 +336,15 @@ MUTANTS = [
         at=lambda p: {"attack_radius_test": p.attack_radius_train},
         outputs=("adversarial_error", "boundary_error"),
     ),
-    Mutant("P of Gaussian weights", after=_gaussian_weights, outputs=("P",)),
-    Mutant("Owen's T once", after=_owen_once, outputs=("adversarial_error",)),
-    Mutant("error against clean labels", after=_clean_labels, outputs=("generalization_error",)),
+    Mutant("P of Gaussian weights", after=_gaussian_weights, outputs=("P",),
+           control={"attack_radius_train": 0.0, "penalty_order": 2.0}),
+    Mutant("Owen's T once", after=_owen(1), outputs=("adversarial_error",), control=_owen(2)),
+    Mutant("error against clean labels", after=_angle(noise=0), control=_angle(noise=1),
+           outputs=("generalization_error",)),
     Mutant(
         "training error of the untrained fields",
-        after=_fields_before_the_proximal_map,
+        at=lambda p: {"attack_radius_test": p.attack_radius_train},
+        after=lambda p, o: {"robust_train_error": o["adversarial_error"]},
         outputs=("robust_train_error",),
     ),
 ]  # fmt: skip

@@ -400,32 +400,47 @@ def _one_competitor(params, q, noise):
     return noise._replace(multiplicity=noise.multiplicity / (params.num_classes - 1))
 
 
+def averaged(per_token):
+    """The mean of other errors of single tokens."""
+
+    def after(params, outputs):
+        found = per_token(params, outputs)
+        return {"test_error": token_law(params) @ found, "per_token_error": found}
+
+    return after
+
+
+averaged_right = averaged(lambda params, outputs: outputs["per_token_error"])
+
+
 def _stored_is_right(params, outputs):
     """Infinite memory: every stored token is right, every other one wrong."""
-    per_token = np.where(np.asarray(_stored_weights(params)) > 0, 0.0, 1.0)
-    return {"test_error": token_law(params) @ per_token, "per_token_error": per_token}
+    return np.where(np.asarray(_stored_weights(params)) > 0, 0.0, 1.0)
 
 
 def _unstored_is_wrong(params, outputs):
     stored = np.asarray(_stored_weights(params)) > 0
-    per_token = np.where(stored, outputs["per_token_error"], 1.0)
-    return {"test_error": token_law(params) @ per_token, "per_token_error": per_token}
+    return np.where(stored, outputs["per_token_error"], 1.0)
+
+
+def _other(name, outputs=None, **ingredients):
+    return Mutant(name, after=_with(**ingredients), control=_with(), outputs=outputs)
 
 
 MUTANTS = [
-    Mutant("noise of the token itself", after=_with(noise=_with_itself)),
-    Mutant("no noise of the own class", after=_with(noise=_no_own)),
-    Mutant("a single competitor", after=_with(noise=_one_competitor)),
-    Mutant("linear noise powers", after=_with(squares=lambda q: q)),
-    Mutant("half the dimension", after=_with(dim=lambda params: params.dim / 2)),
-    Mutant("frequencies squared", after=_with(signal=lambda q: q**2)),
+    _other("noise of the token itself", noise=_with_itself),
+    _other("no noise of the own class", noise=_no_own),
+    _other("a single competitor", noise=_one_competitor),
+    _other("linear noise powers", squares=lambda q: q),
+    _other("half the dimension", dim=lambda params: params.dim / 2),
+    _other("frequencies squared", signal=lambda q: q**2),
+    _other("uniform test law", ("test_error",), law=lambda p: np.full_like(p, 1 / p.size)),
+    Mutant("infinite memory", after=averaged(_stored_is_right), control=averaged_right),
     Mutant(
-        "uniform test law",
-        after=_with(law=lambda p: np.full_like(p, 1 / p.size)),
-        outputs=("test_error",),
+        "unstored tokens are always wrong",
+        after=averaged(_unstored_is_wrong),
+        control=averaged_right,
     ),
-    Mutant("infinite memory", after=_stored_is_right),
-    Mutant("unstored tokens are always wrong", after=_unstored_is_wrong),
     Mutant("threshold ignored", at=lambda p: {"threshold": np.inf}),
 ]
 

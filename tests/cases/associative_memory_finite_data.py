@@ -7,7 +7,7 @@ import numpy as np
 from simulator.studies.memory.associative_memory import _theory as _errors
 from simulator.studies.memory.associative_memory import finite_data
 from tests.cases import Case, Mutant, Tests, digits
-from tests.cases.associative_memory import token_law
+from tests.cases.associative_memory import averaged, averaged_right
 from tests.references import associative_memory as reference
 
 CASES = [
@@ -203,8 +203,7 @@ def _always_seen(params, outputs):
 
 def _infinite_memory(params, outputs):
     """Unseen tokens are wrong, seen ones right."""
-    found = (1 - np.asarray(_laws(params)[0])) ** params.num_samples
-    return {"test_error": token_law(params) @ found, "per_token_error": found}
+    return (1 - np.asarray(_laws(params)[0])) ** params.num_samples
 
 
 def _cut_test_law(params, outputs):
@@ -212,17 +211,26 @@ def _cut_test_law(params, outputs):
     return {"test_error": np.asarray(_laws(params)[0]) @ outputs["per_token_error"]}
 
 
-def _full_noise(params, outputs):
-    """All tokens of the vocabulary are stored, as with infinite data."""
-    return _expected(params, *_laws(params)[1:], True)
+def _noise(all_stored):
+    """All tokens of the vocabulary are stored, as with infinite data; or those that are."""
+    return lambda params, outputs: _expected(params, *_laws(params)[1:], all_stored)
 
 
 MUTANTS = [
-    Mutant("expected counts", after=_mean_counts),
-    Mutant("every token seen", after=_always_seen),
-    Mutant("infinite memory", after=_infinite_memory),
-    Mutant("tested on the cut law", after=_cut_test_law, outputs=("test_error",)),
-    Mutant("noise of the whole vocabulary", after=_full_noise),
+    Mutant("expected counts", after=_mean_counts, control=_noise(all_stored=False)),
+    Mutant("every token seen", after=_always_seen, control=_noise(all_stored=False)),
+    Mutant("infinite memory", after=averaged(_infinite_memory), control=averaged_right),
+    Mutant(
+        "tested on the cut law",
+        after=_cut_test_law,
+        outputs=("test_error",),
+        control=averaged_right,
+    ),
+    Mutant(
+        "noise of the whole vocabulary",
+        after=_noise(all_stored=True),
+        control=_noise(all_stored=False),
+    ),
     Mutant("no cut", at=lambda p: {"cutoff": np.inf}),
     Mutant("no threshold", at=lambda p: {"threshold": np.inf, "cutoff": np.inf}),
     Mutant("two thirds of the dimension", at=lambda p: {"dim": p.dim * 2 / 3}),

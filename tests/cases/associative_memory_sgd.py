@@ -128,10 +128,18 @@ def _no_competition(params, number):
     return jnp.expm1(jnp.minimum(number * params.learning_rate / 8, 30.0))
 
 
-def _early_stop(params, number):
+def _trained(params, number):
     rate = params.learning_rate / params.batch_size
     steps = params.num_samples // params.batch_size
-    return logit_gap(jnp.floor(number / 3), rate, params.num_classes, steps)
+    return logit_gap(number, rate, params.num_classes, steps)
+
+
+def _early_stop(params, number):
+    return _trained(params, jnp.floor(number / 3))
+
+
+def _other(name, weight, slow=False):
+    return Mutant(name, after=_with(weight), control=_with(_trained), slow=slow)
 
 
 def _swapped(params, outputs):
@@ -139,10 +147,10 @@ def _swapped(params, outputs):
 
 
 MUTANTS = [
-    Mutant("squared counts", after=_with(_squared)),
-    Mutant("fill", after=_with(_fill), slow=True),
-    Mutant("exponential growth", after=_with(_no_competition)),
-    Mutant("a third of the visits", after=_with(_early_stop)),
+    _other("squared counts", _squared),
+    _other("fill", _fill, slow=True),
+    _other("exponential growth", _no_competition),
+    _other("a third of the visits", _early_stop),
     Mutant("half the dimension", at=lambda p: {"dim": p.dim // 2}),
     Mutant("probability of being right", after=_swapped),
     Mutant("steeper token law", at=lambda p: {"zipf_exponent": p.zipf_exponent + 0.5}),

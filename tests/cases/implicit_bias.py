@@ -186,13 +186,14 @@ def _swapped(params, outputs):
     return {name: outputs[name][::-1] for name in names}
 
 
+def _score(name, law):
+    return Mutant(name, after=_reattacked(law), control=_reattacked(_skew_normal_cdf))
+
+
 MUTANTS = [
-    Mutant("radius not scaled by sqrt(d)",
-           after=_reattacked(lambda k, a: _skew_normal_cdf(k**2, a))),
-    Mutant("attacked score independent of the label",
-           after=_reattacked(lambda k, a: special.ndtr(k))),
-    Mutant("Owen's T counted once",
-           after=_reattacked(lambda k, a: special.ndtr(k) - special.owens_t(k, a))),
+    _score("radius not scaled by sqrt(d)", lambda k, a: _skew_normal_cdf(k**2, a)),
+    _score("attacked score independent of the label", lambda k, a: special.ndtr(k)),
+    _score("Owen's T counted once", lambda k, a: special.ndtr(k) - special.owens_t(k, a)),
     Mutant("gradient descent blind to the attack", at=lambda p: {"attack_radius_fraction": 0.0},
            outputs=("robust_margin_l2", "cosine", "norm_ratio")),
     Mutant("sparsity of the teacher ignored", at=lambda p: {"teacher_density": 1.0}),

@@ -182,15 +182,9 @@ def _with_parts(change):
     return jax.jit(new)
 
 
-def _downstream(params):
-    spectrum = named_spectrum(
-        params.spectrum,
-        params.dim,
-        params.spectrum_exponent,
-        params.source_exponent,
-        params.signal_variance,
-    )
-    return spectrum, ridge_fit(spectrum.eigenvalues, params.num_samples, params.ridge)
+def _parts(name, change, right=lambda params, outputs: {}, **others):
+    """A mutant of some parts; the control is their sum, and parts that are computed anew."""
+    return Mutant(name, after=_with_parts(change), control=_with_parts(right), **others)
 
 
 def _bias_without_inflation(params, outputs):
@@ -198,10 +192,22 @@ def _bias_without_inflation(params, outputs):
     return {"bias": outputs["bias"] * (1 - outputs["df2"] / params.num_samples)}
 
 
-def _variance_with_df1(params, outputs):
-    spectrum, fit = _downstream(params)
-    df1 = degrees_of_freedom(spectrum.eigenvalues, fit.kappa, 1)
-    return {"variance": params.noise_std**2 * df1 / (params.num_samples - df1)}
+def _variance_with_df(order):
+    def variance(params, outputs):
+        spectrum = named_spectrum(
+            params.spectrum,
+            params.dim,
+            params.spectrum_exponent,
+            params.source_exponent,
+            params.signal_variance,
+        )
+        fit = ridge_fit(spectrum.eigenvalues, params.num_samples, params.ridge)
+        df = degrees_of_freedom(spectrum.eigenvalues, fit.kappa, order)
+        variance = params.noise_std**2 * df / (params.num_samples - df)
+        # Least squares has exact errors.
+        return {"variance": jnp.where(params.ridge > 0, variance, outputs["variance"])}
+
+    return variance
 
 
 def _noise_not_squared(params, outputs):
@@ -209,9 +215,9 @@ def _noise_not_squared(params, outputs):
 
 
 MUTANTS = [
-    Mutant("bias without 1/(1 - df2/T)", after=_with_parts(_bias_without_inflation)),
-    Mutant("df1 in place of df2 in the variance", after=_with_parts(_variance_with_df1)),
-    Mutant("noise level not squared", after=_with_parts(_noise_not_squared)),
+    _parts("bias without 1/(1 - df2/T)", _bias_without_inflation),
+    _parts("df1 in place of df2 in the variance", _variance_with_df(1), _variance_with_df(2)),
+    _parts("noise level not squared", _noise_not_squared),
     Mutant(
         "one generation too many",
         at=lambda p: {"num_generations": p.num_generations + 1},
@@ -231,15 +237,13 @@ MUTANTS = [
         "same design taken as independent",
         at=lambda p: {"design": "independent"},
     ),
-    Mutant(
+    _parts(
         "the paper's T0 - d in place of the exact T0 - d - 1",
-        after=_with_parts(
-            lambda p, o: {
-                "generator_variance": o["generator_variance"]
-                * (p.num_samples_generator - p.dim - 1)
-                / (p.num_samples_generator - p.dim)
-            }
-        ),
+        lambda p, o: {
+            "generator_variance": o["generator_variance"]
+            * (p.num_samples_generator - p.dim - 1)
+            / (p.num_samples_generator - p.dim)
+        },
         cells=[_setting(12, 31, 26, 3, 0.0, 0.3, 0.5)],
     ),
 ]

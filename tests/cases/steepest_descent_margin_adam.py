@@ -13,23 +13,26 @@ CASES = [
 ]
 
 
-def _bounded(change):
-    return lambda p, o: {"margin_fraction": change(linear_margins(p)[0])}
+def _bounded(name, change):
+    def fraction(change):
+        return lambda p, o: {"margin_fraction": change(linear_margins(p)[0])}
+
+    return Mutant(name, after=fraction(change), control=fraction(lambda best: best / best))
 
 
 MUTANTS = [
-    Mutant("one margin for all norms", after=_bounded(lambda best: best[0] / best)),
-    Mutant("norms in reverse order", after=_bounded(lambda best: best / best[::-1])),
-    Mutant(
+    _bounded("one margin for all norms", lambda best: best[0] / best),
+    _bounded("norms in reverse order", lambda best: best / best[::-1]),
+    _bounded(
         "Adam is gradient descent at every stability constant",
-        after=_bounded(lambda best: jnp.asarray([0.92, 1.0, 0.86], best.dtype)),
+        lambda best: jnp.asarray([0.92, 1.0, 0.86], best.dtype),
     ),
-    Mutant(
+    _bounded(
         "Adam is sign descent at every stability constant",
-        after=_bounded(lambda best: jnp.asarray([0.81, 0.93, 1.0], best.dtype)),
+        lambda best: jnp.asarray([0.81, 0.93, 1.0], best.dtype),
     ),
-    Mutant("momentum costs a tenth of the margin", after=_bounded(lambda best: 0.9 + 0 * best)),
-    Mutant("a linear model has half the margin", after=_bounded(lambda best: 0.5 + 0 * best)),
+    _bounded("momentum costs a tenth of the margin", lambda best: 0.9 + 0 * best),
+    _bounded("a linear model has half the margin", lambda best: 0.5 + 0 * best),
 ]
 
 TESTS = Tests(

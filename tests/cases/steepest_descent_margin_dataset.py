@@ -62,6 +62,7 @@ MUTANTS = [
     Mutant(
         "sign descent on the diagonal network halves its margin like gradient descent",
         after=_with(diagonal_margin_linf=lambda o: o["linear_margin"][2] / 2),
+        control=_with(diagonal_margin_linf=lambda o: o["linear_margin"][2]),
     ),
     Mutant(
         "stationarity never complete",

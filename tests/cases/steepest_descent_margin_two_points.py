@@ -26,21 +26,21 @@ CASES = [
 ]
 
 
-def _mutant(name, same=None, opposite=None):
-    """Another margin for equal or for opposite labels; ``angle`` in radians."""
+def _margin(same=None, opposite=None):
+    """Another margin for equal or for opposite labels, functions of the angle in radians."""
+    same = same or (lambda a: jnp.maximum(jnp.cos(a / 2) / 2, 0.25))
+    opposite = opposite or (lambda a: jnp.sin(jnp.minimum(a, jnp.pi / 2)) / 4)
 
-    def wrong(params, outputs):
+    def after(params, outputs):
         angle = jnp.deg2rad(params.angle_degrees)
-        right = outputs["relu_margin_l2"]
-        equal = params.second_label > 0
-        changed = jnp.where(
-            equal,
-            right if same is None else same(angle),
-            right if opposite is None else opposite(angle),
-        )
-        return {"relu_margin_l2": changed}
+        margin = jnp.where(params.second_label > 0, same(angle), opposite(angle))
+        return {"relu_margin_l2": margin}
 
-    return Mutant(name, after=wrong)
+    return after
+
+
+def _mutant(name, **laws):
+    return Mutant(name, after=_margin(**laws), control=_margin())
 
 
 MUTANTS = [

@@ -2,9 +2,6 @@
 
 from decimal import Decimal
 
-import jax.numpy as jnp
-
-from simulator.studies.collapse.strong_collapse.main import least_squares
 from tests.cases import Case, Mutant, Tests
 from tests.references import strong_collapse as reference
 
@@ -320,6 +317,11 @@ def with_parts(change):
     return lambda p, o: summed({**o, **change(p, o)})
 
 
+def parts(name, change, right=lambda params, outputs: {}, **others):
+    """A mutant of some parts; the control is their sum, and parts that are computed anew."""
+    return Mutant(name, after=with_parts(change), control=with_parts(right), **others)
+
+
 def swapped_noise(params):
     return {
         "noise_std_real": params.noise_std_synthetic,
@@ -327,17 +329,27 @@ def swapped_noise(params):
     }
 
 
-def limit_of_least_squares(params, outputs):
-    """d/(n - d) for d/(n - d - 1): the proportional limit."""
-    n, d, u = params.num_samples, params.dim, params.dim / (params.num_samples - params.dim)
-    exact = least_squares(params, jnp.where(n >= d + 2, n, d + 2))
-    p2 = params.synthetic_fraction
-    limit = {
-        "variance": exact["variance"] * u * (n - d - 1) / d,
-        "synthetic_error": params.synthetic_shift * (p2**2 + p2 * (1 - p2) * u),
-    }
-    here = (params.ridge == 0) & (n >= d + 2)
-    return {name: jnp.where(here, limit[name], outputs[name]) for name in limit}
+def finite_least_squares(limit):
+    """The errors of least squares: exact, or with d/(n - d) for d/(n - d - 1), the limit."""
+
+    def parts(params, outputs):
+        n, d, p2 = params.num_samples, params.dim, params.synthetic_fraction
+        noise = (1 - p2) * params.noise_std_real**2 + p2 * params.noise_std_synthetic**2
+        if limit:
+            share = diagonal = d / (n - d)
+            same, others = p2**2, p2 * (1 - p2)
+        else:
+            share = d / (n - d - 1)
+            diagonal = (d + 2) * (n - 2) / ((n + 2) * (n - d - 1))
+            same, others = p2 * (n * p2 - 1) / (n - 1), n * p2 * (1 - p2) / (n - 1)
+        found = {
+            "variance": noise * share,
+            "synthetic_error": params.synthetic_shift * (same + others * diagonal),
+        }
+        here = params.ridge == 0 and params.weighting == "uniform" and n >= d + 2
+        return found if here else {}
+
+    return parts
 
 
 def without_disagreement(params, outputs):
@@ -352,24 +364,18 @@ def linear_shift(params, outputs):
     return {"synthetic_error": outputs["synthetic_error"] / params.synthetic_fraction}
 
 
+def without_inflation(params, outputs):
+    return {"bias": outputs["bias"] / (1 + outputs["variance_inflation"])}
+
+
 MUTANTS = [
-    Mutant(
-        "shift enters linearly in p2",
-        after=with_parts(
-            lambda p, o: {"synthetic_error": o["synthetic_error"] / p.synthetic_fraction}
-        ),
-        outputs=("synthetic_error",),
-    ),
-    Mutant(
+    parts("shift enters linearly in p2", linear_shift, outputs=("synthetic_error",)),
+    parts(
         "sources do not disagree (no p1 p2 u)",
-        after=with_parts(without_disagreement),
+        without_disagreement,
         outputs=("synthetic_error",),
     ),
-    Mutant(
-        "bias is not inflated",
-        after=with_parts(lambda p, o: {"bias": o["bias"] / (1 + o["variance_inflation"])}),
-        outputs=("bias",),
-    ),
+    parts("bias is not inflated", without_inflation, outputs=("bias",)),
     Mutant("noise of the sources swapped", at=swapped_noise),
     Mutant("penalty on the summed loss", at=lambda p: {"ridge": p.ridge / 2}),
     Mutant(
@@ -380,7 +386,11 @@ MUTANTS = [
     ),
     Mutant("weights ignored", at=lambda p: {"weighting": "uniform"}, slow=True),
     Mutant("profile ignored", at=lambda p: {"shift_profile": "whitened"}, slow=True),
-    Mutant("limit for finite least squares", after=with_parts(limit_of_least_squares)),
+    parts(
+        "limit for finite least squares",
+        finite_least_squares(limit=True),
+        finite_least_squares(limit=False),
+    ),
 ]
 
 TESTS = Tests(

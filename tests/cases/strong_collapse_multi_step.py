@@ -178,11 +178,17 @@ def frozen_teacher(params, outputs):
 
 
 MUTANTS = [
-    Mutant("sources do not disagree", after=recursion(disagreement=0.0)),
-    Mutant("shift decays like p2", after=recursion(power=1)),
-    Mutant("teacher's error is independent of the truth", after=recursion(cross=False)),
-    Mutant("new cross moment in the old one's place", after=recursion(fresh=True)),
-    Mutant("fits are their mean", after=recursion(refitted=False)),
+    Mutant("sources do not disagree", after=recursion(disagreement=0.0), control=recursion()),
+    Mutant("shift decays like p2", after=recursion(power=1), control=recursion()),
+    Mutant(
+        "teacher's error is independent of the truth",
+        after=recursion(cross=False),
+        control=recursion(),
+    ),
+    Mutant(
+        "new cross moment in the old one's place", after=recursion(fresh=True), control=recursion()
+    ),
+    Mutant("fits are their mean", after=recursion(refitted=False), control=recursion()),
     Mutant("one step late", after=one_step_late),
     Mutant("the first labels for ever", after=frozen_teacher),
     Mutant("noise of the sources swapped", at=swapped_noise),

@@ -164,23 +164,42 @@ def parts_of(params, feedback, same_inputs, response):
     }
 
 
-def wrong_parts(*, feedback=True, same_inputs=False, response=True):
+def rebuilt(*, feedback=True, same_inputs=False, response=True):
     return lambda params, outputs: parts_of(params, feedback, same_inputs, response)
 
 
-def shift_linear(params, outputs):
-    wrong = outputs["synthetic_error"] / params.synthetic_fraction
-    return {
-        "synthetic_error": wrong,
-        "test_error": outputs["bias"] + outputs["variance"] + wrong,
-    }
+def shift_divided_by(share):
+    def after(params, outputs):
+        shift = outputs["synthetic_error"] / share(params)
+        return {
+            "synthetic_error": shift,
+            "test_error": outputs["bias"] + outputs["variance"] + shift,
+        }
+
+    return after
 
 
 MUTANTS = [
-    Mutant("both inputs like the real ones", after=wrong_parts(same_inputs=True)),
-    Mutant("no feedback of the fluctuations (T = t)", after=wrong_parts(feedback=False)),
-    Mutant("shift without its response term", after=wrong_parts(response=False)),
-    Mutant("shift enters linearly in p2", after=shift_linear),
+    Mutant(
+        "both inputs like the real ones",
+        after=rebuilt(same_inputs=True),
+        control=rebuilt(),
+    ),
+    Mutant(
+        "no feedback of the fluctuations (T = t)",
+        after=rebuilt(feedback=False),
+        control=rebuilt(),
+    ),
+    Mutant(
+        "shift without its response term",
+        after=rebuilt(response=False),
+        control=rebuilt(),
+    ),
+    Mutant(
+        "shift enters linearly in p2",
+        after=shift_divided_by(lambda p: p.synthetic_fraction),
+        control=shift_divided_by(lambda p: 1.0),
+    ),
     Mutant("noise of the sources swapped", at=swapped_noise),
     Mutant("weights ignored", at=lambda p: {"weighting": "uniform"}, slow=True),
     Mutant(

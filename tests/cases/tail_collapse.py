@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from simulator.maths import zipf
-from simulator.studies.collapse.tail_collapse.main import STUDY
+from simulator.studies.collapse.tail_collapse.main import STUDY, _covariances
 from tests.cases import Case, Mutant, Tests
 from tests.references import tail_collapse as reference
 
@@ -171,10 +171,6 @@ def _law(params):
     )
 
 
-def _sum(params, term, beyond):
-    return zipf.rank_nodes(_law(params), params.num_samples).sum(term, beyond)
-
-
 def _missed(params, q):
     t = params.num_samples
     return jnp.exp(t * jnp.log1p(-q) if params.sampling == "multinomial" else -t * q)
@@ -188,17 +184,16 @@ def _truncated(params, outputs):
     return {"test_error": jnp.sum(p * _missed(params, p))}
 
 
-@jax.jit
-def _unnormalised_cut(params, outputs):
-    """The kept tokens are not sampled more often."""
-    kept = 1 - zipf.tail_mass(params.zipf_exponent, params.cutoff)
-    slower = replace(params, num_samples=params.num_samples * kept)
-    return {name: STUDY.theory(slower)[name] for name in ("test_error", "num_distinct_tokens")}
+def _tested_on(law):
+    """On the law that is trained on, or the real one: ``law(p, q)``, and ``law(p, q, rare)``."""
 
+    @jax.jit
+    def after(params, outputs):
+        t = params.num_samples
+        ranks = zipf.rank_nodes(_law(params), t)
+        return {"test_error": ranks.sum(lambda p, q: law(p, q) * _missed(params, q), law)}
 
-@jax.jit
-def _tested_on_training_law(params, outputs):
-    return {"test_error": _sum(params, lambda p, q: q * _missed(params, q), lambda p, q: q)}
+    return after
 
 
 @jax.jit
@@ -210,28 +205,53 @@ def _union_of_laws(params, outputs):
     return {"test_error": share * real + (1 - share) * fake}
 
 
-@jax.jit
-def _independent_variance(params, outputs):
-    squares = _sum(params, lambda p, q: p**2 * _missed(params, q), lambda p, q: 0.0)
-    return {"test_error_std": jnp.sqrt(squares)}
+def _spread(of_presences):
+    """Of presences, which exclude each other's places; or of independent counts."""
+
+    @jax.jit
+    def after(params, outputs):
+        t = params.num_samples
+        ranks = zipf.rank_nodes(_law(params), t)
+
+        def term(p, q):
+            missed = _missed(params, q)
+            return p**2 * missed * (1 - missed if of_presences else 1.0)
+
+        variance = ranks.sum(term, correction=lambda rare: of_presences * t * rare.ppq)
+        if of_presences and params.sampling == "multinomial":
+            variance += _covariances(ranks, t, lambda q: jnp.log(_missed(params, q)))
+        return {"test_error_std": jnp.sqrt(variance)}
+
+    return after
 
 
-@jax.jit
-def _distinct_real(params, outputs):
-    """Counts tokens of the real law, whatever the model was trained on."""
-    real = replace(params, real_fraction=1.0)
-    return {"num_distinct_tokens": STUDY.theory(real)["num_distinct_tokens"]}
+def _slower(params):
+    """The kept tokens are not sampled more often."""
+    kept = 1 - zipf.tail_mass(params.zipf_exponent, params.cutoff)
+    return {"num_samples": float(params.num_samples * kept)}
 
 
 MUTANTS = [
-    Mutant("truncated and renormalised", after=_truncated, outputs=("test_error",)),
-    Mutant("cut law not renormalised", after=_unnormalised_cut),
+    Mutant(
+        "truncated and renormalised",
+        after=_truncated,
+        outputs=("test_error",),
+        control=UNCUT | SAME | {"zipf_exponent": 6.0, "real_fraction": 0.0},
+    ),
+    Mutant("cut law not renormalised", at=_slower, outputs=("test_error", "num_distinct_tokens")),
     Mutant(
         "tested on the training law",
-        after=_tested_on_training_law,
+        after=_tested_on(lambda p, q: q),
+        control=_tested_on(lambda p, q: p),
         outputs=("test_error",),
     ),
-    Mutant("mixture of errors", after=_union_of_laws, outputs=("test_error",), slow=True),
+    Mutant(
+        "mixture of errors",
+        after=_union_of_laws,
+        outputs=("test_error",),
+        control={"real_fraction": 1.0},
+        slow=True,
+    ),
     Mutant("no narrowing", at=lambda p: {"zipf_exponent_synthetic": p.zipf_exponent}),
     Mutant("no real data", at=lambda p: {"real_fraction": 0.0}),
     Mutant("no cut", at=lambda p: {"cutoff": jnp.inf}),
@@ -243,10 +263,15 @@ MUTANTS = [
     ),
     Mutant(
         "variance of counts, not presences",
-        after=_independent_variance,
+        after=_spread(of_presences=False),
+        control=_spread(of_presences=True),
         outputs=("test_error_std",),
     ),
-    Mutant("distinct tokens of the real law", after=_distinct_real),
+    Mutant(
+        "distinct tokens of the real law",
+        at=lambda p: {"real_fraction": 1.0},
+        outputs=("num_distinct_tokens",),
+    ),
 ]
 
 TESTS = Tests(

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simulator.maths import zipf
+from simulator.maths import binomial, zipf
 from simulator.studies.collapse.tail_collapse import _theory as _l1
 from simulator.studies.collapse.tail_collapse.bigram import context_law
 from tests.cases import Case, Mutant, Tests
@@ -171,22 +171,55 @@ CASES += [
 ]
 
 
-@jax.jit
-def _poisson_term(params, outputs):
-    """Only the tail term of the two-term law."""
-    beta = params.zipf_exponent
-    weights = context_law(params)
-    n = params.num_samples * weights
-    scale = jnp.exp(zipf.log_amplitude(beta) / beta - (1 - 1 / beta) * jnp.log(n))
-    return {"l1_error": weights @ (_l1.poisson_constant(beta) * scale)}
+def _two_terms(output, tail=1.0, root=1.0):
+    """The two-term law, or with other factors of its terms, in the place of an output."""
+
+    @jax.jit
+    def after(params, outputs):
+        beta = params.zipf_exponent
+        weights = context_law(params)
+        n = params.num_samples * weights
+        frequent = jnp.sqrt(2 / (np.pi * n)) * _l1.head_bracket(beta)
+        rare = jnp.exp(zipf.log_amplitude(beta) / beta - (1 - 1 / beta) * jnp.log(n))
+        rare = _l1.poisson_constant(beta) * rare
+        return {output: weights @ (tail * rare + root * frequent)}
+
+    return after
+
+
+def _right_two_terms(params, outputs):
+    """The same; a cut law has its limit as asymptotic value."""
+    right = _two_terms("l1_error_asymptotic")(params, outputs)
+    return right if np.isinf(params.cutoff) else {"plateau_error": 2 * _cut_mass(params)}
 
 
 @jax.jit
-def _root_term(params, outputs):
+def _cut_mass(params):
+    return zipf.tail_mass(params.zipf_exponent, params.cutoff)
+
+
+def _single_ranks(deviation, beyond):
+    """20,000 ranks one by one, and the others (one context); ``deviation`` of the counts."""
+
+    @jax.jit
+    def after(params, outputs):
+        law, n = _l1.cut_law(params.zipf_exponent, params.cutoff), params.num_samples
+        p = law.p(jnp.arange(1, 20_001) * 1.0)
+        kept = jnp.arange(1, 20_001) <= params.cutoff
+        q = jnp.where(kept, p / law.kept, 0.0)
+        each = jnp.where(kept, deviation(n, q, p) / n, p)
+        return {"l1_error": jnp.sum(each) + beyond * _l1.error_beyond(law, n, 20_000)}
+
+    return after
+
+
+def _gaussian(n, q, p):
     """Every token fluctuates by ``sqrt(2 p (1-p) / (pi n))``: right for frequent ones only."""
-    beta, n = params.zipf_exponent, params.num_samples
-    p = zipf.probability(beta, jnp.arange(1, 20_001) * 1.0)
-    return {"l1_error": jnp.sum(jnp.sqrt(2 * p * (1 - p) / (np.pi * n)))}
+    return jnp.sqrt(2 * n * p * (1 - p) / np.pi)
+
+
+def _exact(n, q, p):
+    return binomial.mean_absolute_deviation(n, q, n * p, jnp.floor(n * p))
 
 
 @jax.jit
@@ -216,26 +249,28 @@ def _mean_context_size(params, outputs):
     return {"l1_error": _l1.error(law, size)}
 
 
-@jax.jit
-def _long_tail(params, outputs):
-    """Two-term law with the sign of the bracket lost."""
-    beta = params.zipf_exponent
-    n = params.num_samples * context_law(params)
-    root = jnp.sqrt(2 / (np.pi * n)) * _l1.head_bracket(beta)
-    return {"l1_error_asymptotic": context_law(params) @ (_l1.two_term(beta, n) - 2 * root)}
-
-
 MUTANTS = [
-    Mutant("tail term only", after=_poisson_term, outputs=("l1_error",)),
-    Mutant("square-root term only", after=_root_term, outputs=("l1_error",)),
+    Mutant(
+        "tail term only",
+        after=_two_terms("l1_error", root=0.0),
+        control=_right_two_terms,
+        outputs=("l1_error",),
+    ),
+    Mutant(
+        "square-root term only",
+        after=_single_ranks(_gaussian, 0.0),
+        control=_single_ranks(_exact, 1.0),
+        outputs=("l1_error",),
+    ),
     Mutant("total variation", after=_total_variation),
     Mutant("missing mass only", after=_missing_only),
-    Mutant("equal contexts", after=_mean_context_size, slow=True),
+    Mutant("equal contexts", after=_mean_context_size, slow=True, control={"num_contexts": 1}),
     Mutant("no cut", at=lambda p: {"cutoff": np.inf}),
     Mutant("unseen contexts are right", after=_unseen_is_right, slow=True),
     Mutant(
         "sign of the bracket",
-        after=_long_tail,
+        after=_two_terms("l1_error_asymptotic", root=-1.0),
+        control=_right_two_terms,
         outputs=("l1_error_asymptotic",),
     ),
 ]

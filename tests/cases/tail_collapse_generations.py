@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from simulator.maths import zipf
+from simulator.studies.collapse.tail_collapse.generations import effective_samples
 from simulator.studies.collapse.tail_collapse.main import clean_closed_form
 from tests.cases import Case, Mutant, Tests
 from tests.references import tail_collapse as reference
@@ -107,13 +108,13 @@ CASES += [
 ]
 
 
-def _at(t_eff):
-    """The theory with another effective sample size."""
+def _at(t_eff, renormalised=True):
+    """The theory with another effective sample size, or cut laws that are not renormalised."""
 
     def change(params, outputs):
         beta, k = params.zipf_exponent, params.cutoff
         plateau = zipf.tail_mass(beta, k)
-        rate = t_eff(params) / (1 - plateau)
+        rate = t_eff(params) / (1 - plateau if renormalised else 1)
         error = zipf.unseen_mass(beta, rate) - zipf.unseen_mass(beta, rate, k) + plateau
         distinct = zipf.distinct_ranks(beta, rate) - zipf.distinct_ranks(beta, rate, k)
         return {"test_error": error, "num_distinct_tokens": distinct}
@@ -121,17 +122,12 @@ def _at(t_eff):
     return jax.jit(change)
 
 
+_right = _at(effective_samples)
+
+
 @jax.jit
 def _linear(params, outputs):
     return {"test_error": outputs["test_error_upper_bound"]}
-
-
-@jax.jit
-def _uncut_rate(params, outputs):
-    beta, k = params.zipf_exponent, params.cutoff
-    rate = outputs["num_samples_effective"]
-    error = zipf.unseen_mass(beta, rate) - zipf.unseen_mass(beta, rate, k)
-    return {"test_error": error + zipf.tail_mass(beta, k)}
 
 
 @jax.jit
@@ -141,10 +137,19 @@ def _cut_each_time(params, outputs):
     return {"test_error": outputs["test_error"] + (params.num_generations - 1) * lost}
 
 
-@jax.jit
-def _tight_bound(params, outputs):
-    """The last generation's term alone, taken for an upper bound."""
-    return {"test_error_upper_bound": clean_closed_form(params.zipf_exponent, params.num_samples)}
+def _bound(every_generation):
+    """The last generation's term alone, or one of each and what the cut costs."""
+
+    @jax.jit
+    def change(params, outputs):
+        bound = clean_closed_form(params.zipf_exponent, params.num_samples)
+        if every_generation:
+            earlier = clean_closed_form(params.zipf_exponent, params.num_samples_generator)
+            bound += (params.num_generations - 1) * earlier
+            bound += zipf.tail_mass(params.zipf_exponent, params.cutoff)
+        return {"test_error_upper_bound": bound}
+
+    return change
 
 
 MUTANTS = [
@@ -152,20 +157,28 @@ MUTANTS = [
     Mutant(
         "smallest sample counts",
         after=_at(lambda p: jnp.minimum(p.num_samples, p.num_samples_generator)),
+        control=_right,
     ),
     Mutant(
         "harmonic sum of sizes",
         after=_at(
             lambda p: 1 / (1 / p.num_samples + (p.num_generations - 1) / p.num_samples_generator)
         ),
+        control=_right,
     ),
     Mutant("one generation more", at=lambda p: {"num_generations": p.num_generations + 1}),
-    Mutant("last sample alone", after=_at(lambda p: p.num_samples)),
-    Mutant("cut law not renormalised", after=_uncut_rate, outputs=("test_error",)),
+    Mutant("last sample alone", after=_at(lambda p: p.num_samples), control=_right),
+    Mutant(
+        "cut law not renormalised",
+        after=_at(effective_samples, renormalised=False),
+        control=_right,
+        outputs=("test_error",),
+    ),
     Mutant("plateau lost at every cut", after=_cut_each_time),
     Mutant(
         "bound without the earlier generations",
-        after=_tight_bound,
+        after=_bound(every_generation=False),
+        control=_bound(every_generation=True),
         outputs=("test_error_upper_bound",),
     ),
 ]

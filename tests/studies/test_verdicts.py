@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from simulator.testing import catches
+from simulator.testing.evidence import survivors
 from simulator.verdict import check_study, gather, judge
 from tests.cases import collected, load
 from tests.studies.battery import STUDIES, WITH_BOTH, cells, each
@@ -30,28 +30,8 @@ def test_slow_mutants_are_rejected(name):
 
 def survive_none(study, mutants, cells):
     """The theory agrees at the cells, one after the other, until each mutant is rejected."""
-    tolerance = max(TOLERANCE, study.tolerance)
-    alive = [mutant for mutant in mutants if mutant.cells is None]
-    for given in cells:
-        evidence = agreeing_evidence(study, [given], tolerance)
-        alive = [mutant for mutant in alive if not catches(mutant, study, evidence, tolerance)]
-        if not alive:
-            break
-    for mutant in mutants:
-        if mutant.cells is not None:
-            evidence = agreeing_evidence(study, mutant.cells, tolerance)
-            if not catches(mutant, study, evidence, tolerance):
-                alive.append(mutant)
-    assert not alive, f"{[mutant.name for mutant in alive]} survived"
-
-
-def agreeing_evidence(study, cells, tolerance):
-    """Simulations at the cells, with which the right theory agrees."""
-    cells = [study.canonical(given) for given in cells]
-    evidence = gather(study, cells, seed=2, tolerance=tolerance)
-    verdict = judge(study, evidence, tolerance=tolerance)
-    assert verdict.status == "agrees", str(verdict)
-    return evidence
+    complaints = list(survivors(study, mutants, cells, max(TOLERANCE, study.tolerance)))
+    assert not complaints, "\n".join([study.name, *complaints])
 
 
 @pytest.mark.slow
