@@ -88,7 +88,7 @@ def cost_of(jaxpr: core.Jaxpr, length: int = 1) -> Cost:
     memory = work = least = steps = 0.0
     for equation in jaxpr.eqns:
         own = sum(_bytes(variable.aval) for variable in equation.outvars)
-        inner = [cost_of(sub, length) for sub in _inner(equation.params)]
+        inner = [cost_of(sub, length) for sub in inner_jaxprs(equation.params)]
         # A loop holds what it carries twice: before a step and behind it.
         held = 2 * own if equation.primitive.name in ("scan", "while") else own
         memory += held + max((cost.memory for cost in inner), default=0)
@@ -102,7 +102,7 @@ def cost_of(jaxpr: core.Jaxpr, length: int = 1) -> Cost:
 def open_loops(jaxpr: core.Jaxpr) -> int:
     """How many loops of a jaxpr have a length that is not known before it runs."""
     return sum(
-        (equation.primitive.name == "while") + sum(map(open_loops, _inner(equation.params)))
+        (equation.primitive.name == "while") + sum(map(open_loops, inner_jaxprs(equation.params)))
         for equation in jaxpr.eqns
     )
 
@@ -171,7 +171,8 @@ def _least_steps(equation: Any, length: int) -> int:
     return length if [test.primitive.name for test in condition] == ["lt"] else 1
 
 
-def _inner(params: dict[str, Any]) -> Iterator[core.Jaxpr]:
+def inner_jaxprs(params: dict[str, Any]) -> Iterator[core.Jaxpr]:
+    """The programs inside of an equation: bodies of loops, branches, inner calls."""
     for value in params.values():
         for entry in value if isinstance(value, (tuple, list)) else (value,):
             if isinstance(entry, core.ClosedJaxpr):

@@ -16,6 +16,7 @@ import numpy as np
 from simulator.engine import sizes
 from simulator.engine.batch_size import Cost, batch_size, cost_of, fits_in_memory
 from simulator.engine.cells import Values, identity, key_data
+from simulator.engine.declared import refuse_undeclared
 from simulator.engine.setting import Setting
 from simulator.runtime.compilation import compiler_options, simulation_scope
 from simulator.study import RESIDUAL, Simulation, Study
@@ -42,6 +43,7 @@ class Program:
         cells: Sequence[Values],
     ) -> None:
         self.members = list(members)
+        self._study, self._method = study, setting.method
         self._dtype = setting.dtype
         self._longest_loop = sizes.longest_loop(study, cells[0], setting.method)
         self._keys = np.stack(
@@ -73,7 +75,9 @@ class Program:
         """The trace of one lane: what is known of the program before it is compiled."""
         first = {name: values[0] for name, values in self._scalars.items()}
         with simulation_scope(self._dtype):
-            return self._one.trace(self._keys[0], np.int32(0), first, self._shared)
+            lane = self._one.trace(self._keys[0], np.int32(0), first, self._shared)
+        refuse_undeclared(self._study, self._method, _shapes(lane))
+        return lane
 
     @functools.cached_property
     def lanes(self) -> int:
@@ -89,8 +93,7 @@ class Program:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the outputs of one replicate."""
-        outputs = self.lane.out_info
-        return {name: value.shape for name, value in outputs.items() if name != RESIDUAL}
+        return _shapes(self.lane)
 
     def run(
         self, rows: np.ndarray, replicates: np.ndarray, *, if_it_fits: bool = False
@@ -117,6 +120,10 @@ class Program:
             {name: jnp.asarray(values[rows]) for name, values in self._scalars.items()},
             {name: jnp.asarray(values) for name, values in self._shared.items()},
         )
+
+
+def _shapes(lane: Any) -> dict[str, tuple[int, ...]]:
+    return {name: value.shape for name, value in lane.out_info.items() if name != RESIDUAL}
 
 
 def programs(study: Study, cells: Sequence[Values], setting: Setting) -> list[Program]:

@@ -12,6 +12,7 @@ import numpy as np
 from simulator.engine import sizes
 from simulator.engine.batch_size import Cost, cost_of
 from simulator.engine.cells import Values, broadcast_cells, single_cells
+from simulator.engine.declared import refuse_undeclared
 from simulator.parameters import Parameter
 from simulator.runtime.compilation import float64_on_cpu, jit_on_cpu
 from simulator.study import RESIDUAL, Study
@@ -175,7 +176,7 @@ def _group_key(cell: Values, scalars: Sequence[str]) -> Any:
 def _checked(study: Study, outputs: dict[str, np.ndarray], values: Values) -> dict:
     """Refuse what was not declared, what did not converge, and values that are not a number."""
     residual = outputs.pop(RESIDUAL, None)
-    outputs = outputs_in_order(study, outputs)
+    outputs = outputs_in_order(study, outputs, axes=1)
     if residual is not None:
         refuse_unconverged(study, residual, lambda position: _point(values, position))
     for output in study.outputs:
@@ -192,15 +193,13 @@ def _checked(study: Study, outputs: dict[str, np.ndarray], values: Values) -> di
     return outputs
 
 
-def outputs_in_order(study: Study, outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The outputs of a theory as declared; a ``TypeError`` if they are others."""
-    declared = [output.name for output in study.outputs if output.in_theory]
-    if outputs.keys() != set(declared):
-        raise TypeError(
-            f"{study.name}: the theory returns {sorted(outputs)}, but the declared outputs are "
-            f"{sorted(declared)}"
-        )
-    return {name: outputs[name] for name in declared}
+def outputs_in_order(study: Study, outputs: Mapping[str, Any], axes: int = 0) -> dict[str, Any]:
+    """The outputs of a theory as declared, a ``TypeError`` if they are others.
+
+    The first ``axes`` of their axes run over points.
+    """
+    refuse_undeclared(study, "theory", {name: np.shape(v)[axes:] for name, v in outputs.items()})
+    return {output.name: outputs[output.name] for output in study.outputs if output.in_theory}
 
 
 def refuse_unconverged(study: Study, residual: np.ndarray, where: Callable[[int], str]) -> None:

@@ -5,35 +5,36 @@ no test data; with those of the study, `check_contract` compares reference value
 wrong theories are rejected.
 """
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simulator.engine.batch_size import open_loops
-from simulator.engine.cells import Values
-from simulator.engine.program import one_lane
+from simulator.engine.declared import undeclared
 from simulator.parameters import Parameter
 from simulator.runtime.compilation import float64_on_cpu, simulation_scope
 from simulator.spelling import suggestion
-from simulator.study import RESIDUAL, Output, Study
+from simulator.study import RESIDUAL, Study
 from simulator.testing.data import Tests
 from simulator.testing.evidence import survivors, wrong_values
+from simulator.testing.lowering import lowers
+from simulator.testing.sides import (
+    UNTRACEABLE,
+    cell_of,
+    first_line,
+    function_of,
+    needs_static,
+    runs_with,
+    shapes_of,
+    sides_of,
+    traced_of,
+    values_of,
+)
 
 NEAR = 1e-5  # relative step of finite differences
 SLOPES_AGREE = 2e-4
 SINGLE_PRECISION = 1e-4  # a theory in float32 against itself in float64
-KEY = np.zeros(2, np.uint32)
-UNTRACEABLE = (
-    jax.errors.ConcretizationTypeError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-    jax.errors.NonConcreteBooleanIndexError,
-    TypeError,
-)
 Complaints = Iterator[str]
 
 
@@ -61,19 +62,21 @@ def check_contract(
         raise AssertionError("\n".join([f"{study.name} breaks the contract:", *complaints]))
 
 
-def diagnose(study: Study) -> list[str]:
+def diagnose(study: Study, *, run: bool = True) -> list[str]:
     """What a study declares wrongly, or does otherwise than it declares; empty if nothing.
 
     Parameters
     ----------
     study : Study
+    run : bool, default True
+        Compute values, too; if not, the study is only traced, which takes seconds.
 
     Returns
     -------
     list of str
         One complaint each, with what to do about it.
     """
-    for questions in (PARAMETERS, OUTPUTS, TRACES, VALUES):
+    for questions in (PARAMETERS, OUTPUTS, TRACES, PROGRAMS, *[VALUES] * run):
         # What is asked later makes no sense of a study that fails earlier.
         complaints = [words for question in questions for words in question(study)]
         if complaints:
@@ -107,7 +110,7 @@ def _outputs(study: Study) -> Complaints:
     for name in {name for name in names if names.count(name) > 1}:
         yield f"output {name} is declared twice"
     for output in study.outputs:
-        relation = output.relation_at(study.params(**_cell(study)))
+        relation = output.relation_at(study.params(**cell_of(study)))
         others = (relation.of, output.model_std, output.dispersion and output.dispersion.of)
         for other in others:
             if other and other not in names:
@@ -133,56 +136,43 @@ def _sides(study: Study) -> Complaints:
 # --------------------------------------------------------------------------------------------
 def _traceable(study: Study) -> Complaints:
     """Every traced parameter can be traced, on every side."""
-    for side in _sides_of(study):
+    for side in sides_of(study):
         try:
-            _shapes(study, side)
+            shapes_of(study, side)
         except UNTRACEABLE as error:
             traced = [name for name, p in study.declarations.items() if not p.is_static(side)]
-            culprits = [name for name in traced if _runs_with(study, side, name)]
+            culprits = [name for name in traced if runs_with(study, side, name)]
             if culprits:
                 yield (
                     f"{side}: {' and '.join(culprits)} fixes a shape or decides a branch, but is "
                     "traced: declare it static, or traced with static_in=..."
                 )
             else:
-                yield f"{side} cannot be traced: {_first_line(error)}"
+                yield f"{side} cannot be traced: {first_line(error)}"
         except Exception as error:  # whatever an author's function raises is the complaint
-            yield f"{side} fails at {_cell(study)}: {type(error).__name__}: {_first_line(error)}"
+            yield f"{side} fails at {cell_of(study)}: {type(error).__name__}: {first_line(error)}"
 
 
 def _needlessly_static(study: Study) -> Complaints:
     """A static number compiles anew for every value: is that needed anywhere?"""
     for name, parameter in study.declarations.items():
         number = parameter.static and parameter.is_scalar_number and not parameter.traced_in
-        if number and not any(_needs_static(study, side, name) for side in _sides_of(study)):
+        if number and not any(needs_static(study, side, name) for side in sides_of(study)):
             yield f"parameter {name} is static, but nothing needs it to be: declare it traced"
         for side in parameter.static_in:
-            if side in _sides_of(study) and not _needs_static(study, side, name):
+            if side in sides_of(study) and not needs_static(study, side, name):
                 yield f"parameter {name} is static in {side}, but nothing there needs it to be"
 
 
 def _returned(study: Study) -> Complaints:
     """The declared outputs, with the declared dims, the same on both sides."""
     shapes: dict[str, Mapping[str, tuple[int, ...]]] = {}
-    for side in _sides_of(study):
+    for side in sides_of(study):
         try:
-            shapes[side] = _shapes(study, side)
+            shapes[side] = shapes_of(study, side)
         except Exception:
             continue
-        expected = {output.name: output for output in study.outputs if _belongs(output, side)}
-        for name in sorted(set(shapes[side]) - set(expected)):
-            hint = suggestion(name, sorted(set(expected) - set(shapes[side])))
-            yield f"{side} returns {name!r}, which is not declared for it{hint}"
-        for name in sorted(set(expected) - set(shapes[side])):
-            yield f"{side} does not return the declared output {name!r}"
-        for name in sorted(set(expected) & set(shapes[side])):
-            shape, dims = shapes[side][name], expected[name].dims
-            if len(shape) != len(dims):
-                yield (
-                    f"{side} returns {name} with shape {shape}, but its declared dims are "
-                    f"({', '.join(dims)}): declare dims=(...) of that length, or return another "
-                    "shape"
-                )
+        yield from undeclared(study, side, shapes[side])
     for side, found in shapes.items():
         for name, shape in found.items():
             reference = shapes.get("theory", {}).get(name)
@@ -195,14 +185,14 @@ def _returned(study: Study) -> Complaints:
 # --------------------------------------------------------------------------------------------
 def _pure(study: Study) -> Complaints:
     """Equal arguments, equal results; another key, another draw."""
-    for side in _sides_of(study):
-        first, again = _values(study, side), _values(study, side)
+    for side in sides_of(study):
+        first, again = values_of(study, side), values_of(study, side)
         for name in first:
             if not np.array_equal(first[name], again[name], equal_nan=True):
                 yield f"{side} is not pure: called twice, {name} came out differently"
         if side == "theory":
             continue
-        others = [_values(study, side, replicate=i) for i in (1, 2, 3)]
+        others = [values_of(study, side, replicate=i) for i in (1, 2, 3)]
         equal = all(np.array_equal(first[n], o[n], equal_nan=True) for o in others for n in first)
         if equal and not study.deterministic:
             yield (
@@ -215,19 +205,19 @@ def _pure(study: Study) -> Complaints:
 
 def _numbers(study: Study) -> Complaints:
     """No output is not a number at the check cell, unless it may be undefined."""
-    for side in _sides_of(study):
-        for name, value in _values(study, side).items():
+    for side in sides_of(study):
+        for name, value in values_of(study, side).items():
             if np.isnan(value).any() and not study.output(name).nan_where_undefined:
-                yield f"{side} returns {name} = nan at {_cell(study)}"
+                yield f"{side} returns {name} = nan at {cell_of(study)}"
 
 
 def _single_precision(study: Study) -> Complaints:
     """The theory holds in float32."""
     if study.theory is None:
         return
-    double = _values(study, "theory")
+    double = values_of(study, "theory")
     with simulation_scope("float32"):
-        single = jax.jit(_function(study, "theory"))(_traced(study, "theory", jnp.float32))
+        single = jax.jit(function_of(study, "theory"))(traced_of(study, "theory", jnp.float32))
     for name, value in double.items():
         scale = np.maximum(np.abs(value), 1e-3 * np.max(np.abs(value), initial=0.0))
         with np.errstate(invalid="ignore"):
@@ -240,7 +230,7 @@ def _differentiable(study: Study) -> Complaints:
     """Exact derivatives equal finite differences, for every traced real number."""
     if study.theory is None:
         return
-    cell = _cell(study)
+    cell = cell_of(study)
     moving = [
         name
         for name, p in study.declarations.items()
@@ -250,8 +240,8 @@ def _differentiable(study: Study) -> Complaints:
     if not moving:
         return
     with float64_on_cpu():
-        traced = _traced(study, "theory", jnp.float64)
-        function = jax.jit(lambda values: _function(study, "theory")(values))
+        traced = traced_of(study, "theory", jnp.float64)
+        function = jax.jit(lambda values: function_of(study, "theory")(values))
         slopes = jax.jit(jax.jacfwd(lambda m: function({**traced, **m})))(
             {name: traced[name] for name in moving}
         )
@@ -275,137 +265,15 @@ def _differentiable(study: Study) -> Complaints:
                     yield f"theory: the derivative of {output} in {name} is wrong at {cell}"
 
 
-def _lowers(study: Study) -> Complaints:
-    """Every simulation compiles for a TPU in float32, where there is no float64."""
-    for side in study.methods():
-        with simulation_scope("float32"):
-            lane = one_lane(study.methods()[side], study.params, _static(study, side))
-            traced = _traced(study, side, jnp.float32)
-            try:
-                exported = jax.export.export(jax.jit(lane), platforms=("tpu", "cuda"))(
-                    KEY, np.int32(0), traced, {}
-                )
-            except NotImplementedError as error:
-                yield f"{side} does not compile for a TPU: {_first_line(error)}"
-                continue
-        if "f64" in exported.mlir_module():
-            yield f"{side} computes in float64 where float32 was asked for: use dtype=float"
-
-
-Questions = tuple[Callable[[Study], Complaints], ...]
-PARAMETERS: Questions = (_parameters,)
-OUTPUTS: Questions = (_outputs, _sides)
-TRACES: Questions = (_traceable, _returned, _needlessly_static)
-VALUES: Questions = (_pure, _numbers, _single_precision, _differentiable, _lowers)
-
-
-# --------------------------------------------------------------------------------------------
-# Running one side of a study
-# --------------------------------------------------------------------------------------------
-def _cell(study: Study) -> Values:
-    return study.canonical(study.check_cells[0])
-
-
-def _sides_of(study: Study) -> list[str]:
-    return (["theory"] if study.theory is not None else []) + list(study.methods())
-
-
-def _belongs(output: Output, side: str) -> bool:
-    if side == "theory":
-        return output.in_theory
-    return output.in_simulation and output.dispersion is None
-
-
-def _static(study: Study, side: str) -> tuple[tuple[str, Any], ...]:
-    cell = _cell(study)
-    return tuple((n, cell[n]) for n, p in study.declarations.items() if p.is_static(side))
-
-
-def _traced(study: Study, side: str, dtype: Any = jnp.float64) -> dict[str, jax.Array]:
-    cell = _cell(study)
-    return {
-        name: _leaf(side, parameter, cell[name], dtype)
-        for name, parameter in study.declarations.items()
-        if not parameter.is_static(side)
-    }
-
-
-def _leaf(side: str, parameter: Parameter, value: Any, dtype: Any) -> jax.Array:
-    """A whole number is an integer in a simulation and a float in a theory."""
-    whole = parameter.type == "int" and (side != "theory" or parameter.static)
-    return jnp.asarray(value, jnp.int32 if whole else dtype)
-
-
-def _function(study: Study, side: str, concrete: Mapping[str, Any] | None = None) -> Callable:
-    """The side as a function of its traced parameters, those in ``concrete`` excepted.
-
-    These are plain numbers to it: it is taken as its module has it, not at the study's door.
-    """
-    fixed = dict(_static(study, side)) | dict(concrete or {})
-    as_it_is = inspect.unwrap if concrete else lambda function: function
-    if side == "theory":
-        assert study.theory is not None
-        theory = as_it_is(study.theory)
-        return lambda traced: theory(study.params(**{**fixed, **traced}))
-    simulate = as_it_is(study.simulation(side)[1])
-
-    def run(traced: Mapping[str, Any], replicate: Any = 0) -> Any:
-        static = tuple((name, value) for name, value in fixed.items() if name not in traced)
-        lane = one_lane(simulate, study.params, static)
-        return lane(KEY, jnp.asarray(replicate, jnp.int32), traced, {})
-
-    return run
-
-
-def _shapes(study: Study, side: str) -> dict[str, tuple[int, ...]]:
-    with float64_on_cpu():
-        found = jax.eval_shape(_function(study, side), _traced(study, side))
-    return {name: value.shape for name, value in found.items() if name != RESIDUAL}
-
-
-def _values(study: Study, side: str, replicate: int = 0) -> dict[str, np.ndarray]:
-    with float64_on_cpu():
-        function = _function(study, side)
-        if side != "theory":
-            found = jax.jit(function)(_traced(study, side), replicate)
-        else:
-            found = jax.jit(function)(_traced(study, side))
-        return {name: np.asarray(v) for name, v in found.items() if name != RESIDUAL}
-
-
-def _runs_with(study: Study, side: str, name: str) -> bool:
-    """Does the side trace once this parameter is a plain number?"""
-    with float64_on_cpu():
-        traced = _traced(study, side)
-        del traced[name]
-        try:
-            jax.eval_shape(_function(study, side, {name: _cell(study)[name]}), traced)
-        except UNTRACEABLE:
-            return False
-        return True
-
-
-def _needs_static(study: Study, side: str, name: str) -> bool:
-    """Does this static parameter fix a shape, a branch, or the length of a loop there?
-
-    By the lengths of loops batches are sized, and time is estimated.
-    """
-    with float64_on_cpu():
-        traced = _traced(study, side)
-        leaf = _leaf(side, study.declarations[name], _cell(study)[name], jnp.float64)
-        trace = jax.make_jaxpr(_function(study, side))
-        try:
-            known, freed = trace(traced), trace(traced | {name: leaf})
-        except Exception:  # any failure says that the parameter has to be static
-            return True
-    return open_loops(freed.jaxpr) > open_loops(known.jaxpr)
-
-
 def _inside(parameter: Parameter, value: float) -> bool:
     """Can the value move both ways?"""
     bounds = (parameter.at_least, parameter.at_most)
     return bool(np.isfinite(value)) and value != 0 and value not in bounds
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0]
+Questions = tuple[Callable[[Study], Complaints], ...]
+PARAMETERS: Questions = (_parameters,)
+OUTPUTS: Questions = (_outputs, _sides)
+TRACES: Questions = (_traceable, _returned, _needlessly_static)
+PROGRAMS: Questions = (lowers,)
+VALUES: Questions = (_pure, _numbers, _single_precision, _differentiable)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from simulator.engine.theory import theory_of_cells
-from simulator.parameters import suggestion
 from simulator.runtime.compilation import float64_on_cpu
+from simulator.spelling import suggestion
 from simulator.study import RESIDUAL, Study
 from simulator.testing.data import Mutant
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from simulator.engine.cells import identity
 from simulator.engine.theory import theory_of_cells
-from simulator.parameters import suggestion
 from simulator.runtime.compilation import float64_on_cpu
+from simulator.spelling import suggestion
 from simulator.study import Study
 
 

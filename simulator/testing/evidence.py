@@ -7,7 +7,7 @@ import numpy as np
 
 from simulator.engine.cells import describe
 from simulator.engine.theory import theory_of_cells
-from simulator.parameters import suggestion
+from simulator.spelling import suggestion
 from simulator.study import Study
 from simulator.testing.controls import misspelt, off_control
 from simulator.testing.data import Case, Mutant

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -182,15 +183,26 @@ def test_a_theory_that_did_not_converge_is_an_error():
         predict_study(study)
 
 
-def test_a_theory_returns_what_is_declared_and_nothing_else():
-    for names in (("test_error", "train_error"), ()):
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        (("test_error", "train_error"), "returns 'train_error', which is not declared for it"),
+        ((), "does not return the declared output 'test_error'"),
+        (("test_eror",), "returns 'test_eror', .* did you mean 'test_error'"),
+        (("test_error", "dim"), r"returns test_error with shape \(2,\), but .* dims are \(\)"),
+    ],
+)
+def test_both_sides_return_what_is_declared_and_nothing_else(returned, words):
+    names, shape = [n for n in returned if n != "dim"], (2,) * ("dim" in returned)
 
-        def theory(params, names=names):
-            return dict.fromkeys(names, params.noise_std)
+    def theory(params):
+        return dict.fromkeys(names, jnp.ones(shape) * params.noise_std)
 
-        study = dataclasses.replace(STUDY, theory=theory)
-        with pytest.raises(TypeError, match=r"declared outputs are \['test_error'\]"):
-            predict_study(study)
+    with pytest.raises(TypeError, match=f"toy: theory {words}"):
+        predict_study(dataclasses.replace(STUDY, theory=theory))
+    study = dataclasses.replace(STUDY, simulate_fast=lambda key, params: theory(params))
+    with pytest.raises(TypeError, match=f"toy: fast {words}"):
+        simulate_study(study, replicates=3)
 
 
 def test_not_a_number_is_an_error_on_either_side():

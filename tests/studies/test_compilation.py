@@ -1,16 +1,13 @@
-"""Every study: one compilation per static signature; simulations lower for accelerators."""
+"""Every study: one compilation per static signature."""
 
 import contextlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from simulator.engine.program import one_lane
 from simulator.engine.run import Run
 from simulator.engine.setting import checked_setting
 from simulator.engine.theory import theory_of_cells
-from simulator.runtime.compilation import simulation_scope
 from tests.studies.battery import STUDIES, WITH_THEORY, cell, each, each_method, perturbed_floats
 
 BACKEND_COMPILE = "/jax/core/compile/backend_compile_duration"
@@ -67,22 +64,3 @@ def _moved(study, rng, side):
             with contextlib.suppress(ValueError):
                 values = study.canonical(values | {name: values[name] + int(rng.integers(1, 4))})
     return values
-
-
-@each_method(slow_others=True)
-def test_simulation_lowers_for_tpu_and_cuda_without_float64(name, method):
-    study = STUDIES[name]
-    values = cell(study)
-    declared = study.declarations
-    static = tuple((n, values[n]) for n, p in declared.items() if p.is_static(method))
-    with simulation_scope("float32"):
-        traced = {
-            n: jnp.asarray(values[n], jnp.int32 if p.type == "int" else jnp.float32)
-            for n, p in declared.items()
-            if not p.is_static(method)
-        }
-        one = one_lane(study.methods()[method], study.params, static)
-        exported = jax.export.export(jax.jit(one), platforms=("tpu", "cuda"))(
-            np.zeros(2, np.uint32), np.int32(0), traced, {}
-        )
-    assert "f64" not in exported.mlir_module()

@@ -1,16 +1,15 @@
 """Every study: declarations, names, dims, and the shape of its module."""
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from simulator.engine.cells import identity, key_data
-from simulator.engine.run import Run
-from simulator.engine.setting import checked_setting
-from simulator.engine.theory import theory_of_cells
-from simulator.study import Study
+from simulator.testing import diagnose
 from tests.cases import load
-from tests.studies.battery import STUDIES, WITH_THEORY, cell, each, each_method
+from tests.studies.battery import STUDIES, WITH_THEORY, cell, cells, each
 
 ORDER = (
     "Params",
@@ -48,27 +47,36 @@ def test_module_reads_in_the_common_order(name):
 
 
 @each(STUDIES)
-def test_declarations_are_complete_and_defaults_are_legal(name):
-    study: Study = STUDIES[name]
-    study.canonical({})
-    for parameter in study.declarations.values():
-        assert parameter.meaning
-        assert parameter.symbol
-    assert all(output.meaning for output in study.outputs)
-    assert len({output.name for output in study.outputs}) == len(study.outputs)
-    for given in study.check_cells:
-        study.canonical(given)
+def test_the_doctor_has_no_complaint(name):
+    """Declarations, names and dims, static and traced, programs for TPU and CUDA; in words."""
+    complaints = diagnose(tested(name), run=False)
+    assert not complaints, "\n".join([name, *complaints])
+
+
+@pytest.mark.slow
+@each(STUDIES)
+def test_the_doctor_has_no_complaint_about_values(name):
+    complaints = diagnose(tested(name))
+    assert not complaints, "\n".join([name, *complaints])
+
+
+def tested(name):
+    """The study with the small cells of its test data before its own."""
+    return replace(STUDIES[name], check_cells=tuple(cells(STUDIES[name])))
 
 
 @each(STUDIES)
 def test_cases_and_mutants_exist(name):
     tests = load(name)
     study = STUDIES[name]
+    names = [mutant.name for mutant in tests.mutants]
     if study.theory is not None:
-        assert tests.cases, "reference values are missing"
+        assert tests.cases, f"{name} has no reference values: TESTS = Tests(cases=[Case(...)])"
     if study.theory is not None and study.methods():
-        assert len(tests.mutants) >= 6
-        assert len({m.name for m in tests.mutants}) == len(tests.mutants)
+        assert len(names) >= 6, (
+            f"{name} has {len(names)} mutants: six at least tell a check's worth"
+        )
+        assert len(set(names)) == len(names), f"two mutants of {name} have one name: {names}"
 
 
 @each(WITH_THEORY)
@@ -87,8 +95,11 @@ def test_every_output_has_a_reference_value_off_special_points(name):
         values = case.values(study)
         reached |= values.keys()
         missing -= {output for output, value in values.items() if is_generic(value)}
-    assert missing == special.keys()
-    assert special.keys() <= reached
+    assert missing == special.keys(), (
+        f"{name}: {sorted(missing ^ special.keys())} have no reference value off special points: "
+        'add a case, or except them with a reason, expected={"special": {...}}'
+    )
+    assert special.keys() <= reached, f"{name}: {sorted(special.keys() - reached)} have no case"
 
 
 def is_generic(value):
@@ -96,30 +107,6 @@ def is_generic(value):
     doubled = 2 * np.asarray(value, float)
     finite = doubled[np.isfinite(doubled)]
     return np.any(np.abs(finite - np.round(finite)) > 1e-9)
-
-
-@each(WITH_THEORY)
-def test_theory_returns_the_declared_outputs_with_their_dims(name):
-    study = STUDIES[name]
-    (outputs,) = theory_of_cells(study, [cell(study)])  # refuses others than the declared ones
-    assert set(outputs) == {o.name for o in study.outputs if o.in_theory}
-    for output in study.outputs:
-        if output.in_theory:
-            assert np.ndim(outputs[output.name]) == len(output.dims), output.name
-
-
-@each_method()
-def test_simulation_returns_the_declared_outputs_with_the_dims_of_the_theory(name, method):
-    study = STUDIES[name]
-    (shapes,) = Run(study, [cell(study)], checked_setting(study, method=method)).shapes()
-    declared = {o.name for o in study.outputs if o.in_simulation and o.dispersion is None}
-    assert set(shapes) == declared
-    theory = theory_of_cells(study, [cell(study)])[0] if study.theory else {}
-    for output in study.outputs:
-        if output.name in shapes:
-            assert len(shapes[output.name]) == len(output.dims), output.name
-            if output.name in theory:
-                assert shapes[output.name] == np.shape(theory[output.name])
 
 
 @each(STUDIES)

@@ -24,12 +24,6 @@ def test_sound_studies_of_the_package(name):
     assert diagnose(simulator.get(name)) == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", simulator.studies())
-def test_all_studies_of_the_package(name):
-    assert diagnose(simulator.get(name)) == []
-
-
 def theory(**changes):
     def changed(params):
         return TOY.theory(params) | {name: f(params) for name, f in changes.items()}
@@ -163,6 +157,13 @@ def test_a_length_of_a_loop_may_be_static():
     assert diagnose(replace(study, simulate_fast=walk)) == []
     (words,) = diagnose(study)
     assert words == "parameter num_steps is static, but nothing needs it to be: declare it traced"
+
+
+def test_the_study_can_be_traced_without_being_run():
+    impure, _ = FAULTS["impure"]
+    assert diagnose(impure, run=False) == []
+    misspelt, _ = FAULTS["misspelt"]
+    assert diagnose(misspelt, run=False)
 
 
 def test_an_output_may_have_no_relation():
