@@ -1,6 +1,7 @@
 """Declaring parameters, and checking what is given for them."""
 
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 
 from simulator import checks
 from simulator.checks import holds_mask, plain_array
+from simulator.large_array import LargeArray
 from simulator.spelling import suggestion
 from simulator.vocabulary import VOCABULARY, Range
 
@@ -59,6 +61,9 @@ class Parameter:
     choices : tuple of str
     dims : tuple of str
         Dims of an array parameter; an empty array means "not given".
+    large : bool
+        An array such as the rows of a data set, as long as they come: checked values are a
+        `LargeArray`, which is held once and known by a digest of its content.
     typical : (low, high), optional
         A range in which most values of interest lie.
     grows : number, or function of the parameters that returns one
@@ -82,6 +87,7 @@ class Parameter:
     infinite: bool = False
     choices: tuple[str, ...] = ()
     dims: tuple[str, ...] = ()
+    large: bool = False
     typical: Range | None = None
     grows: float | Callable[[Any], float] = 0.0
 
@@ -105,6 +111,12 @@ class Parameter:
         if self.static:
             return side not in self.traced_in
         return side in self.static_in
+
+    def describe_default(self) -> str:
+        """The default in words, for help texts: of a large array its shape."""
+        if not self.large:
+            return str(self.default)
+        return f"an example of {' x '.join(map(str, np.shape(self.default)))} numbers"
 
     def describe_range(self) -> str:
         """What is allowed, in words, for help texts and errors."""
@@ -142,8 +154,14 @@ class Parameter:
                 raise ValueError(self._refusal(value) + suggestion(value, self.choices))
             return value
         if self.type == "array":
+            if self.large and value is self.default:
+                return self._large_default
             return self._canonical_array(value)
         return self._canonical_number(value)
+
+    @functools.cached_property
+    def _large_default(self) -> Any:
+        return self._canonical_array(self.default)
 
     def _canonical_number(self, value: Any) -> float | int:
         number = value
@@ -166,7 +184,8 @@ class Parameter:
     def _canonical_array(self, value: Any) -> Any:
         array = self._numeric(value)
         if array.size == 0:
-            return () if self.static else np.zeros((0,) * len(self.dims))
+            empty = np.zeros((0,) * len(self.dims))
+            return () if self.static else LargeArray.of(empty) if self.large else empty
         if array.ndim != len(self.dims):
             raise ValueError(
                 f"{self._refusal(value)}; got {array.ndim} dims of shape {array.shape}"
@@ -175,7 +194,11 @@ class Parameter:
             raise ValueError(self._refusal(value))
         if self.integer and np.any(array != np.round(array)):
             raise ValueError(self._refusal(value))
+        if self.large and isinstance(value, LargeArray) and not value.flags.writeable:
+            return value
         array = array.astype(int) if self.integer else array.astype(float) + 0.0  # -0.0 is 0.0
+        if self.large:
+            return LargeArray.of(array)
         return _nested_tuple(array) if self.static else array
 
     def _numeric(self, value: Any) -> np.ndarray:
@@ -325,13 +348,18 @@ def array(
     *,
     dims: Sequence[str],
     static: bool = False,
+    large: bool = False,
     **bounds: Any,
 ) -> Any:
     """Declare an array parameter: traced values (unless ``static``) of static shape.
 
-    ``default`` is a (nested) tuple; the empty tuple means "not given". Symbol and meaning as in
-    :func:`static`.
+    ``default`` is a (nested) tuple; the empty tuple means "not given". ``large`` arrays, data of a
+    user, are known by a digest of their content, which a sweep stores once. Symbol and meaning as
+    in :func:`static`.
     """
+    if static and large:
+        raise ValueError("an array is static or large: a program would hold its numbers")
+    bounds["large"] = large
     return _declare(default, symbol, meaning, dims=tuple(dims), static=static, **bounds)
 
 

@@ -33,6 +33,9 @@ VOCABULARY: dict[str, Word] = {
     # Data and teachers
     "inputs": Word("x", "data points"),
     "labels": Word("y", "labels ±1"),
+    "rows": Word("X", "rows of a data set, in the eigenbasis of their covariance"),
+    "residuals": Word("r", "what the best linear fit of the targets leaves, row by row"),
+    "law": Word("–", "rows and label noise of the data, rows alone, or Gaussian of both"),
     "spectrum": Word("Σ", "covariance of the inputs"),
     "spectrum_exponent": Word("β", "decay of the eigenvalues, λ_k = k^-β (power_law)", (0.5, 3)),
     "source_exponent": Word(

@@ -10,22 +10,23 @@ import pytest
 import simulator
 
 PACKAGE = Path(__file__).parents[1] / "simulator"
-DECLARATIONS = {"study", "parameters", "paper", "vocabulary"}
+DECLARATIONS = {"study", "parameters", "paper", "vocabulary", "large_array"}
 VERBS = {"engine", "store", "verdict", "search"}
 #: What each layer may import, besides itself.
 ALLOWED = {
     "checks": set(),
     "defaults": set(),
     "equality": set(),
+    "large_array": set(),
     "html": set(),
     "paper": set(),
     "spelling": set(),
     "vocabulary": set(),
     "runtime": set(),
     "maths": {"runtime"},
-    "sampling": {"maths", "runtime"},
-    "data": {"checks", "equality", "maths", "sampling", "runtime"},
-    "parameters": {"checks", "spelling", "vocabulary"},
+    "sampling": {"large_array", "maths", "runtime"},
+    "data": {"checks", "equality", "large_array", "maths", "runtime", "sampling"},
+    "parameters": {"checks", "large_array", "spelling", "vocabulary"},
     "door": {"parameters"},
     "study": {"checks", "door", "html", "parameters", "paper", "spelling"},
     "studies": {*DECLARATIONS, "checks", "maths", "sampling", "data", "runtime"},

@@ -28,10 +28,12 @@ def parameter_value(parameter: "Parameter", text: str, lists: bool = False) -> A
             f"--grid {parameter.name}={text} makes an axis of several"
         )
     try:
+        if parameter.large and text.endswith(".npy"):
+            return np.load(text, allow_pickle=False)
         if parameter.type == "array":
             return np.asarray(json.loads(text if text.startswith("[") else f"[{text}]"))
         return number(text, whole=parameter.is_whole)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise ValueError(
             f"{parameter.name} = {text!r} is not allowed: it must be {parameter.describe_range()}"
         ) from error

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from simulator import checks
+from simulator.large_array import LargeArray
 from simulator.study import Study
 
 Values = dict[str, Any]
@@ -95,6 +96,11 @@ def product_cells(
         axes[name] = [parameter.canonical(value) for value in values]
         if len(set(axes[name])) != len(axes[name]):
             raise ValueError(f"grid[{name!r}] = {axes[name]} holds a value twice")
+    # Large arrays are copied and checked once, not for every point.
+    fixed = {
+        name: study.check_name(name).canonical(value) if study.check_name(name).large else value
+        for name, value in fixed.items()
+    }
     points: list[dict[str, Any]] = [{}]
     for name, axis in axes.items():
         points = [point | {name: value} for point in points for value in axis]
@@ -126,6 +132,8 @@ def key_data(identity_json: str) -> np.ndarray:
 
 
 def _canonical_json(value: Any) -> Any:
+    if isinstance(value, LargeArray):
+        return value.token
     if isinstance(value, np.ndarray):
         return [_canonical_json(entry) for entry in value.tolist()]
     if isinstance(value, (list, tuple)):

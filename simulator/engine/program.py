@@ -18,6 +18,7 @@ from simulator.engine.batch_size import Cost, batch_size, cost_of, fits_in_memor
 from simulator.engine.cells import Values, identity, key_data
 from simulator.engine.declared import refuse_undeclared
 from simulator.engine.setting import Setting
+from simulator.large_array import content_key
 from simulator.runtime.compilation import compiler_options, simulation_scope
 from simulator.study import RESIDUAL, Simulation, Study
 
@@ -118,8 +119,14 @@ class Program:
             jnp.asarray(self._keys[rows]),
             jnp.asarray(replicates, dtype=jnp.int32),
             {name: jnp.asarray(values[rows]) for name, values in self._scalars.items()},
-            {name: jnp.asarray(values) for name, values in self._shared.items()},
+            self._shared_on_devices,
         )
+
+    @functools.cached_property
+    def _shared_on_devices(self) -> dict[str, jax.Array]:
+        """Sent once: large arrays would be most of what a batch sends."""
+        with simulation_scope(self._dtype):
+            return {name: jnp.asarray(values) for name, values in self._shared.items()}
 
 
 def _shapes(lane: Any) -> dict[str, tuple[int, ...]]:
@@ -133,12 +140,11 @@ def programs(study: Study, cells: Sequence[Values], setting: Setting) -> list[Pr
     for index, cell in enumerate(cells):
         sampler = study.sampler(setting.method, study.params(**cell))
         shared = tuple(
-            cell[name].tobytes() if isinstance(cell[name], np.ndarray) else cell[name]
+            content_key(cell[name])
             for name, p in declared.items()
             if p.is_static(setting.method) or p.type == "array"
         )
-        shapes = tuple(np.shape(cell[n]) for n, p in declared.items() if p.type == "array")
-        groups.setdefault((sampler, shared, shapes), (sampler, []))[1].append(index)
+        groups.setdefault((sampler, shared), (sampler, []))[1].append(index)
     return [
         Program(study, setting, sampler, members, [cells[i] for i in members])
         for sampler, members in groups.values()
@@ -156,7 +162,7 @@ def unless_out_of_memory(function: Callable, *arguments: Any) -> Any:
 
 
 def _leaf(kind: str, value: Any, dtype: str) -> np.ndarray:
-    array = np.asarray(value)
+    array = np.asarray(value)  # a plain array, also of a large one
     return array.astype(np.int32 if kind == "int" or array.dtype.kind == "i" else dtype)
 
 

@@ -13,6 +13,7 @@ from simulator.engine import sizes
 from simulator.engine.batch_size import Cost, cost_of
 from simulator.engine.cells import Values, broadcast_cells, single_cells
 from simulator.engine.declared import refuse_undeclared
+from simulator.large_array import LargeArray, content_key
 from simulator.parameters import Parameter
 from simulator.runtime.compilation import float64_on_cpu, jit_on_cpu
 from simulator.study import RESIDUAL, Study
@@ -123,7 +124,7 @@ def in_chunks(
     ``values`` are those of ``study`` that decide how large it is.
     """
     pieces: list[dict[str, np.ndarray]] = []
-    shared = {name: jnp.asarray(value) for name, value in arrays.items()}
+    shared = {name: jnp.asarray(np.asarray(value)) for name, value in arrays.items()}
     for start in range(0, count, lanes):
         index = np.minimum(np.arange(start, start + lanes), count - 1)
         arguments = ({name: jnp.asarray(c[index]) for name, c in scalars.items()}, shared)
@@ -166,11 +167,7 @@ def _dtype(parameter: Parameter) -> type:
 
 
 def _group_key(cell: Values, scalars: Sequence[str]) -> Any:
-    others = {name: value for name, value in cell.items() if name not in scalars}
-    return tuple(
-        (name, (value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value)
-        for name, value in others.items()
-    )
+    return tuple((name, content_key(value)) for name, value in cell.items() if name not in scalars)
 
 
 def _checked(study: Study, outputs: dict[str, np.ndarray], values: Values) -> dict:
@@ -217,6 +214,8 @@ def _point(values: Values, position: int) -> str:
     """The parameters of one grid point, for error messages."""
 
     def at(value: Any) -> Any:
+        if isinstance(value, LargeArray):
+            return value
         if isinstance(value, np.ndarray) and value.size > position and value.ndim:
             return value.ravel()[position]
         return value

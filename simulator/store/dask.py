@@ -32,6 +32,7 @@ from simulator.engine.setting import Setting
 from simulator.runtime.compilation import default_platform
 from simulator.store.compute import Compute, compute_cells
 from simulator.store.files import StoreError
+from simulator.store.large import tokens, with_arrays
 from simulator.store.manifest import read_manifest
 from simulator.store.plan import Plan, missing, versions, work
 from simulator.store.records import CellState, Speed, read_records, write_record
@@ -116,9 +117,10 @@ def _tasks(plan: Plan, states: Mapping[str, CellState], target: int) -> list[_Ta
 
 
 def _send(client: Any, path: Path, packed: bytes, task: _Task) -> Any:
+    cells = [tokens(cell) for cell in task.plan.cells]  # workers read large arrays in the store
     return client.submit(
         _run_task,
-        *(path, packed, task.plan.cells, task.plan.positions, task.states, task.target, task.name),
+        *(path, packed, cells, task.plan.positions, task.states, task.target, task.name),
         key=task.name,
         pure=False,
     )
@@ -306,7 +308,11 @@ def _run_task(
 ) -> None:
     """Compute the cells of one task and write them into the store."""
     _check_this_worker(path)
-    plan = replace(_unpacked(packed), cells=cells, positions=positions)
+    plan = _unpacked(packed)
+    large = with_arrays(path, plan.study, cells[0])  # the same in all cells
+    names = [name for name, parameter in plan.study.declarations.items() if parameter.large]
+    cells = [{**cell, **{name: large[name] for name in names}} for cell in cells]
+    plan = replace(plan, cells=cells, positions=positions)
     with _ONE_AT_A_TIME:
         earlier = read_records(path, plan.study, name).states  # of a worker that died
         compute_cells(path, plan, {**states, **earlier}, target, writer=name)

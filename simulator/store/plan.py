@@ -17,6 +17,7 @@ from simulator.engine.progress import Work
 from simulator.runtime.compilation import default_platform
 from simulator.store.arrays import remove_layout
 from simulator.store.files import PRIVATE, StoreError
+from simulator.store.large import tokens, with_arrays
 from simulator.store.manifest import damaged_manifest, read_manifest, write_manifest
 from simulator.store.records import CellState
 from simulator.study import Study
@@ -71,7 +72,7 @@ def manifest_of(
         **options,
         "platform": default_platform(),
         "matmul_precision": "highest",
-        "parameters": {name: value for name, value in cell.items() if name not in axes},
+        "parameters": tokens({name: cell[name] for name in cell if name not in axes}),
         "axes": axes,
         "replicates": replicates,
         "versions": versions(),
@@ -161,12 +162,13 @@ def whole_plan(path: Path, study: Study, manifest: Mapping[str, Any]) -> Plan:
             f"({'; '.join(differ)}): use the version that wrote it, or give another folder"
         )
     cells, positions = [], []
+    parameters = with_arrays(path, study, manifest["parameters"])
     try:
         for position in itertools.product(*(range(len(values)) for values in axes.values())):
             point = {name: axes[name][i] for name, i in zip(axes, position, strict=True)}
             # Joined grids may hold combinations that nobody asked for and that are not allowed.
             with contextlib.suppress(ValueError):
-                cells.append(study.canonical(manifest["parameters"] | point))
+                cells.append(study.canonical(parameters | point))
                 positions.append(position)
     except TypeError as error:
         raise damaged_manifest(path / PRIVATE / "manifest.json", str(error)) from error

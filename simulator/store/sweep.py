@@ -26,6 +26,7 @@ from simulator.engine.theory import theory_of_cells
 from simulator.store.compute import Compute, compute_here
 from simulator.store.dask import compute_with_dask
 from simulator.store.files import PRIVATE, StoreError, entries_of, make_folder, own_files
+from simulator.store.large import keep_arrays, tokens
 from simulator.store.layout import Results, mend
 from simulator.store.manifest import read_manifest
 from simulator.store.netcdf import attribute, check_netcdf, write_netcdf
@@ -198,9 +199,10 @@ def _sweep_in_memory(
 
 def _attributes(values: Mapping[str, Any]) -> dict[str, Any]:
     """What is given, as attributes that NetCDF can hold."""
+    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in tokens(values).items()}
     return {
-        name: attribute(list(value) if isinstance(value, tuple) else value)
-        for name, value in values.items()
+        name: attribute(value)
+        for name, value in plain.items()
         if not (hasattr(value, "__len__") and len(value) == 0)
     }
 
@@ -230,6 +232,7 @@ def sweep_to_store(
     with _prepared(path) if leader else contextlib.nullcontext(), meeting(path) as processes:
         if leader:
             manifest = join_store(path, manifest)
+            keep_arrays(path, cells[0])
             whole = whole_plan(path, study, manifest)
             mend(path, whole, manifest)
         processes.wait()

@@ -69,6 +69,17 @@ def theory(
     noise_std_generator, spectrum, spectrum_exponent, source_exponent, signal_variance, design,
 ):  # fmt: skip
     eigen, weights = spectrum_of(spectrum, dim, spectrum_exponent, source_exponent, signal_variance)
+    return errors_of(
+        eigen, weights, num_samples, num_samples_generator, num_generations, ridge, ridge_generator,
+        noise_std, noise_std_generator, design,
+    )  # fmt: skip
+
+
+def errors_of(
+    eigen, weights, num_samples, num_samples_generator, num_generations, ridge, ridge_generator,
+    noise_std, noise_std_generator, design="independent",
+):  # fmt: skip
+    """All outputs, for eigenvalues ``lambda_k`` and squared weights ``w_k^2``."""
     last = Fit(eigen, num_samples, ridge)
     generator = Fit(eigen, num_samples_generator, ridge_generator)
 
