@@ -171,7 +171,8 @@ def _add_parameters(parser: Parser, study: Any) -> None:
     for name, parameter in study.declarations.items():
         options: dict[str, Any] = {"dest": f"{PARAMETER}{name}", "default": argparse.SUPPRESS}
         shown = (
-            f"{parameter.meaning}; {parameter.describe_range()} (default {parameter.describe_default()})"
+            f"{parameter.meaning}; {parameter.describe_range()} "
+            f"(default {parameter.describe_default()})"
         ).replace("%", "%%")
         flag = group.add_argument(
             f"--{name.replace('_', '-')}", metavar=parameter.symbol, help=shown, **options

@@ -38,6 +38,7 @@ from simulator.data.files import (
     text,
 )
 from simulator.equality import ByValue
+from simulator.large_array import LargeArray
 
 MIN_TOKENS = 20
 #: Totals are summed and drawn as 64-bit integers.
@@ -246,6 +247,10 @@ class RankLaw(ByValue):
     def fitted(self) -> np.ndarray:
         """Zipf probabilities of the fitted exponent on the same vocabulary."""
         return _zipf(len(self.counts), self.exponent)
+
+    def parameters(self) -> dict[str, LargeArray]:
+        """What the study ``tail-collapse.corpus`` takes."""
+        return {"counts": LargeArray.of(self.counts)}
 
     def training_law(self, cutoff: float = math.inf, real_fraction: float = 0.0) -> np.ndarray:
         """``pi p + (1 - pi) s``, with ``s`` the law cut at rank ``cutoff`` and renormalised."""

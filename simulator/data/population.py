@@ -30,6 +30,7 @@ from simulator.data.checks import numbers
 from simulator.data.loading import DataError, Table
 from simulator.data.units import unit_columns
 from simulator.equality import ByValue
+from simulator.large_array import LargeArray
 
 #: A feature (of unit variance) that is closer than this to a combination of others is one of them.
 NULL_DIRECTION = 1e-5
@@ -77,6 +78,12 @@ class Population(ByValue):
     def noise_std(self) -> float:
         """``sigma``, the root mean square of the residual."""
         return float(np.sqrt(np.mean(self.residual**2)))
+
+    def parameters(self) -> dict[str, LargeArray]:
+        """What the studies on a data set take (``ridge-collapse.resampled``): its arrays by name."""
+        arrays = (self.rows, self.eigenvalues, self.teacher, self.residual)
+        names = ("rows", "eigenvalues", "teacher", "residuals")
+        return {name: LargeArray.of(array) for name, array in zip(names, arrays, strict=True)}
 
     def spikiness(self, ridge: float) -> float:
         """How unevenly rows weigh in a fit: the spread of ``q = x^T (Sigma + ridge)^{-1} x``.

@@ -73,7 +73,7 @@ def corpus(
     tested = p if tested_on == "p" else q
     return {
         "test_error": tested @ missed,
-        "test_error_std": np.sqrt(p @ covariance @ p),
+        "test_error_std": np.sqrt(max(p @ covariance @ p, 0.0)),  # negative for no law
         "plateau_error": np.sum(p[kept == 0]),
         "num_distinct_tokens": np.sum(1 - missed),
     }

@@ -39,7 +39,8 @@ def known_bounds(study, values, output):
     if study.name == "tail-collapse.bigram":
         high = 2.0 if name in ("l1_error", "plateau_error") else math.inf
     if name in ("df1", "df2"):
-        high = min(values["dim"], values["num_samples"])
+        dim = values["dim"] if "dim" in values else len(values["eigenvalues"])
+        high = min(dim, values["num_samples"])
     if name == "kappa":
         low = 0.0 if family == "strong-collapse" else values["ridge"]
     if name == "num_distinct_tokens":

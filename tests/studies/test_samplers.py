@@ -87,6 +87,7 @@ CELLS = [
     ),
     ("tail-collapse", _TOKENS | {"sampling": "poisson"}, True),
     ("tail-collapse", _TOKENS, True),
+    ("tail-collapse.corpus", {"counts": (5, 3, 2, 1), "num_samples": 6, "cutoff": 3}, False),
     ("tail-collapse.generations", _TOKENS | _CHAIN, True),
     ("tail-collapse.generations", _TOKENS | _CHAIN | {"sampling": "poisson"}, True),
     ("tail-collapse.bigram", _TOKENS | {"num_contexts": 2}, True),

@@ -26,7 +26,8 @@ def _described(study: Any) -> Iterator[str]:
     for p in study.declarations.values():
         kind = "static" if p.static else "traced"
         kind += "".join(f", traced in {side}" for side in p.traced_in)
-        yield f"  {p.name} ({p.symbol}) = {p.describe_default()}: {p.meaning}; {p.describe_range()} [{kind}]"
+        named = f"{p.name} ({p.symbol}) = {p.describe_default()}"
+        yield f"  {named}: {p.meaning}; {p.describe_range()} [{kind}]"
     yield "\noutputs"
     for output in study.outputs:
         dims = f" [{', '.join(output.dims)}]" if output.dims else ""

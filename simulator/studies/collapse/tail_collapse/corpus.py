@@ -23,7 +23,7 @@ a Change of Scaling Laws", ICML 2024, arXiv 2402.07043.
 import jax.numpy as jnp
 import numpy as np
 
-from simulator.maths.slopes import square_root
+from simulator.maths.slopes import at_most, square_root
 from simulator.parameters import array, parameters, traced
 from simulator.sampling import counts as draws
 from simulator.studies.collapse.tail_collapse import PAPER
@@ -60,8 +60,16 @@ def theory(params):
         "test_error": jnp.sum(p * missed),
         "test_error_std": square_root(spread),
         "plateau_error": jnp.sum(jnp.where(_kept(params), 0.0, p)),
-        "num_distinct_tokens": -jnp.sum(jnp.expm1(log_missed)),
+        "num_distinct_tokens": _possible(params, -jnp.sum(jnp.expm1(log_missed))),
     }
+
+
+def _possible(params, distinct):
+    """No more than drawn, nor than there are in the training law: rounding aside."""
+    exist = jnp.where(params.real_fraction > 0, jnp.inf, params.cutoff)
+    return at_most(
+        distinct, jnp.minimum(jnp.minimum(exist, params.num_samples), len(params.counts))
+    )
 
 
 def _laws(params):
