@@ -4,39 +4,37 @@
     python scripts/plot_real_data.py --full                            # publication quality
     python scripts/plot_real_data.py --data my.csv --target price      # your own table
 
-The population is the data set. Experiments draw its rows with replacement and train on the real
-targets, on labels of earlier models, or on a mixture; the theory sees only the spectrum of the
-data, the best linear fit of the targets and the size of what that fit leaves. Prints the verdict:
-where the Gaussian prediction holds, where it fails, by how much, and what is to blame.
+The population is the data set. The studies `ridge-collapse.resampled` and
+`strong-collapse.resampled` draw its rows with replacement and train on the real targets, on labels
+of earlier models, or on a mixture; their theory sees only the spectrum of the data, the best linear
+fit of the targets and the size of what that fit leaves. Prints the verdicts: where the Gaussian
+prediction holds, where it fails, by how much, and what is to blame.
 """
 
 import argparse
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+import simulator
 from simulator import pictures
-from simulator.data.comparison import Comparison, compare
 from simulator.data.datasets import digits, photograph_patches
-from simulator.data.experiment import (
-    LAWS,
-    Estimate,
-    labeller_shift,
-    simulate_generations,
-    simulate_mixture,
-)
 from simulator.data.feature_maps import FEATURE_MAPS, apply_feature_map
 from simulator.data.loading import DataError, load
-from simulator.data.population import Population, population, power_law
-from simulator.data.prediction import predict_generations, predict_mixture
+from simulator.data.population import Population, labeller_shift, population, power_law
+from simulator.studies.collapse.ridge_collapse.resampled import ACCURACY
+from simulator.verdict import Comparison
 
-GENERATIONS = (0, 1, 5)
-AFTER = ("no generation (clean)", "1 generation", "5 generations")
+RIDGE, STRONG = "ridge-collapse.resampled", "strong-collapse.resampled"
+GENERATIONS = {"no generation (clean)": 0, "1 generation": 1, "5 generations": 5}
 FRACTIONS = (0.0, 0.2, 0.5, 1.0)
+#: From the control to the data as they are.
 BLAME = {
     "gaussian": "Gaussian rows (control)",
     "features": "real features, Gaussian noise",
@@ -47,63 +45,49 @@ BLAME = {
 @dataclass(frozen=True)
 class Quality:
     replicates: int
+    controls: int  # replicates of the laws that only tell what is to blame
     points: int  # simulated points per curve
 
 
-QUICK, FULL = Quality(replicates=96, points=6), Quality(replicates=600, points=11)
+QUICK, FULL = Quality(48, 24, points=6), Quality(600, 300, points=11)
 
 
 # --------------------------------------------------------------------------------------------
-# Panels: each draws itself and returns its comparisons
+# Panels: each draws itself and returns lines of the verdict
 # --------------------------------------------------------------------------------------------
-def generations_against_ridge(axes, gaps, data: Population, quality: Quality) -> list[Comparison]:
+def generations_against_ridge(axes, gaps, data: Population, quality: Quality) -> list[str]:
     """U-shaped error against the penalty, moving up and right with every generation."""
+    ridges = penalties(data, quality.points)
     chain = {
         "num_samples": 2 * data.dim,
         "num_samples_generator": 4 * data.dim,
-        "num_generations": max(GENERATIONS),
-        "ridge_generator": tuned_ridge(data, 4 * data.dim),
-    }
-    ridges, fine = penalties(data, quality.points), penalties(data, 61)
-    curve = predict_generations(data, ridge=fine, **chain)["test_error"]
-    theory = predict_generations(data, ridge=ridges, **chain)["test_error"]
-    runs = {
-        law: simulate_generations(
-            data, ridge=ridges, law=law, replicates=quality.replicates, **chain
-        )["test_error"]
-        for law in LAWS
-    }
-    real = runs["targets"]
-    for n, colour, label in zip(GENERATIONS, pictures.colours(GENERATIONS), AFTER, strict=True):
-        pictures.theory_line(axes, fine, curve[:, n], colour, label)
-        pictures.mark_minimum(axes, fine, curve[:, n], colour)
-        pictures.simulation_points(axes, ridges, real.mean[:, n], real.standard_error[:, n], colour)
+        "ridge_generator": tuned_ridge(data)(4 * data.dim),
+    } | data.parameters()
+    series = {label: {"num_generations": n} for label, n in GENERATIONS.items()}
+    draw_theory(axes, RIDGE, {"ridge": ridges}, series, mark="minimum", **chain)
     decorate(axes, data, "penalty λ", f"{2 * data.dim} rows, labellers see {4 * data.dim}")
-    pictures.kinds_legend(axes)
 
-    comparisons = []
-    last = max(GENERATIONS)
-    for law, colour in zip(LAWS, (pictures.OKABE_ITO[i] for i in (6, 0, 1)), strict=True):
-        every = list(GENERATIONS)
-        picked = Estimate(
-            runs[law].mean[:, every], runs[law].standard_error[:, every], quality.replicates
-        )
-        result = compare(
-            f"generations, {BLAME[law]}", theory[:, every], picked,
-            [f"λ = {ridge:.1e}" for ridge in ridges], AFTER,
-        )  # fmt: skip
-        comparisons.append(result)
-        for column, marker, line in ((0, "o", "-"), (-1, "s", "--")):
+    lines = []
+    ends = [0, max(GENERATIONS.values())]
+    for law, colour in zip(BLAME, (pictures.OKABE_ITO[i] for i in (6, 0, 1)), strict=True):
+        shown = list(GENERATIONS.values()) if law == "targets" else ends
+        found = compared(RIDGE, quality, {"num_generations": shown}, [
+            {"ridge": ridge} for ridge in ridges], law=law, **chain)  # fmt: skip
+        lines.append(in_words(f"generations, {BLAME[law]}", found, ("ridge", "num_generations")))
+        if law == "targets":
+            draw_points(axes, found, "ridge", series)
+        for generations, marker, line in zip(ends, "os", ("-", "--"), strict=True):
+            mine = [c for c in found if c.cell["num_generations"] == generations]
             gaps.errorbar(
                 ridges,
-                100 * result.deviation[:, column],
-                200 * picked.standard_error[:, column] / theory[:, every][:, column],
+                [100 * (c.mean / c.theory - 1) for c in mine],
+                [200 * c.standard_error / c.theory for c in mine],
                 color=colour,
                 marker=marker,
                 linestyle=line,
                 linewidth=1.2,
                 capsize=2,
-                label=BLAME[law] if column == 0 else None,
+                label=BLAME[law] if generations == 0 else None,
             )
     gaps.axhline(0, color="#444444", linewidth=1)
     gaps.set(
@@ -111,90 +95,112 @@ def generations_against_ridge(axes, gaps, data: Population, quality: Quality) ->
         xlabel="penalty λ",
         ylabel="experiment / theory − 1  [%]",
         title=f"Where the theory fails on {data.name.split(',')[0]}\n"
-        f"(solid: clean, dashed: after {last} generations)",
+        f"(solid: clean, dashed: after {ends[1]} generations)",
     )
     gaps.legend()
-    return comparisons
+    pictures.kinds_legend(axes)
+    return lines
 
 
-def mixture_against_samples(axes, data: Population, quality: Quality) -> list[Comparison]:
+def mixture_against_samples(axes, data: Population, quality: Quality) -> list[str]:
     """Error against sample size for several synthetic fractions: strong collapse."""
-    teacher_rows = max(10, data.dim // 4)
-    shift = labeller_shift(data, teacher_rows, tuned_ridge(data, teacher_rows), seed=1)
+    tuned, teacher_rows = tuned_ridge(data), max(10, data.dim // 4)
+    shift = labeller_shift(data, teacher_rows, tuned(teacher_rows), seed=1)
     own_error = float(np.sum(data.eigenvalues * shift**2))
-    sizes = np.geomspace(data.dim / 2, 32 * data.dim, quality.points).round().astype(int)
-    fine = np.unique(np.geomspace(sizes[0], sizes[-1], 31).round().astype(int))
-    mixture = {"shift": shift, "synthetic_fraction": FRACTIONS}
-
-    def predict(size):
-        return predict_mixture(
-            data, num_samples=int(size), ridge=tuned_ridge(data, size), **mixture
-        )["test_error"][0]
-
-    curve, theory = np.array([predict(n) for n in fine]), np.array([predict(n) for n in sizes])
-    runs = [
-        simulate_mixture(
-            data,
-            num_samples=int(size),
-            ridge=tuned_ridge(data, size),
-            replicates=quality.replicates,
-            **mixture,
-        )["test_error"]
-        for size in sizes
-    ]
-    real = stack(runs)
-    for k, colour in enumerate(pictures.colours(FRACTIONS)):
-        pictures.theory_line(axes, fine, curve[:, k], colour, f"{FRACTIONS[k]:.0%} synthetic")
-        pictures.simulation_points(axes, sizes, real.mean[:, k], real.standard_error[:, k], colour)
+    given = {"shift": shift} | data.parameters()
+    series = {f"{share:.0%} synthetic": {"synthetic_fraction": share} for share in FRACTIONS}
+    sizes = whole(np.geomspace(data.dim / 2, 32 * data.dim, quality.points))
+    draw_theory(axes, STRONG, {"num_samples": sizes}, series, along={"ridge": tuned}, **given)
+    found = compared(STRONG, quality, {"synthetic_fraction": FRACTIONS}, [
+        {"num_samples": size, "ridge": tuned(size)} for size in sizes], **given)  # fmt: skip
+    draw_points(axes, found, "num_samples", series)
     decorate(axes, data, "rows n", f"synthetic labeller: error {own_error:.3f}")
     pictures.kinds_legend(axes)
-    label = f"synthetic fractions, {BLAME['targets']}"
-    words = [f"n = {size}" for size in sizes], [f"{share:.0%} synthetic" for share in FRACTIONS]
-    return [compare(label, theory, real, *words)]
+    words = f"synthetic fractions, {BLAME['targets']}"
+    return [in_words(words, found, ("num_samples", "synthetic_fraction"))]
 
 
-def generations_against_samples(axes, data: Population, quality: Quality) -> list[Comparison]:
+def generations_against_samples(axes, data: Population, quality: Quality) -> list[str]:
     """Error against sample size over generations, the penalty tuned to the clean problem."""
-    sizes = np.geomspace(max(20, data.dim / 2), 8 * data.dim, quality.points).round().astype(int)
-    fine = np.unique(np.geomspace(sizes[0], sizes[-1], 31).round().astype(int))
-
-    def setting(size):
-        ridge = tuned_ridge(data, size)
-        return {
-            "num_samples": int(size),
-            "num_samples_generator": int(size),
-            "num_generations": max(GENERATIONS),
-            "ridge": ridge,
-            "ridge_generator": ridge,
-        }
-
-    every = list(GENERATIONS)
-
-    def predict(size):
-        return predict_generations(data, **setting(size))["test_error"][0, every]
-
-    curve, theory = np.array([predict(n) for n in fine]), np.array([predict(n) for n in sizes])
-    runs = {
-        law: stack(
-            [
-                simulate_generations(data, law=law, replicates=quality.replicates, **setting(size))[
-                    "test_error"
-                ]
-                for size in sizes
-            ],
-            every,
-        )
-        for law in LAWS
+    tuned = tuned_ridge(data)
+    sizes = whole(np.geomspace(max(20, data.dim / 2), 8 * data.dim, quality.points))
+    series = {label: {"num_generations": n} for label, n in GENERATIONS.items()}
+    along = {
+        "num_samples_generator": lambda size: size,
+        "ridge": tuned,
+        "ridge_generator": tuned,
     }
-    real = runs["targets"]
-    for k, colour in enumerate(pictures.colours(GENERATIONS)):
-        pictures.theory_line(axes, fine, curve[:, k], colour, AFTER[k])
-        pictures.simulation_points(axes, sizes, real.mean[:, k], real.standard_error[:, k], colour)
+    given = data.parameters()
+    draw_theory(axes, RIDGE, {"num_samples": sizes}, series, along=along, **given)
+    lines = []
+    for law in BLAME:
+        moved = [
+            {"num_samples": size} | {name: rule(size) for name, rule in along.items()}
+            for size in sizes
+        ]
+        grid = {"num_generations": list(GENERATIONS.values())}
+        found = compared(RIDGE, quality, grid, moved, law=law, **given)
+        lines.append(in_words(f"sample sizes, {BLAME[law]}", found, ("num_samples", *grid)))
+        if law == "targets":
+            draw_points(axes, found, "num_samples", series)
     decorate(axes, data, "rows n of every fit", f"{data.dim} features, tuned penalty")
-    axes.set_ylim(bottom=0.3 * curve.min())
+    axes.set_ylim(bottom=0.3 * axes.dataLim.y0)
     pictures.kinds_legend(axes, loc="lower left")
-    words = [f"n = {size}" for size in sizes], AFTER
-    return [compare(f"sample sizes, {BLAME[law]}", theory, runs[law], *words) for law in LAWS]
+    return lines
+
+
+# --------------------------------------------------------------------------------------------
+# What the panels share
+# --------------------------------------------------------------------------------------------
+def compared(
+    study: str,
+    quality: Quality,
+    grid: Mapping[str, Sequence[Any]],
+    points: Sequence[Mapping[str, Any]],
+    law: str = "targets",
+    **given: Any,
+) -> list[Comparison]:
+    """The verdict's comparisons of the test error on ``grid`` at each of the points."""
+    replicates = quality.replicates if law == "targets" else quality.controls
+    found = []
+    for point in points:
+        verdict = simulator.check(
+            study, grid, replicates=replicates, dtype="float32", law=law, **given, **point
+        )
+        found += [c for c in verdict.comparisons if c.output == "test_error"]
+    return found
+
+
+def draw_theory(axes, study: str, x, series, **options: Any) -> None:
+    """The lines, by the road of all pictures; points are those of the verdict."""
+    options = {"y": "test_error", "series": series, "replicates": 0} | options
+    pictures.against(axes, study, x=x, **options)
+
+
+def draw_points(axes, found: Sequence[Comparison], x: str, series: Mapping[str, Mapping]) -> None:
+    values = [next(iter(mine.values())) for mine in series.values()]
+    for order, (mine, colour) in enumerate(
+        zip(series.values(), pictures.colours(values), strict=True)
+    ):
+        ((name, value),) = mine.items()
+        points = [c for c in found if c.cell[name] == value]
+        places, mean, error = np.array([(c.cell[x], c.mean, c.standard_error) for c in points]).T
+        pictures.simulation_points(axes, places, mean, error, colour, order=order)
+
+
+def in_words(label: str, found: Sequence[Comparison], names: Sequence[str]) -> str:
+    """The verdict of several cells in one line: how far, and where most."""
+    statuses = [c.status for c in found]
+    outcome = next((s for s in ("disagrees", "inconclusive") if s in statuses), "agrees")
+    deviations = np.array([c.mean / c.theory - 1 for c in found])
+    worst = int(np.argmax(np.abs(deviations)))
+    c = found[worst]
+    where = ", ".join(f"{name} = {c.cell[name]:.4g}" for name in names)
+    return (
+        f"{label}: {outcome} (tolerance {ACCURACY:.0%}, {len(found)} points, "
+        f"{statuses.count('disagrees')} beyond it); median deviation {np.median(deviations):+.1%}, "
+        f"largest {deviations[worst]:+.1%} ± {c.standard_error / c.theory:.1%} at {where}"
+    )
 
 
 def decorate(axes, data: Population, xlabel: str, detail: str) -> None:
@@ -210,37 +216,32 @@ def decorate(axes, data: Population, xlabel: str, detail: str) -> None:
         pictures.few_log_ticks(axes.xaxis)
 
 
-# --------------------------------------------------------------------------------------------
-# What the panels share
-# --------------------------------------------------------------------------------------------
 def penalties(data: Population, count: int) -> np.ndarray:
     """Log-spaced between the smallest and the largest scale of the spectrum."""
     low = max(data.eigenvalues[-1], 1e-5 * data.eigenvalues[0])
     return np.geomspace(low, data.eigenvalues[0], count)
 
 
-def tuned_ridge(data: Population, size: float) -> float:
-    """The penalty that theory finds best for clean labels and this many rows."""
-    ridges = penalties(data, 61)
-    clean = predict_generations(
-        data, num_samples=int(size), num_samples_generator=1, num_generations=0,
-        ridge=ridges, ridge_generator=1.0,
-    )["test_error"][:, 0]  # fmt: skip
-    best = int(np.clip(np.argmin(clean), 1, len(ridges) - 2))
-    near = slice(best - 1, best + 2)
-    curvature, slope, _ = np.polyfit(np.arange(-1, 2), np.log(clean[near]), 2)
-    move = np.clip(-slope / (2 * curvature), -1, 1) if curvature > 0 else np.sign(-slope)
-    return float(ridges[best] * (ridges[1] / ridges[0]) ** move)
+def tuned_ridge(data: Population):
+    """Rows -> the penalty that theory finds best for clean labels and that many."""
+    sizes = whole(np.geomspace(2, 64 * data.dim, 17))
+    best = simulator.optimise(
+        RIDGE,
+        "test_error",
+        over={"ridge": (penalties(data, 2)[0], data.eigenvalues[0], "log")},
+        num_samples=sizes,
+        num_generations=0,
+        **data.parameters(),
+    )["ridge"].values
+
+    def ridge(size: float) -> float:
+        return float(np.exp(np.interp(np.log(size), np.log(sizes), np.log(best))))
+
+    return ridge
 
 
-def stack(runs: list[Estimate], columns: list[int] | None = None) -> Estimate:
-    """Estimates at several sample sizes (one penalty each) as one."""
-    picked = slice(None) if columns is None else columns
-    return Estimate(
-        np.array([run.mean[0, picked] for run in runs]),
-        np.array([run.standard_error[0, picked] for run in runs]),
-        runs[0].replicates,
-    )
+def whole(values: np.ndarray) -> list[int]:
+    return sorted({int(value) for value in np.rint(values)})
 
 
 def describe(data: Population) -> str:
@@ -299,12 +300,12 @@ def main(arguments: list[str] | None = None) -> int:
         path = save_small(figure, out)
 
     described = set()
-    for data, comparisons in sections:
+    for data, lines in sections:
         if data.name not in described:
             print(describe(data))
             described.add(data.name)
-        for comparison in comparisons:
-            print(f"  {comparison}")
+        for line in lines:
+            print(f"  {line}")
     print(f"{path} ({time.perf_counter() - start:.0f} s)")
     return 0
 

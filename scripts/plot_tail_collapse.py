@@ -4,8 +4,7 @@
     python scripts/plot_tail_collapse.py --full              # smaller error bars
     python scripts/plot_tail_collapse.py --data words.txt    # your own corpus or table of counts
 
-Every curve is `simulator.predict`, every point `simulator.simulate`, at the same parameters; the
-corpus picture takes both from `simulator.data.corpus`.
+Every curve is `simulator.predict`, every point `simulator.simulate`, at the same parameters.
 """
 
 import argparse
@@ -136,38 +135,42 @@ def of_corpus(law: RankLaw, name: str, replicates):
     panels[0].legend()
 
     cutoff = max(5, len(law.counts) // 20)
-    most = min(100.0 * law.counts.sum(dtype=float), 2.0**62)  # drawn as 64-bit integers
-    samples = np.unique(np.geomspace(10, most, 8).astype(int))
-    dense = np.geomspace(samples[0], samples[-1], 121)
-    cases = (("clean", math.inf, 0.0), (f"cut at k = {cutoff}", cutoff, 0.0),
-             ("cut, 1 % real", cutoff, 0.01))  # fmt: skip
-    for order, ((label, k, share), colour) in enumerate(
-        zip(cases, pictures.OKABE_ITO, strict=False)
-    ):
-        curve = law.learning_curve(dense, k, share)
-        pictures.theory_line(panels[1], dense, curve, colour, label, order=order)
-        points = [
-            law.simulate(int(t), cutoff=k, real_fraction=share, replicates=replicates)
-            for t in samples
-        ]
-        mean, error = np.array(points).T
-        pictures.simulation_points(panels[1], samples, mean, error, colour, order=order)
-    recovery = law.grokking_time(cutoff, 0.01)
+    most = min(100.0 * law.counts.sum(dtype=float), 1e12)
+    samples = np.unique(np.geomspace(10, most, 8).round())
+    cases = {
+        "clean": {},
+        f"cut at k = {cutoff}": {"cutoff": cutoff},
+        "cut, 1 % real": {"cutoff": cutoff, "real_fraction": 0.01},
+    }
+    pictures.against(
+        panels[1],
+        "tail-collapse.corpus",
+        x={"num_samples": samples},
+        y="test_error",
+        series=cases,
+        replicates=replicates,
+        **law.parameters(),
+    )
+    given = {"cutoff": cutoff, "real_fraction": 0.01} | law.parameters()
+    plateau = float(simulator.predict("tail-collapse.corpus", **given)["plateau_error"])
+    recovery = float(
+        simulator.solve(
+            "tail-collapse.corpus",
+            "test_error",
+            equals=plateau / 2,
+            over={"num_samples": (1, 1e4 * law.counts.sum(dtype=float))},
+            **given,
+        )["num_samples"]
+    )
     panels[1].axvline(recovery, color=pictures.KEY, linestyle=":", linewidth=1)
     place = {"xycoords": "data", "textcoords": "offset points", "xytext": (-4, 0), "ha": "right"}
     pictures.note(panels[1], "half recovered", (recovery, 0.6), **place)
-    panels[1].set(
-        xscale="log",
-        yscale="log",
-        xlabel="training tokens T",
-        ylabel="test error",
-        ylim=(1e-3, 1.2),
-    )
+    panels[1].set(xlabel="training tokens T", ylabel="test error", ylim=(1e-3, 1.2))
     pictures.kinds_legend(panels[1])
     print(
         f"{name}: {len(law.counts)} distinct tokens, β = {law.exponent:.4f} ± "
-        f"{law.exponent_error:.4f}; cut at {cutoff}: plateau {law.plateau(cutoff):.4f}; with 1 % "
-        f"real data recovery at T = {law.grokking_time(cutoff, 0.01):.3g} (dotted)"
+        f"{law.exponent_error:.4f}; cut at {cutoff}: plateau {plateau:.4f}; with 1 % "
+        f"real data recovery at T = {recovery:.3g} (dotted)"
     )
     return figure
 

@@ -14,7 +14,6 @@ import pytest
 import simulator
 from simulator import data, registry
 from simulator.data import corpus
-from simulator.data.experiment import Estimate
 from simulator.engine.simulation import simulate_study
 from simulator.engine.theory import predict_study
 from simulator.equality import same
@@ -39,13 +38,11 @@ def test_a_changed_study_pickles_by_value():
 
 
 def of_data():
-    """One object of every kind that the experiments on data give."""
+    """One object of every kind that is made of data."""
     rows = np.random.default_rng(0).normal(size=(60, 4)) * [8, 4, 2, 1]
     table = data.from_arrays(rows, rows.sum(axis=1))
     population = data.population(table)
-    measured = Estimate(np.ones((1, 3)), np.full((1, 3), np.nan), 1)
-    compared = data.compare("error", np.ones((1, 3)), measured, "a", "bcd")
-    return table, population, measured, compared, corpus.fit(np.arange(60)[:0:-1])
+    return table, population, corpus.fit(np.arange(60)[:0:-1])
 
 
 def test_results_pickle_and_compare_by_value():
@@ -93,7 +90,6 @@ import os, sys, warnings
 import simulator
 from simulator import data, registry
 from simulator.data import corpus
-from simulator.data.experiment import Estimate
 from tests.toy import STUDY
 from simulator.engine.theory import predict_study
 warnings.simplefilter("ignore")

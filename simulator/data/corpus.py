@@ -1,12 +1,14 @@
-"""A user's own token counts as a Zipf law: what theory predicts for that corpus, and a simulation.
+"""A user's own token counts as a rank law, and the Zipf law nearest to it.
 
 `load_counts` reads a table of counts (``.csv``, ``.tsv``, ``.npy``) or any text file or pipe,
 tokenised by whitespace; without a file the corpus is the docstrings of Python's standard library.
-`RankLaw` holds the empirical rank-frequency law and its fitted Zipf exponent, and predicts what
-arXiv 2402.07043 predicts for an ideal Zipf law: the learning curve of an infinite memory, its
-plateau when training data lose the tail, the sample size at which a small share of real data
-brings the curve down again. The sums are over the corpus' own frequencies; the fitted law is drawn
-beside them.
+`RankLaw` holds the empirical rank-frequency law and its fitted Zipf exponent. What
+arXiv 2402.07043 predicts for it is the study ``tail-collapse.corpus``:
+
+>>> import simulator
+>>> from simulator.data.corpus import corpus
+>>> law = corpus("words.txt")
+>>> simulator.predict("tail-collapse.corpus", num_samples=1e6, cutoff=100, **law.parameters())
 """
 
 import ast
@@ -25,7 +27,7 @@ import numpy as np
 from scipy import optimize, special
 
 from simulator.checks import plain_array
-from simulator.data.checks import number, numbers, one_row, whole_number
+from simulator.data.checks import number, numbers
 from simulator.data.files import (
     DataError,
     check_widths,
@@ -45,8 +47,6 @@ MIN_TOKENS = 20
 MAX_TOTAL = 2**63 - 1
 #: What a header calls the column of counts.
 COUNT_NAMES = ("count", "counts", "frequency", "frequencies", "freq", "occurrences", "n")
-#: Counts that a simulation draws: all in all (some minutes), and at a time (128 MB).
-_MOST_DRAWN, _DRAWN_AT_ONCE = 10**10, 2**24
 _MODULE_LIMIT = 100_000  # bytes of one source file of the standard library
 _NO_TEXT = (".json", ".jsonl", ".npz", ".parquet", ".xls", ".xlsx")
 #: Thai, Lao, Myanmar, Khmer, kana and ideographs: scripts that put no blanks between words.
@@ -252,69 +252,6 @@ class RankLaw(ByValue):
         """What the study ``tail-collapse.corpus`` takes."""
         return {"counts": LargeArray.of(self.counts)}
 
-    def training_law(self, cutoff: float = math.inf, real_fraction: float = 0.0) -> np.ndarray:
-        """``pi p + (1 - pi) s``, with ``s`` the law cut at rank ``cutoff`` and renormalised."""
-        return _mixture(self.probabilities, cutoff, real_fraction)
-
-    def plateau(self, cutoff: float) -> float:
-        """Mass of the corpus beyond rank ``cutoff``: where the error of cut data ends."""
-        return float(self.probabilities[_kept(cutoff, len(self.counts)) :].sum())
-
-    def learning_curve(
-        self, samples: np.ndarray, cutoff: float = math.inf, real_fraction: float = 0.0
-    ) -> np.ndarray:
-        """``sum_i p_i (1 - q_i)^T`` at every T: exact for T independent tokens of this corpus."""
-        return _learning_curve(self.probabilities, samples, cutoff, real_fraction)
-
-    def fitted_curve(
-        self, samples: np.ndarray, cutoff: float = math.inf, real_fraction: float = 0.0
-    ) -> np.ndarray:
-        """The same for the fitted Zipf law."""
-        return _learning_curve(self.fitted, samples, cutoff, real_fraction)
-
-    def grokking_time(self, cutoff: float, real_fraction: float) -> float:
-        """The T at which real data have halved the lost mass: ``sum_{i>k} p_i (1 - pi p_i)^T``.
-
-        ``inf`` without real data.
-        """
-        lost = self.probabilities[_kept(cutoff, len(self.counts)) :]
-        if len(lost) == 0:
-            raise ValueError(f"cutoff = {cutoff} keeps all {len(self.counts)} tokens: no plateau")
-        rates = np.log1p(-number("real_fraction", real_fraction, 0, 1) * lost)
-        if not rates.any():
-            return math.inf
-
-        def excess(log_t: float) -> float:
-            return float(np.sum(lost * np.exp(np.exp(log_t) * rates)) - lost.sum() / 2)
-
-        low, high = 0.0, math.log(50) - math.log(-rates.max())
-        return math.exp(optimize.brentq(excess, low, high)) if excess(low) > 0 else 1.0
-
-    def simulate(
-        self,
-        num_samples: int,
-        *,
-        cutoff: float = math.inf,
-        real_fraction: float = 0.0,
-        replicates: int = 100,
-        seed: int = 0,
-    ) -> tuple[float, float]:
-        """Mean and standard error of the error after ``num_samples`` resampled tokens."""
-        num_samples = whole_number("num_samples", num_samples, 0)
-        rng = np.random.default_rng(whole_number("seed", seed, 0))
-        p = self.probabilities
-        most = max(2, _MOST_DRAWN // len(p))
-        replicates = whole_number("replicates", replicates, 2, most)  # two: for an error bar
-        law = self.training_law(cutoff, real_fraction)
-        block = max(1, _DRAWN_AT_ONCE // len(p))
-        errors = np.concatenate(
-            [
-                (rng.multinomial(num_samples, law, size=min(block, replicates - i)) == 0) @ p
-                for i in range(0, replicates, block)
-            ]
-        )
-        return float(errors.mean()), float(errors.std(ddof=1) / math.sqrt(replicates))
-
 
 def fit(counts: np.ndarray) -> RankLaw:
     """The rank law of a corpus, with its maximum-likelihood Zipf exponent."""
@@ -358,21 +295,3 @@ def corpus(path: str | Path | None = None) -> RankLaw:
 
 def _zipf(num_tokens: int, beta: float) -> np.ndarray:
     return special.softmax(-beta * np.log(np.arange(1, num_tokens + 1)))
-
-
-def _kept(cutoff: float, num_tokens: int) -> int:
-    kept = number("cutoff", cutoff, 1, finite=False)
-    if kept != np.round(kept):
-        raise ValueError(f"cutoff = {cutoff}; allowed: a whole number >= 1, or inf")
-    return int(min(kept, num_tokens))
-
-
-def _mixture(p: np.ndarray, cutoff: float, real_fraction: float) -> np.ndarray:
-    share = number("real_fraction", real_fraction, 0, 1)
-    synthetic = np.where(np.arange(len(p)) < _kept(cutoff, len(p)), p, 0.0)
-    return share * p + (1 - share) * synthetic / synthetic.sum()
-
-
-def _learning_curve(p, samples, cutoff, real_fraction) -> np.ndarray:
-    q = _mixture(p, cutoff, real_fraction)
-    return np.array([p @ np.exp(special.xlog1py(t, -q)) for t in one_row("samples", samples, 0)])

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg
 
-from simulator.data.checks import numbers
+from simulator.data.checks import number, numbers, whole_number
 from simulator.data.loading import DataError, Table
 from simulator.data.units import unit_columns
 from simulator.equality import ByValue
@@ -80,7 +80,20 @@ class Population(ByValue):
         return float(np.sqrt(np.mean(self.residual**2)))
 
     def parameters(self) -> dict[str, LargeArray]:
-        """What the studies on a data set take (``ridge-collapse.resampled``): its arrays by name."""
+        """Arrays by name, as the studies on a data set take them (``ridge-collapse.resampled``).
+
+        Raises
+        ------
+        DataError
+            If the smallest variance is so small that computing with it would lose it.
+        """
+        smallest, least = self.eigenvalues[-1], 1e4 * np.finfo(float).tiny  # room for its rows
+        if smallest < least:
+            raise DataError(
+                f"{self.name}: the smallest variance is {smallest:.0e} of the total, which float64 "
+                f"cannot hold; allowed: at least {least:.0e} (other units, or apply_feature_map "
+                "with columnwise=True)"
+            )
         arrays = (self.rows, self.eigenvalues, self.teacher, self.residual)
         names = ("rows", "eigenvalues", "teacher", "residuals")
         return {name: LargeArray.of(array) for name, array in zip(names, arrays, strict=True)}
@@ -149,6 +162,24 @@ def population(table: Table) -> Population:
         y - directions @ explained,
         table.name,
     )
+
+
+def labeller_shift(data: Population, num_samples: int, ridge: float, seed: int = 0) -> np.ndarray:
+    """Weights of a synthetic labeller minus the teacher's: the shift of ``strong-collapse``.
+
+    The labeller is the ridge fit to a few rows with their real targets, one fixed by ``seed``:
+    experiments and theory that use it are conditional on it.
+    """
+    count = whole_number("num_samples", num_samples, 1)
+    if number("ridge", ridge, 0) == 0:
+        raise DataError("ridge = 0; allowed: a positive penalty, for few rows have no unique fit")
+    rng = np.random.default_rng(whole_number("seed", seed, 0))
+    chosen = rng.integers(0, data.num_rows, count)
+    rows = data.rows[chosen]
+    gram = rows.T @ rows / count + ridge * np.eye(data.dim)
+    # Of its own labels the teacher's part is known: only the difference is solved for.
+    wrong = rows.T @ data.residual[chosen] / count - ridge * data.teacher
+    return np.linalg.solve(gram, wrong)
 
 
 def _independent(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

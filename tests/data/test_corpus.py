@@ -281,31 +281,7 @@ LAW = corpus.fit(ZIPF)
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: LAW.plateau(1.5), "cutoff = 1.5; allowed: a whole number >= 1, or inf"),
-        (lambda: LAW.plateau(0), "cutoff = 0"),
-        (lambda: LAW.plateau(np.nan), "cutoff = nan"),
-        (lambda: LAW.plateau("3"), "cutoff = 3"),
-        (lambda: LAW.plateau([3, 4]), r"cutoff = \[3, 4\]"),
-        (lambda: LAW.learning_curve([-5]), "samples = -5.0; allowed: finite and >= 0"),
-        (lambda: LAW.learning_curve([np.nan]), "samples = nan"),
-        (lambda: LAW.learning_curve([np.inf]), "samples = inf"),
-        (lambda: LAW.learning_curve(np.ma.array([5.0], mask=[True])), "samples = .*masked arrays"),
-        (lambda: LAW.learning_curve([[5.0]]), r"samples has shape \(1, 1\)"),
-        (lambda: LAW.fitted_curve([-5]), "samples = -5.0"),
-        (lambda: LAW.learning_curve([5], 2.5), "cutoff = 2.5"),
-        (lambda: LAW.training_law(5, -0.1), "real_fraction = -0.1; allowed: from 0 to 1"),
-        (lambda: LAW.training_law(5, None), "real_fraction = None"),
-        (lambda: LAW.grokking_time(5, 1.1), "real_fraction = 1.1"),
-        (lambda: LAW.grokking_time(5.5, 0.1), "cutoff = 5.5"),
-        (lambda: LAW.simulate(30, replicates=1), "replicates = 1; .* at least 2"),
-        (lambda: LAW.simulate(30, replicates=2.5), "replicates = 2.5"),
-        (lambda: LAW.simulate(-3), "num_samples = -3"),
-        (lambda: LAW.simulate(3.5), "num_samples = 3.5"),
-        (lambda: LAW.simulate(2**64), "num_samples = 18446744073709551616; .* below 9223372036"),
-        (lambda: LAW.simulate(30, replicates=10**12), "replicates = 1000000000000; .* below"),
         (lambda: corpus.RankLaw(np.array([2, 1]), np.nan, 0.1), "exponent = nan"),
-        (lambda: LAW.simulate(3, seed=-1), "seed = -1"),
-        (lambda: LAW.simulate(3, seed="a"), "seed = a"),
         (lambda: corpus.RankLaw(np.array([1, 2]), 1.0, 0.1), "one decreasing row"),
         (lambda: corpus.fit_ordered(np.array([0, 7])), "at least two above 0"),
     ],
@@ -314,14 +290,6 @@ def test_arguments_that_are_refused(call, message):
     with pytest.raises((TypeError, ValueError), match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
-
-
-def test_ends_of_the_curves():
-    """No token seen: every token is missed. One token trained on: all others are."""
-    np.testing.assert_array_equal(LAW.learning_curve([0, 10**6], cutoff=1)[0], 1)
-    assert LAW.learning_curve([1], cutoff=1)[0] == pytest.approx(LAW.plateau(1), rel=1e-14)
-    assert LAW.plateau(np.inf) == LAW.plateau(10**9) == 0
-    assert LAW.grokking_time(5, 5e-324) == np.inf
 
 
 def test_exponent_and_its_error_are_right_over_repeated_samples():
@@ -333,51 +301,16 @@ def test_exponent_and_its_error_are_right_over_repeated_samples():
     assert abs(exponents.std() / error - 1) < 5 / np.sqrt(2 * 60)
 
 
-def test_a_simulation_in_blocks_is_that_in_one(monkeypatch):
-    whole = LAW.simulate(300, replicates=10, seed=3)
-    monkeypatch.setattr(corpus, "_DRAWN_AT_ONCE", 4 * len(LAW.counts))
-    assert np.allclose(LAW.simulate(300, replicates=10, seed=3), whole, rtol=1e-14, atol=0)
-
-
-def test_predictions_match_the_simulation_on_the_corpus():
-    law = corpus.fit(_sample())
-    for cutoff, share, t in ((np.inf, 0.0, 300), (25, 0.0, 900), (25, 0.05, 20_000)):
-        mean, error = law.simulate(t, cutoff=cutoff, real_fraction=share, replicates=400, seed=3)
-        predicted = law.learning_curve(np.array([t]), cutoff, share)[0]
-        assert abs(mean - predicted) < 5 * error
-        assert error < 0.02 * predicted
-
-
-def test_plateau_and_grokking_time():
-    law = corpus.fit(_sample())
-    plateau = law.plateau(25)
-    np.testing.assert_allclose(plateau, law.probabilities[25:].sum())
-    np.testing.assert_allclose(law.learning_curve(np.array([1e9]), 25)[0], plateau, rtol=1e-9)
-    t = law.grokking_time(25, 0.02)
-    np.testing.assert_allclose(
-        law.learning_curve(np.array([t]), 25, 0.02)[0], plateau / 2, rtol=1e-3
-    )
-    assert law.grokking_time(25, 0.0) == np.inf
-    assert 9 < law.grokking_time(25, 0.002) / t < 11
-    with pytest.raises(ValueError, match="no plateau"):
-        law.grokking_time(np.inf, 0.1)
-    with pytest.raises(ValueError, match="real_fraction"):
-        law.learning_curve(np.array([10.0]), 25, 1.5)
-
-
-def test_a_zipf_corpus_behaves_like_the_study():
-    """A vocabulary of a million ranks follows the infinite law until T reaches its end."""
+def test_a_law_is_what_the_study_takes():
     import simulator
 
-    p = np.arange(1, 1_000_001.0) ** -1.8
-    law = corpus.RankLaw(np.round(1e15 * p).astype(np.int64), 1.8, 0.0)
-    samples = np.array([30.0, 3000.0])
-    for k, share in ((np.inf, 0.0), (40.0, 0.1)):
-        study = simulator.predict(
-            "tail-collapse", zipf_exponent=1.8, num_samples=samples, cutoff=k, real_fraction=share
-        )["test_error"]
-        np.testing.assert_allclose(law.learning_curve(samples, k, share), study, rtol=2e-3)
-        np.testing.assert_allclose(law.fitted_curve(samples, k, share), study, rtol=2e-3)
+    law = corpus.fit(_sample())
+    given = {"num_samples": 900, "cutoff": 25, "real_fraction": 0.05}
+    found = simulator.predict("tail-collapse.corpus", **given, **law.parameters())
+    p = law.probabilities
+    q = 0.05 * p + 0.95 * np.where(np.arange(len(p)) < 25, p, 0) / p[:25].sum()
+    np.testing.assert_allclose(found["test_error"], p @ (1 - q) ** 900, rtol=1e-12)
+    np.testing.assert_allclose(found["plateau_error"], p[25:].sum(), rtol=1e-12)
 
 
 def test_the_standard_library_is_a_corpus():

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import simulator
 from simulator.data.feature_maps import standardise
 from simulator.data.loading import DataError, from_arrays
-from simulator.data.population import population, power_law
-from simulator.data.prediction import predict_generations
+from simulator.data.population import labeller_shift, population, power_law
 from simulator.data.units import unit_columns
 
 
@@ -113,21 +113,42 @@ def test_small_eigenvalues_are_exact(units):
     np.testing.assert_allclose(found, exact, rtol=1e-12)
 
 
-@pytest.mark.parametrize("ridge", [0.0, 0.07])
-def test_theory_does_not_mind_one_huge_unit(ridge):
+def test_theory_does_not_mind_one_huge_unit():
     """Beyond some size of the first feature the others are only a nuisance of the penalty."""
-    setting = {"num_samples": 30, "num_samples_generator": 40, "num_generations": 2}
     errors = [
-        predict_generations(
-            population(from_arrays(TOY.features * [unit, 1, 1, 1], TOY.targets)),
-            ridge=ridge, **setting,
+        simulator.predict(
+            "ridge-collapse.resampled",
+            num_samples=30,
+            num_samples_generator=40,
+            num_generations=2,
+            **population(from_arrays(TOY.features * [unit, 1, 1, 1], TOY.targets)).parameters(),
         )["test_error"]
         for unit in (1e20, 1e150)
-    ]  # fmt: skip
+    ]
     np.testing.assert_allclose(errors[1], errors[0], rtol=1e-9)
     far = population(from_arrays(TOY.features * [1e155, 1, 1, 1], TOY.targets))
-    with pytest.raises(ValueError, match=r"smallest variance is .*, which float64 cannot hold"):
-        predict_generations(far, ridge=ridge, **setting)
+    with pytest.raises(DataError, match=r"smallest variance is .*, which float64 cannot hold"):
+        far.parameters()
+
+
+def test_a_labeller_is_the_fit_of_a_few_rows():
+    data = population(TOY)
+    chosen = np.random.default_rng(5).integers(0, data.num_rows, 30)
+    x = data.rows[chosen]
+    y = x @ data.teacher + data.residual[chosen]
+    weights = np.linalg.solve(x.T @ x / 30 + 0.02 * np.eye(data.dim), x.T @ y / 30)
+    found = labeller_shift(data, 30, 0.02, seed=5)
+    np.testing.assert_allclose(found, weights - data.teacher, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [((0, 0.1), "num_samples = 0"), ((9, 0.0), "ridge = 0; allowed: a positive"),
+     ((9, -1.0), "ridge = -1"), ((9, "a"), "ridge = a"), ((9, 0.1, -1), "seed = -1")],
+)  # fmt: skip
+def test_labellers_that_are_refused(given, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        labeller_shift(population(TOY), *given)
 
 
 def test_constants_up_to_rounding_are_no_features():

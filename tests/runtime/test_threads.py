@@ -5,13 +5,8 @@ import subprocess
 import sys
 
 import jax
-import numpy as np
 import pytest
 
-from simulator.data import experiment
-from simulator.data.loading import from_arrays
-from simulator.data.population import population
-from simulator.data.prediction import predict_generations
 from simulator.engine.simulation import simulate_study
 from simulator.engine.theory import predict_study
 from simulator.runtime import threads
@@ -81,14 +76,6 @@ def test_scipy_is_told_to_use_one_blas_thread_and_numpy_is_left_alone(late):
     subprocess.run(command, env=environment, check=True, timeout=120)
 
 
-def real_data():
-    rng = np.random.default_rng(0)
-    return population(from_arrays(rng.standard_normal((50, 3)), rng.standard_normal(50), "noise"))
-
-
-FITS = {"num_samples": 20, "num_samples_generator": 20, "num_generations": 1, "ridge": 0.1}
-
-
 @pytest.mark.parametrize(
     "enter",
     [
@@ -96,11 +83,8 @@ FITS = {"num_samples": 20, "num_samples_generator": 20, "num_generations": 1, "r
         lambda folder: simulate_study(STUDY, replicates=2),
         lambda folder: simulate_study(STUDY, replicates=2, dtype="float32"),
         lambda folder: sweep_study(STUDY, {"dim": [4]}, replicates=2, out=folder / "store"),
-        lambda folder: experiment.simulate_generations(real_data(), **FITS, replicates=2),
-        lambda folder: experiment.labeller_shift(real_data(), 20, 0.1),
-        lambda folder: predict_generations(real_data(), **FITS),
     ],
-    ids=["theory", "simulation", "dtype", "store", "experiment", "labeller", "real theory"],
+    ids=["theory", "simulation", "dtype", "store"],
 )
 def test_every_entry_asks_before_jax_looks_for_devices(enter, monkeypatch, tmp_path):
     def only_with_threads(function):
