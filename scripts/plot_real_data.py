@@ -45,11 +45,11 @@ BLAME = {
 @dataclass(frozen=True)
 class Quality:
     replicates: int
-    controls: int  # replicates of the laws that only tell what is to blame
     points: int  # simulated points per curve
 
 
-QUICK, FULL = Quality(48, 24, points=6), Quality(600, 300, points=11)
+QUICK, FULL = Quality(replicates=96, points=6), Quality(replicates=600, points=11)
+RESOLUTION = 0.2  # a deviation that every point would show
 
 
 # --------------------------------------------------------------------------------------------
@@ -161,12 +161,10 @@ def compared(
     **given: Any,
 ) -> list[Comparison]:
     """The verdict's comparisons of the test error on ``grid`` at each of the points."""
-    replicates = quality.replicates if law == "targets" else quality.controls
+    options = {"replicates": quality.replicates, "dtype": "float32", "tolerance": RESOLUTION}
     found = []
     for point in points:
-        verdict = simulator.check(
-            study, grid, replicates=replicates, dtype="float32", law=law, **given, **point
-        )
+        verdict = simulator.check(study, grid, law=law, **options, **given, **point)
         found += [c for c in verdict.comparisons if c.output == "test_error"]
     return found
 
@@ -269,7 +267,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help=".npy, .npz, .csv or IDX file of your own")
     parser.add_argument("--target", help="column (csv, npy), key (npz) or label file (IDX)")
     parser.add_argument("--features", choices=FEATURE_MAPS, help="feature map of the table")
-    parser.add_argument("--num-features", type=int, default=300)
+    parser.add_argument("--num-features", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path("figures"), help="folder, or FILE.png")
     options = parser.parse_args(arguments)
     quality = FULL if options.full else QUICK
@@ -280,7 +278,7 @@ def main(arguments: list[str] | None = None) -> int:
             kind = options.features or "polynomial"
             table = apply_feature_map(digits(), kind, options.num_features)
             main_data = population(table)
-            scaling_data = population(photograph_patches(size=16, target="next_patch"))
+            scaling_data = population(photograph_patches(size=12, target="next_patch"))
         else:
             kind = options.features or "linear"
             table = load(options.data, options.target)

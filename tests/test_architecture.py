@@ -49,6 +49,7 @@ ALLOWED = {
         "defaults",
         "spelling",
     },
+    "advice": {"api", "checks", "equality", "search", "data"},
     "__main__": {"cli"},
 }
 

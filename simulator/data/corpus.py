@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy import optimize, special
@@ -63,8 +63,18 @@ _ROW_OF_TABLE = re.compile(r"(?:\S+?[\s,;]+){0,2}\d+|\d+(?:[\s,;]+\S+?){1,2}")
 # --------------------------------------------------------------------------------------------
 # Counts
 # --------------------------------------------------------------------------------------------
-def load_counts(path: str | os.PathLike[str] | None = None) -> np.ndarray:
+def load_counts(
+    path: str | os.PathLike[str] | None = None, kind: Literal["counts", "tokens"] | None = None
+) -> np.ndarray:
     """Counts per distinct token, in decreasing order.
+
+    Parameters
+    ----------
+    path : str or path-like, optional
+        The docstrings of Python's standard library unless given.
+    kind : {"counts", "tokens"}, optional
+        What the numbers of a ``.npy`` file are: how often each token occurs, or the tokens of a
+        text, one after the other. It must be said unless the numbers are in order, as counts are.
 
     In a table (``.csv``, ``.tsv``, also ``.gz``) the counts are the column that the header calls
     ``count``, ``counts``, ``frequency``, ``frequencies``, ``freq``, ``occurrences`` or ``n``.
@@ -80,14 +90,36 @@ def load_counts(path: str | os.PathLike[str] | None = None) -> np.ndarray:
     if path is None:
         return token_counts(standard_library_words())
     path = checked_path(path)
-    kind = kind_of(path)
-    if kind == ".npy":
-        return checked_counts(read_npy(path), str(path))
-    if kind in (".csv", ".tsv"):
+    ending = kind_of(path)
+    if kind not in (None, "counts", "tokens"):
+        raise ValueError(f"kind = {kind!r}; allowed: 'counts' or 'tokens'")
+    if ending == ".npy":
+        return checked_counts(_counts_of_array(read_npy(path), kind, str(path)), str(path))
+    if kind is not None:
+        raise DataError(
+            f"{path}: kind = {kind}; allowed: for .npy files, whose numbers may be both"
+        )
+    if ending in (".csv", ".tsv"):
         return checked_counts(_counts_of_table(path), str(path))
-    if kind in _NO_TEXT:
+    if ending in _NO_TEXT:
         raise DataError(f"{path}: unknown format; allowed: .csv, .tsv, .npy, or plain text")
     return checked_counts(token_counts(_words(path)), str(path))
+
+
+def _counts_of_array(array: np.ndarray, kind: str | None, name: str) -> np.ndarray:
+    """The array if it holds counts, the counts of its values if it holds a text."""
+    flat = array.ravel()
+    in_order = array.ndim == 1 and (np.all(flat[1:] <= flat[:-1]) or np.all(flat[1:] >= flat[:-1]))
+    if kind == "counts" or (kind is None and (in_order or array.dtype.kind not in "iu")):
+        return array
+    if kind is None:
+        raise DataError(
+            f"{name}: {array.size} whole numbers in no order could be counts of tokens, or the "
+            "tokens of a text; allowed: --kind counts or --kind tokens (kind=... in Python)"
+        )
+    if array.dtype.kind not in "iu":
+        raise DataError(f"{name}: tokens have type {array.dtype}; allowed: whole numbers")
+    return np.sort(np.unique(flat, return_counts=True)[1])[::-1]
 
 
 def _words(path: Path) -> list[str]:
@@ -248,6 +280,37 @@ class RankLaw(ByValue):
         """Zipf probabilities of the fitted exponent on the same vocabulary."""
         return _zipf(len(self.counts), self.exponent)
 
+    @property
+    def misfit(self) -> float:
+        """Share of the tokens that Zipf's law would put elsewhere: among ranks 1, 2-3, 4-7, ..."""
+        return float(np.abs(_octaves(self.probabilities) - _octaves(self.fitted)).sum() / 2)
+
+    @property
+    def misfit_of_sampling(self) -> float:
+        """The misfit that a text of this length, drawn from the fitted law, has on average."""
+        p, total = _octaves(self.fitted), self.counts.sum(dtype=float)
+        return float(np.sum(np.sqrt(2 * p * (1 - p) / (np.pi * total))) / 2)
+
+    def local_exponents(self) -> dict[tuple[int, int], float]:
+        """Zipf exponents of ranks 1 to 10, 10 to 100, ...: all alike for a power law."""
+        ends = [10**k for k in range(9) if 10**k < len(self.counts)]
+        pairs = zip(ends, [*ends[1:], len(self.counts)], strict=True)
+        log = np.log(self.counts)
+        return {
+            (a, b): float((log[a - 1] - log[b - 1]) / math.log(b / a)) for a, b in pairs if b > a
+        }
+
+    def __str__(self) -> str:
+        local = ", ".join(f"{b:.2f} ({i}-{j})" for (i, j), b in self.local_exponents().items())
+        ratio = self.misfit / self.misfit_of_sampling
+        verdict = "as a Zipf law" if ratio < 3 else "no pure power law"
+        return (
+            f"{self.counts.sum(dtype=float):.0f} tokens, {len(self.counts)} distinct; "
+            f"β = {self.exponent:.4f} ± {self.exponent_error:.4f} (if it were a Zipf law); misfit "
+            f"{self.misfit:.1%} of the tokens, {ratio:.1f} times what sampling explains: "
+            f"{verdict}; by ranks {local}"
+        )
+
     def parameters(self) -> dict[str, LargeArray]:
         """What the study ``tail-collapse.corpus`` takes."""
         return {"counts": LargeArray.of(self.counts)}
@@ -288,10 +351,17 @@ def fit_ordered(counts: np.ndarray) -> tuple[float, float]:
     return beta, float(math.sqrt(variance / total) / information)
 
 
-def corpus(path: str | Path | None = None) -> RankLaw:
-    """Load and fit; the standard library's docstrings by default."""
-    return fit(load_counts(path))
+def corpus(
+    path: str | Path | None = None, kind: Literal["counts", "tokens"] | None = None
+) -> RankLaw:
+    """Load (`load_counts`) and fit; the standard library's docstrings by default."""
+    return fit(load_counts(path, kind))
 
 
 def _zipf(num_tokens: int, beta: float) -> np.ndarray:
     return special.softmax(-beta * np.log(np.arange(1, num_tokens + 1)))
+
+
+def _octaves(p: np.ndarray) -> np.ndarray:
+    """The mass of ranks 1, 2-3, 4-7, ...: blocks so large that sorting hardly moves them."""
+    return np.add.reduceat(p, 2 ** np.arange(int(math.log2(len(p))) + 1) - 1)

@@ -10,9 +10,9 @@ linear models speaks about it through the spectrum of ``phi``:
 - ``relu``: ``max(0, w.x / sqrt(p) + bias)``, ``w`` and ``bias`` standard normal.
 
 Inputs are standardised first: centred, and divided by one common standard deviation, so that
-``E||x||^2 = p`` (pixels keep their relative contrast, unlike with column-wise scaling; a table
-with columns in different units wants ``columnwise=True``). ``gamma`` defaults to ``1 / p``. The
-kernels, landmarks and Fourier features are scikit-learn's.
+``E||x||^2 = p`` (pixels keep their relative contrast, unlike with column-wise scaling); the
+columns of a text table or a data frame, which have units of their own, one by one. ``gamma``
+defaults to ``1 / p``. The kernels, landmarks and Fourier features are scikit-learn's.
 """
 
 from typing import Any, Literal, get_args
@@ -34,7 +34,7 @@ def apply_feature_map(
     *,
     degree: int = 2,
     gamma: float | None = None,
-    columnwise: bool = False,
+    columnwise: bool | None = None,
     seed: int = 0,
 ) -> Table:
     """The same rows and targets seen through a feature map.
@@ -50,7 +50,8 @@ def apply_feature_map(
     gamma : float, optional
         Inverse squared length of ``rbf`` and ``fourier``.
     columnwise : bool
-        Standardise every column to unit variance instead of all by one number.
+        Standardise every column to unit variance instead of all by one number. Unless given, where
+        columns have units of their own (`Table.own_units`).
     seed : int
         Of the landmarks or random weights.
 
@@ -64,7 +65,7 @@ def apply_feature_map(
     num_features = whole_number("num_features", num_features, 1)
     degree = whole_number("degree", degree, 1)
     seed = whole_number("seed", seed, 0, 2**32 - 1)
-    inputs = standardise(table.features, columnwise)
+    inputs = standardise(table.features, table.own_units if columnwise is None else columnwise)
     num_rows, num_inputs = inputs.shape
     if kind == "linear":
         return table.with_features(inputs, "linear")

@@ -16,10 +16,10 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 #: What programs write where a value is missing, and words that other readers take for numbers.
-_NOT_NAMES = frozenset(
-    ("na", "n/a", "#n/a", "<na>", "nan", "null", "none", "nil", "nat", "missing")
-    + ("inf", "infinity", "true", "false")
+MISSING = frozenset(
+    ("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "nil", "nat", "missing")
 )
+_NOT_NAMES = MISSING | {"inf", "infinity", "true", "false"}
 
 
 class DataError(ValueError):

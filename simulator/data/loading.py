@@ -1,9 +1,9 @@
 """Features and targets from a file or from arrays, checked.
 
-`load` reads ``.npy``, ``.npz``, ``.csv`` (also ``.tsv``, ``.txt``, or a pipe) and MNIST-like IDX
-files, each plain or ``.gz`` where the format allows it. `from_arrays` takes arrays. Both return a
-`Table` whose numbers are finite float64 and whose features and targets vary; anything else is
-refused with one line that names the source, what is wrong and what is allowed.
+`load` reads ``.npy``, ``.npz``, ``.csv`` (also ``.tsv``, ``.txt``, or a pipe), parquet and
+MNIST-like IDX files, each plain or ``.gz`` where the format allows it. `from_arrays` takes arrays.
+Both return a `Table` whose numbers are finite float64 and whose features and targets vary; anything
+else is refused with one line that names the source, what is wrong and what is allowed.
 """
 
 import io
@@ -12,13 +12,14 @@ import operator
 import os
 import re
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from simulator.checks import plain_array
+from simulator.data.columns import Chosen, Column, column_of, columns_of_frame, numeric
 from simulator.data.files import (
     DataError,
     are_row_labels,
@@ -40,7 +41,10 @@ _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0
 _FEATURE_KEYS = ("x", "X", "x_train", "features", "data", "images")
 _TARGET_KEYS = ("y", "y_train", "targets", "labels")
 _ODD = re.compile(r"[^0-9+\-.eE]")
-FORMATS = ".npy, .npz, .csv, .tsv, .txt, IDX (-ubyte, .idx), or .gz of a text table and IDX"
+PARQUET = (".parquet", ".pq")
+FORMATS = (
+    ".npy, .npz, .csv, .tsv, .txt, .parquet, IDX (-ubyte, .idx), or .gz of a text table and IDX"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +57,23 @@ class Table(ByValue):
     targets : (num_rows,) float64
     name : str
         Where it came from, for titles and errors.
+    target : str
+        What the targets are called there.
+    own_units : bool
+        Each column has a unit of its own, as in most text tables: `population` and feature maps
+        then standardise them one by one. Pixels, or features of a map, share one.
     """
 
     features: np.ndarray
     targets: np.ndarray
     name: str
+    target: str = ""
+    own_units: bool = False
 
     def with_features(self, features: Any, description: str) -> "Table":
         """The same targets on new features, such as the image of a feature map."""
-        return from_arrays(features, self.targets, f"{self.name}, {description}")
+        table = from_arrays(features, self.targets, f"{self.name}, {description}")
+        return replace(table, target=self.target)
 
 
 # --------------------------------------------------------------------------------------------
@@ -117,13 +129,22 @@ def _numeric(values: Any, name: str, what: str) -> np.ndarray:
 # --------------------------------------------------------------------------------------------
 # Files
 # --------------------------------------------------------------------------------------------
-def load(path: str | os.PathLike[str], target: str | int | os.PathLike[str] | None = None) -> Table:
+def load(
+    path: str | os.PathLike[str],
+    target: str | int | os.PathLike[str] | None = None,
+    *,
+    one_hot: Chosen = False,
+    impute: Chosen = False,
+    drop: Chosen = False,
+) -> Table:
     """Read a data set from a file.
 
-    In a text table every cell is a number. Its first row is a header if it holds names (they have
-    a letter), among which the numbers 0, 1, 2, ... may stand in this order, as pandas writes
-    XX A first column without a name that counts the rows from 0 or 1, as
-    ``DataFrame.to_csv()`` writes its index, is left out. What could be read in two ways is refused.
+    In a text table every cell is a number, or all cells of a column are True or False (1 and 0);
+    ``one_hot``, ``impute`` and ``drop`` say what to do with other columns. The first row is a
+    header if it holds names (they have a letter), among which the numbers 0, 1, 2, ... may stand in
+    this order, as pandas writes them. A first column without a name that counts the rows from 0 or
+    1, as ``DataFrame.to_csv()`` writes its index, is left out. What could be read in two ways is
+    refused.
 
     Parameters
     ----------
@@ -133,6 +154,13 @@ def load(path: str | os.PathLike[str], target: str | int | os.PathLike[str] | No
         (``.csv``, ``.npy``; last column by default); the key of an array (``.npz``; ``y`` by
         default, or ``y_train``, ``targets``, ``labels``); the file of labels (IDX; by default the
         name with ``images-idx3`` replaced by ``labels-idx1``).
+    one_hot : True, or names of columns
+        Columns of categories become one column of 0 and 1 for each category (empty cells are one).
+    impute : True, or names of columns
+        Empty cells become the mean of the column; in columns that are named, all cells that are no
+        numbers do.
+    drop : True, or names of columns
+        Columns to leave out; True leaves out all that hold something else than numbers.
 
     Raises
     ------
@@ -140,14 +168,21 @@ def load(path: str | os.PathLike[str], target: str | int | os.PathLike[str] | No
         One line: the file, what is wrong, what is allowed.
     """
     path, kind = checked_path(path), kind_of(Path(path))
+    wishes = {"one_hot": one_hot, "impute": impute, "drop": drop}
+    is_idx = "idx" in path.name.lower() or "ubyte" in path.name.lower()
+    if kind in PARQUET:
+        return _from_columns(columns_of_frame(_parquet(path)), path.name, target, wishes)
+    if not is_idx and kind in (".csv", ".tsv", ".txt", ""):  # without an ending: a pipe
+        return _load_text(path, target, wishes)
+    for word, wish in wishes.items():
+        if wish is not False:
+            raise DataError(f"{path.name}: {word} is for columns of a text table, or of parquet")
     if kind == ".npy":
         return _from_matrix(read_npy(path), path.name, target)
     if kind == ".npz":
         return _load_npz(path, target)
-    if "idx" in path.name.lower() or "ubyte" in path.name.lower():
+    if is_idx:
         return _load_idx(path, target)
-    if kind in (".csv", ".tsv", ".txt", ""):  # without an ending: a pipe
-        return _load_text(path, target)
     content(path)  # a file that is not there is the first thing to say
     raise DataError(f"{path}: unknown format; allowed: {FORMATS} (the name's ending says which)")
 
@@ -166,7 +201,45 @@ def _from_matrix(matrix: np.ndarray, name: str, target: Any) -> Table:
             f"allowed: an index from {-columns} to {columns - 1}"
         )
     index %= columns
-    return from_arrays(np.delete(matrix, index, axis=1), matrix[:, index], name)
+    table = from_arrays(np.delete(matrix, index, axis=1), matrix[:, index], name)
+    return replace(table, target=f"column {index}", own_units=True)
+
+
+def _from_columns(
+    columns: list[Column], name: str, target: Any, wishes: dict[str, Chosen]
+) -> Table:
+    names = [column.name for column in columns]
+    if isinstance(target, str):
+        if names.count(target) > 1:
+            raise DataError(f"{name}: {target!r} is the name of several columns; allowed: of one")
+        if target in names:
+            target = names.index(target)
+        elif not is_whole(target):
+            raise DataError(f"{name}: no column {target!r}; allowed: {', '.join(names)}")
+    index = _index(target)
+    if index is None or not -len(names) <= index < len(names):
+        raise DataError(
+            f"{name}: no target column {target!r}; "
+            f"allowed: an index from {-len(names)} to {len(names) - 1}"
+        )
+    index %= len(names)
+    table = from_arrays(*numeric(columns, index, name, **wishes), name)
+    return replace(table, target=f"column {names[index]}", own_units=True)
+
+
+def _parquet(path: Path) -> Any:
+    """The data frame of a parquet file."""
+    import pandas as pd
+
+    packed = content(path)
+    try:
+        return pd.read_parquet(io.BytesIO(packed))
+    except ImportError as error:
+        raise DataError(
+            f"{path.name}: parquet needs pyarrow: pip install 'theory-simulator[data]'"
+        ) from error
+    except Exception as error:  # a broken file raises whatever its parser does
+        raise DataError(f"{path.name}: no table ({error}); allowed: an intact file") from error
 
 
 def _index(target: Any) -> int | None:
@@ -216,7 +289,7 @@ def _keys(names: list[str], target: Any, name: str) -> tuple[str, str]:
     return others[0], key
 
 
-def _load_text(path: Path, target: Any) -> Table:
+def _load_text(path: Path, target: Any, wishes: dict[str, Chosen]) -> Table:
     name, rows = path.name, read_rows(path, header_mark=True)
     check_widths(rows, name)
     header = _header(rows, name)
@@ -236,15 +309,14 @@ def _load_text(path: Path, target: Any) -> Table:
                 "name for every column (or DataFrame.to_csv(index=False))"
             )
         header, body = header[1:], [row[1:] for row in body]
-    matrix = np.array([_numbers(row, i, header, name) for i, row in enumerate(body)])
-    if header and isinstance(target, str):
-        if header.count(target) > 1:
-            raise DataError(f"{name}: {target!r} is the name of several columns; allowed: of one")
-        if target in header:
-            target = header.index(target)
-        elif not is_whole(target):
-            raise DataError(f"{name}: no column {target!r}; allowed: {', '.join(header)}")
-    return _from_matrix(matrix, name, target)
+    names = header or [str(j) for j in range(len(body[0]))]
+    matrix = _matrix(body)
+    if matrix is not None:
+        columns = [Column(name, values, {}) for name, values in zip(names, matrix.T, strict=True)]
+    else:
+        cells = zip(*body, strict=True)
+        columns = [column_of(name, mine) for name, mine in zip(names, cells, strict=True)]
+    return _from_columns(columns, name, target, wishes)
 
 
 def _header(rows: list[list[str]], name: str) -> list[str] | None:
@@ -277,22 +349,15 @@ def _named(cell: str) -> bool:
     return cell not in ("", "Unnamed: 0")
 
 
-def _numbers(row: list[str], number: int, header: list[str] | None, name: str) -> np.ndarray:
-    """The numbers of a row."""
-    if not _ODD.search("".join(row)):
-        try:
-            values = np.array(list(map(float, row)))
-            if np.all(np.isfinite(values)):
-                return values
-        except ValueError:
-            pass  # found and named below
-    for j, cell in enumerate(row):
-        if not is_number(cell) or not math.isfinite(float(cell)):
-            column = header[j] if header else j
-            raise DataError(
-                f"{name}: data row {number + 1}, column {column}: {shown(cell)}; allowed: a number"
-            )
-    raise AssertionError(row)
+def _matrix(body: list[list[str]]) -> np.ndarray | None:
+    """All cells as finite numbers, or None."""
+    if any(_ODD.search("".join(row)) for row in body):
+        return None
+    try:
+        values = np.array([list(map(float, row)) for row in body])
+    except ValueError:
+        return None
+    return values if np.all(np.isfinite(values)) else None
 
 
 def _load_idx(path: Path, target: Any) -> Table:

@@ -122,8 +122,16 @@ class Population(ByValue):
         return float(np.average(self.residual**2, weights=weights) / self.noise_std**2)
 
 
-def population(table: Table) -> Population:
+def population(table: Table, *, standardise: bool | None = None) -> Population:
     """The population of a table: spectrum, teacher and residual.
+
+    Parameters
+    ----------
+    table : Table
+    standardise : bool, optional
+        Divide each column by its standard deviation. Unless given, where columns have units of
+        their own (`Table.own_units`: those of a text table or a data frame): else the one in the
+        smallest units would hold nearly all of the variance, and a penalty would see it alone.
 
     Raises
     ------
@@ -146,6 +154,8 @@ def population(table: Table) -> Population:
         )
     if dim < 2:
         raise DataError(f"{table.name}: only {dim} independent feature; allowed: at least 2")
+    if table.own_units if standardise is None else standardise:
+        spreads = varying / np.sqrt(np.count_nonzero(varying))
     rotation, deviations = _principal(coordinates * spreads[varying])
     if deviations[-1] < SMALLEST_DEVIATION:
         raise DataError(

@@ -128,7 +128,7 @@ NUMBERS = "\n".join(",".join(map(str, row)) for row in np.c_[X, Y])
         ("a.csv", "a,b,c,d,e\n" + NUMBERS + "\n1,2,red,4,5", None, "row 31, column c: 'red'"),
         ("a.csv", "a,b,c,d,e\n" + NUMBERS, "price", "no column 'price'; allowed: a, b, c, d, e"),
         ("a.csv", NUMBERS, "9", "no target column '9'; allowed: an index from -5 to 4"),
-        ("a.csv", NUMBERS, "price", "no target column 'price'"),
+        ("a.csv", NUMBERS, "price", "no column 'price'; allowed: 0, 1, 2, 3, 4"),
         ("a.csv", b"\xff\xfe\x00\x81", None, "unreadable"),
         ("a.csv.gz", "plain text", None, "unreadable"),
         ("a.npy", "not numpy", None, "not an array of numbers"),

@@ -20,7 +20,10 @@ def test_unreadable_data_is_one_line_on_stderr(main, tmp_path, capsys):
     assert main(["--data", str(tmp_path / "bad.csv"), "--target", "price"]) == 2
     streams = capsys.readouterr()
     assert streams.out == ""
-    assert streams.err == "error: bad.csv: data row 2, column price: 'red'; allowed: a number\n"
+    assert streams.err == (
+        "error: bad.csv: data row 2, column price: 'red' (1 of 2 cells no numbers, and it is the "
+        "target: remove these rows, or write numbers); allowed: a number\n"
+    )
 
 
 def test_a_folder_and_a_wrong_number_are_one_line_on_stderr(main, tmp_path, capsys):

@@ -48,11 +48,11 @@ EXAMPLE = example()
 class Params:
     rows: tuple = array(EXAMPLE["rows"], dims=("row", "feature"), large=True)
     eigenvalues: tuple = array(
-        EXAMPLE["eigenvalues"], "λ", "mean squares of the columns of rows", dims=("feature",),
+        EXAMPLE["eigenvalues"], detail="mean squares of the columns of rows", dims=("feature",),
         large=True, above=0,
     )  # fmt: skip
     teacher: tuple = array(
-        EXAMPLE["teacher"], "w", "best linear fit of the targets", dims=("feature",), large=True
+        EXAMPLE["teacher"], detail="best linear fit of the targets", dims=("feature",), large=True
     )
     residuals: tuple = array(EXAMPLE["residuals"], dims=("row",), large=True)
     law: str = choice("targets", LAWS)
@@ -67,11 +67,9 @@ class Params:
     )
     ridge: float = traced(0.01, detail="of the downstream fit", above=0)
     ridge_generator: float = traced(0.003, "λ₀", "penalty of each generator", above=0)
-    noise_scale: float = traced(
-        1.0, "σ/σ_r", "label noise of the downstream fit, in residuals", at_least=0
-    )
+    noise_scale: float = traced(1.0, detail="of the downstream fit", at_least=0)
     noise_scale_generator: float = traced(
-        1.0, "σ₀/σ_r", "label noise of each generator, in residuals", at_least=0
+        1.0, "σ₀/σ_r", "label noise of each generator over the residuals", at_least=0
     )
 
 

@@ -51,11 +51,11 @@ _SHIFT = tuple(round(w * (-0.5 if k < 6 else 0.4), 9) for k, w in enumerate(EXAM
 class Params:
     rows: tuple = array(EXAMPLE["rows"], dims=("row", "feature"), large=True)
     eigenvalues: tuple = array(
-        EXAMPLE["eigenvalues"], "λ", "mean squares of the columns of rows", dims=("feature",),
+        EXAMPLE["eigenvalues"], detail="mean squares of the columns of rows", dims=("feature",),
         large=True, above=0,
     )  # fmt: skip
     teacher: tuple = array(
-        EXAMPLE["teacher"], "w", "best linear fit of the targets", dims=("feature",), large=True
+        EXAMPLE["teacher"], detail="best linear fit of the targets", dims=("feature",), large=True
     )
     residuals: tuple = array(EXAMPLE["residuals"], dims=("row",), large=True)
     shift: tuple = array(
@@ -68,7 +68,7 @@ class Params:
         0.3, "p₂", "share of rows with synthetic labels", at_least=0, at_most=1
     )
     ridge: float = traced(0.01, above=0)
-    noise_scale: float = traced(1.0, "σ₁/σ_r", "noise of real labels, in residuals", at_least=0)
+    noise_scale: float = traced(1.0, symbol="σ₁/σ_r", detail="of real labels", at_least=0)
     noise_std_synthetic: float = traced(0.0, "σ₂", "noise of synthetic labels", at_least=0)
 
 
