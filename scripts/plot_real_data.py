@@ -48,8 +48,8 @@ class Quality:
     points: int  # simulated points per curve
 
 
-QUICK, FULL = Quality(replicates=96, points=6), Quality(replicates=600, points=11)
-RESOLUTION = 0.2  # a deviation that every point would show
+QUICK, FULL = Quality(replicates=64, points=6), Quality(replicates=600, points=11)
+RESOLUTION = 0.3  # a deviation that every point would show
 
 
 # --------------------------------------------------------------------------------------------

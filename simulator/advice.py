@@ -179,16 +179,13 @@ def advise(
     shift = labeller_shift(data, rows, labeller_ridge, seed=seed)
     share = _tolerable_share(data, sizes[0], noise, shift, 1 + tolerated)
     progress(f"{replicates} experiments on {counts[0]} rows")
-    verdict = api.check(
-        RIDGE,
-        replicates=replicates,
-        dtype="float32",
-        seed=seed,
-        num_samples=counts[0],
-        num_generations=0,
-        ridge=sizes[0].ridge,
+    fit: dict[str, Any] = {
+        "num_samples": counts[0],
+        "num_generations": 0,
+        "ridge": sizes[0].ridge,
         **data.parameters(),
-    )
+    }
+    verdict = api.check(RIDGE, replicates=replicates, dtype="float32", seed=seed, **fit)
     found = verdict.worst("test_error")
     return Decision(
         name=data.name,
@@ -217,15 +214,14 @@ def _optimism(data: Population) -> float:
 def _best(data: Population, counts: list[int], noise: float) -> tuple[np.ndarray, np.ndarray]:
     """The best penalty for each number of rows, and the excess error there."""
     low = max(data.eigenvalues[-1], 1e-6 * data.eigenvalues[0]) / 10
-    found = api.optimise(
-        RIDGE,
-        "test_error",
-        over={"ridge": (low, 10 * data.eigenvalues[0], "log")},
-        num_samples=counts,
-        num_generations=0,
-        noise_scale=noise,
+    over = {"ridge": (low, 10 * data.eigenvalues[0], "log")}
+    given: dict[str, Any] = {
+        "num_samples": counts,
+        "num_generations": 0,
+        "noise_scale": noise,
         **data.parameters(),
-    )
+    }
+    found = api.optimise(RIDGE, "test_error", over=over, **given)
     return found["ridge"].values, found["test_error"].values
 
 
@@ -247,7 +243,7 @@ def _tolerable_share(
     data: Population, size: AtSize, noise: float, shift: np.ndarray, factor: float
 ) -> float:
     """The largest synthetic share at which the error is at most ``factor`` times the clean one."""
-    given: Mapping[str, Any] = {
+    given: dict[str, Any] = {
         "num_samples": size.num_samples,
         "ridge": size.ridge,
         "noise_scale": noise,

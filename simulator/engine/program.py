@@ -115,10 +115,10 @@ class Program:
 
     def arguments(self, rows: np.ndarray, replicates: np.ndarray) -> tuple:
         """What ``batch`` takes: keys, replicates and scalars of the lanes; shared arrays."""
-        return (
-            jnp.asarray(self._keys[rows]),
-            jnp.asarray(replicates, dtype=jnp.int32),
-            {name: jnp.asarray(values[rows]) for name, values in self._scalars.items()},
+        return (  # NumPy's arrays: a jitted function sends them faster than `jnp.asarray` does
+            self._keys[rows],
+            np.asarray(replicates, dtype=np.int32),
+            {name: values[rows] for name, values in self._scalars.items()},
             self._shared_on_devices,
         )
 

@@ -79,7 +79,7 @@ def theory(params):
     noise = jnp.stack(
         [
             params.noise_scale**2 * _data(params).noise_std() ** 2,
-            jnp.asarray(params.noise_std_synthetic, float) ** 2,
+            params.noise_std_synthetic**2,
         ]
     )
     fit = mixture_fit(eigenvalues, params.num_samples, fractions, jnp.ones(2, float), params.ridge)
