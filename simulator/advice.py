@@ -9,7 +9,7 @@ best linear fit of the features; what that leaves is added for the error of a pr
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
