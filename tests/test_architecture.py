@@ -31,7 +31,7 @@ ALLOWED = {
     "study": {"checks", "door", "html", "parameters", "paper", "spelling"},
     "studies": {*DECLARATIONS, "checks", "maths", "sampling", "data", "runtime"},
     "registry": {"checks", "spelling", "study", "studies"},
-    "engine": {*DECLARATIONS, "checks", "defaults", "equality", "html", "runtime"},
+    "engine": {*DECLARATIONS, "checks", "defaults", "equality", "html", "runtime", "spelling"},
     "store": {*DECLARATIONS, "engine", "checks", "defaults", "equality", "runtime"},
     "verdict": {*DECLARATIONS, "engine", "checks", "equality", "html"},
     "search": {*DECLARATIONS, "engine", "checks", "runtime"},
