@@ -76,7 +76,11 @@ def margin_upper_bound(signed_inputs: Array, simplex: Array, radius: Array | flo
 
 
 def max_margin(
-    signed_inputs: Array, order: float, radius: Array | float = 0.0, max_steps: int = 60
+    signed_inputs: Array,
+    order: float,
+    radius: Array | float = 0.0,
+    max_steps: int = 60,
+    any_units: bool = False,
 ) -> MaxMargin:
     """The direction of largest robust margin in the p-norm, p = 1, 2 or inf.
 
@@ -91,6 +95,9 @@ def max_margin(
         the unattacked problem is solved.
     max_steps : int
         Cap on the interior-point steps; iteration stops earlier once the gap stops shrinking.
+    any_units : bool
+        Features may differ much in their units (by a factor of 1e6 in float64), and points in
+        their lengths (by 1e15). Without an attack.
     """
     if order not in (1, 2, math.inf):
         raise ValueError(f"max_margin solves p = 1, 2 and math.inf, not p = {order!r}")
@@ -98,23 +105,27 @@ def max_margin(
     scale = jnp.abs(signed_inputs).max() * signed_inputs.shape[1] ** (1 - 1 / order)
     scale = lax.stop_gradient(jnp.where(scale > 0, scale, 1))
     data = lax.stop_gradient(signed_inputs) / scale
+    if any_units:
+        data = jnp.where(jnp.abs(data).max(axis=0) > _NOTHING, data, 0)
     shift = lax.stop_gradient(jnp.asarray(radius, data.dtype)) / scale
     attack = jnp.zeros_like(shift) if order == 1 else shift
 
     def unfinished(carry):
         step, best, point = carry
         left = _complementarity(point, order)
-        return (step < max_steps) & (left > _epsilon(data) * best.upper_bound)
+        # For p = 2 the objective is a square: it falls faster where margins are small.
+        power = 2 if any_units and order == 2 else 1
+        return (step < max_steps) & (left > _epsilon(data) * best.upper_bound**power)
 
     def advance(carry):
         step, best, point = carry
-        moved = _newton_step(data, attack, order, point)
+        moved = _newton_step(data, attack, order, point, any_units)
         new = _certify(data, attack, order, moved)
         # Rounding makes the last steps useless, or not even finite: keep the best point seen.
         better = new.upper_bound - new.margin < best.upper_bound - best.margin
         return step + 1, _where(better, new, best), moved
 
-    start = _start(data, attack, order)
+    start = _start(data, attack, order, any_units)
     nothing_yet = _certify(data, attack, order, start)._replace(margin=-jnp.inf + 0 * shift)
     best = lax.while_loop(unfinished, advance, (0, nothing_yet, start))[1]
     direction, weights = best.direction, best.weights
@@ -165,12 +176,22 @@ def _complementarity(point: _Point, order):
     return gap + point.room @ point.ceiling if math.isinf(order) else gap
 
 
-def _start(data, attack, order) -> _Point:
+_NOTHING = 1e-30  # a feature so much smaller than the largest moves no digit
+
+
+def _start(data, attack, order, any_units) -> _Point:
     num_samples, dim = data.shape
     halves, ones = jnp.ones(2 * dim, data.dtype), jnp.ones(num_samples, data.dtype)
     z = halves * {1: 0.5 / dim, 2: (2 * dim) ** -0.5, math.inf: 0.5}[order]
+    reach = 1
+    if any_units:  # every feature moves the scores alike
+        size = jnp.abs(data).max(axis=0)
+        size = jnp.where(size > 0, size, 1)
+        z = jnp.tile(jnp.maximum(size.min() / size, _epsilon(data)), 2)
+        z = z / {1: z.sum(), 2: jnp.sqrt(z @ z), math.inf: 2}[order]
+        reach = (jnp.abs(data) @ z[:dim]).max()
     scores = _scores(data, attack, z)
-    threshold = scores.min() - 1
+    threshold = scores.min() - reach
     # Equal products z * reduced, slack * weights: a point near the central path.
     slack, weights = scores - threshold, ones / num_samples
     product = (slack * weights).mean()
@@ -202,7 +223,7 @@ def _certify(data, attack, order, point: _Point) -> MaxMargin:
     )
 
 
-def _newton_step(data, attack, order, point: _Point) -> _Point:
+def _newton_step(data, attack, order, point: _Point, any_units) -> _Point:
     """One predictor-corrector step towards the solution along the central path."""
     bounded, summed = math.isinf(order), order == 1
     curvature = 1.0 if order == 2 else 0.0
@@ -222,7 +243,9 @@ def _newton_step(data, attack, order, point: _Point) -> _Point:
     matrix = matrix + attack**2 * inverse.sum()
     # sum(da) is known, so any multiple of 1 1^T may be added (it only shifts dg). It keeps M well
     # conditioned where fewer features are free than margins are active.
-    matrix = matrix + jnp.diagonal(matrix).mean() + jnp.diag(slack / weights)
+    diagonal = jnp.diagonal(matrix)
+    level = jnp.exp(jnp.log(diagonal).mean()) if any_units else diagonal.mean()
+    matrix = matrix + level + jnp.diag(slack / weights)
     # Unit diagonal, and a ridge that one step of refinement takes back where it matters: degenerate
     # problems (more active margins than features) have a singular M in the limit.
     root = jnp.sqrt(jnp.diagonal(matrix))

@@ -3,6 +3,7 @@
 import re
 import time
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from tests.toy import STUDY
         (lambda: simulator.predict("ridge-collapse", dim=10**9, num_samples=10**10), "dim = 10000"),
         (lambda: simulator.predict("ridge-collapse", num_generations=10**9), "about 2.95 hours"),
         (lambda: simulator.predict("ridge-collapse", num_generations=10**20), "num_generations ="),
-        (lambda: simulator.predict("associative-memory", num_tokens=10**6), "num_tokens = 1000000"),
+        (lambda: simulator.predict("associative-memory", num_tokens=10**5), "num_tokens = 100000"),
         (lambda: simulator.predict("implicit-bias.trajectory", num_steps=10**12), "num_steps = 1"),
         (
             lambda: simulator.predict("strong-collapse.multi-step", num_steps=10**9),
@@ -110,8 +111,6 @@ class Long:
 
 
 def looped(params):
-    import jax
-
     start = params.scale * jnp.ones(params.dim)
     return {"total": jax.lax.fori_loop(0, params.num_steps, lambda _, x: 0.5 * x, start).sum()}
 
@@ -120,8 +119,6 @@ LONG = Study("long", "a loop", "none", Long, (Output("total", "sum", exact()),),
 
 
 def test_loops_of_traced_length_are_counted():
-    import jax
-
     def jaxpr(length):
         return jax.make_jaxpr(lambda n: looped(Long(num_steps=n)))(length).jaxpr
 
@@ -155,3 +152,19 @@ def test_memory_is_judged_by_the_compiled_program(monkeypatch):
 )
 def test_durations_are_readable(seconds, words):
     assert words in progress.duration(seconds)
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes", "seconds"),
+    [
+        (lambda a, b: a @ b, [(4000, 4000)] * 2, 1.28),
+        (lambda a: jnp.linalg.cholesky(a), [(4000, 4000)], 2.1),
+        (lambda a: jnp.linalg.eigh(a)[0], [(2000, 2000)], 7.2),
+        (lambda a: jnp.log(a), [(10_000, 1000)], 0.032),
+    ],
+)
+def test_arithmetic_counts_where_it_takes_longer_than_its_result(function, shapes, seconds):
+    """In float32; the bytes of the result alone would be a thousandth of it, and less."""
+    jaxpr = jax.make_jaxpr(function)(*(jax.ShapeDtypeStruct(s, jnp.float32) for s in shapes)).jaxpr
+    found = cost_of(jaxpr).least / sizes.CPU_SPEED
+    assert found == pytest.approx(seconds, rel=0.1)

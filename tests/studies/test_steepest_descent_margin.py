@@ -5,11 +5,11 @@ import math
 import jax
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from scipy import integrate, optimize, stats
 
 import simulator
-from simulator.studies.robustness.steepest_descent_margin import dataset, two_layer
 from simulator.studies.robustness.steepest_descent_margin import main as gaussian_inputs
+from simulator.studies.robustness.steepest_descent_margin import two_layer
 from simulator.studies.robustness.steepest_descent_margin._model import DATASET_B, relu_network
 from simulator.studies.robustness.steepest_descent_margin.main import Params
 from tests.cases import load
@@ -86,11 +86,6 @@ def test_random_labels_beyond_capacity_are_refused():
         simulator.predict(STUDY, label_rule="random", sample_ratio=2.0)
 
 
-def accepted(inputs, labels):
-    study = dataset.STUDY
-    study.validate(study.params(**study.canonical({"inputs": inputs, "labels": labels})), "theory")
-
-
 # -- explicit data ---------------------------------------------------------------------------
 @pytest.mark.parametrize("scale", [1e15, 1e-12, 1e-100])
 def test_margins_of_data_in_any_unit(scale):
@@ -99,11 +94,76 @@ def test_margins_of_data_in_any_unit(scale):
     plain = simulator.predict(name, inputs=data, labels=labels)["linear_margin"]
     scaled = simulator.predict(name, inputs=scale * data, labels=labels)["linear_margin"]
     np.testing.assert_allclose(scaled / scale, plain, rtol=1e-12)
-    # One feature in another unit, and points of very different length, still separate.
-    accepted(data * [1, scale, 1], labels)
-    accepted(data * [[1], [scale], [1]], labels)
     with pytest.raises(ValueError, match="not linearly separable"):
         simulator.predict(name, inputs=scale * np.vstack([data, -data[:1]]), labels=(1, 1, 1, 1))
+
+
+def margins_of_scaled_points(rows, lengths):
+    """The largest margins of ``lengths * rows``: two linear programs, and Lawson and Hanson's.
+
+    Written in ``g / lengths``, so that they never see the lengths' scale.
+    """
+    smallest = np.min(lengths)
+    asked = (smallest / lengths)[:, None]
+    dim = rows.shape[1]
+    halves = np.hstack([rows, -rows])
+    found = []
+    for order in (1, math.inf):
+        size = np.ones((1, 2 * dim + 1)) if order == 1 else np.eye(2 * dim + 1)[:-1]
+        size[:, -1] = 0
+        ready = optimize.linprog(
+            np.eye(2 * dim + 1)[-1] * -1,
+            A_ub=np.vstack([np.hstack([-halves, asked]), size]),
+            b_ub=np.r_[np.zeros(len(rows)), np.ones(len(size))],
+        )
+        found.append(smallest * ready.x[-1])
+    most = np.vstack([rows.T, asked.T])
+    weights, _ = optimize.nnls(most, np.eye(dim + 1)[-1])
+    left = most @ weights - np.eye(dim + 1)[-1]
+    shortest = -left[:-1] / left[-1]  # of all w with rows w >= asked
+    return [found[0], smallest / np.linalg.norm(shortest), found[1]]
+
+
+@pytest.mark.parametrize("length", [1e-15, 1e-12, 1e-6, 1.0, 1e5, 1e9, 1e15])
+@pytest.mark.parametrize("point", [0, 2, 4])
+def test_points_of_any_length_have_their_margins(point, length):
+    lengths = np.ones(5)
+    lengths[point] = length
+    given = {"inputs": lengths[:, None] * B["inputs"], "labels": B["labels"]}
+    found = simulator.predict("steepest-descent-margin.dataset", **given)["linear_margin"]
+    rows = B["labels"][:, None] * B["inputs"]
+    np.testing.assert_allclose(found, margins_of_scaled_points(rows, lengths), rtol=1e-6)
+
+
+@pytest.mark.parametrize("length", [1e-100, 1e16])
+def test_points_too_short_beside_others_are_refused(length):
+    inputs = B["inputs"] * np.array([1, length, 1, 1, 1])[:, None]
+    with pytest.raises(ValueError, match=r"point . has .*choose lengths that differ by less than"):
+        simulator.predict("steepest-descent-margin.dataset", inputs=inputs, labels=B["labels"])
+
+
+@pytest.mark.parametrize("unit", [1e-100, 1e-12, 1e-6, 1e-4, 1e4, 1e6, 1e9, 1e15, 1e100])
+def test_features_in_any_unit_have_their_margins_or_are_refused(unit):
+    name, refused = "steepest-descent-margin.dataset", []
+    rng = np.random.default_rng(5)
+    random = rng.standard_normal((5, 4))
+    random *= np.sign(random @ rng.standard_normal(4))[:, None]
+    for rows in (B["labels"][:, None] * B["inputs"], random):
+        for feature in range(4):
+            scaled = rows * np.where(np.arange(4) == feature, unit, 1)
+            given = {"labels": np.ones(5), "inputs": scaled}
+            try:
+                found = simulator.predict(name, **given)["linear_margin"]
+            except ValueError as error:
+                refused.append(str(error))
+                continue
+            assert found[0] <= found[1] * (1 + 1e-9)
+            assert found[1] <= found[2] * (1 + 1e-9)
+            if unit > 1e6:  # it separates the points alone
+                np.testing.assert_allclose(found, np.abs(scaled[:, feature]).min(), rtol=1e-5)
+    assert all("choose their units so that they differ by less than" in why for why in refused)
+    assert not refused or not 1e-5 <= unit <= 1e5
+    assert refused or unit <= 1e6
 
 
 def test_margins_of_the_users_own_data():

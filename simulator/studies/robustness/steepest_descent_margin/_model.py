@@ -59,15 +59,18 @@ def relu_network(inputs, theta):
 def linear_margins(params):
     """The largest linear margins gamma_1, gamma_2, gamma_inf, and the solver's residual."""
     rows = signed_inputs(params)
-    found = [max_margin(rows, ORDERS[name]) for name in GEOMETRIES]
+    found = [max_margin(rows, ORDERS[name], any_units=True) for name in GEOMETRIES]
     margins = jnp.stack([one.margin for one in found])
     return margins, jnp.stack([one.residual for one in found]).max()
 
 
-def validate_dataset(params, side):
-    """Labels +-1, one per point, and a separating direction."""
-    from scipy.optimize import linprog  # here, so that listing the studies stays fast
+#: Features that are smaller than the largest by more than this do not count in float64, where an
+#: l2 margin is the root of a square: data that need them are refused, and very short points.
+WIDEST, LONGEST = 1e6, 3e15
 
+
+def validate_dataset(params, side):
+    """Labels +-1, one per point, and a separating direction that float64 can find."""
     inputs, labels = np.asarray(params.inputs), np.asarray(params.labels)
     if labels.shape != inputs.shape[:1]:
         raise ValueError(
@@ -75,15 +78,49 @@ def validate_dataset(params, side):
         )
     if not np.isin(labels, (-1, 1)).all():
         raise ValueError(f"labels = {labels} is not allowed: every label must be 1 or -1")
-    # Whether a direction separates the points depends neither on the units of the features nor on
-    # the lengths of the points; the linear program's tolerances do.
     rows = labels[:, None] * inputs
-    for axis in (0, 1):
-        size = np.max(np.abs(rows), axis=axis, keepdims=True)
-        rows = rows / np.where(size > 0, size, 1)
-    nothing, ones = np.zeros(rows.shape[1]), np.ones(len(rows))
-    if linprog(nothing, A_ub=-rows, b_ub=-ones, bounds=(None, None)).status == 2:
+    if not _separable(rows):
         raise ValueError("inputs are not linearly separable with these labels: no margin exists")
+    sizes = np.max(np.abs(rows), axis=0)
+    small = sizes * WIDEST < np.max(sizes)
+    if small.any() and not _separable(rows[:, ~small]):
+        few, many = int(np.argmin(np.where(sizes > 0, sizes, np.inf))), int(np.argmax(sizes))
+        raise ValueError(
+            f"the features of inputs differ too much in size: feature {few} is at most "
+            f"{sizes[few]:g} and feature {many} up to {sizes[many]:g}, and without the small ones "
+            "no direction separates the points; choose their units so that they differ by less "
+            f"than a factor of {WIDEST:g}"
+        )
+    lengths = np.max(np.abs(rows), axis=1)
+    if np.max(lengths) > LONGEST * np.min(lengths):
+        short, long = int(np.argmin(lengths)), int(np.argmax(lengths))
+        raise ValueError(
+            f"the points of inputs differ too much in length: point {short} has entries up to "
+            f"{lengths[short]:g} and point {long} up to {lengths[long]:g}; choose lengths that "
+            f"differ by less than a factor of {LONGEST:g}"
+        )
+
+
+def _separable(rows):
+    """Is there a direction in which all rows are positive?
+
+    That depends neither on the units of the features nor on the lengths of the points; the linear
+    program's tolerances do, so that it is asked in two ways: a direction that it finds is a proof.
+    """
+    from scipy.optimize import linprog  # here, so that listing the studies stays fast
+
+    def scaled(rows, axis):
+        size = np.max(np.abs(rows), axis=axis, keepdims=True)
+        return rows / np.where(size > 0, size, 1)
+
+    nothing, ones = np.zeros(rows.shape[1]), np.ones(len(rows))
+    return any(
+        linprog(
+            nothing, A_ub=-scaled(scaled(rows, first), 1 - first), b_ub=-ones, bounds=(None, None)
+        ).status
+        != 2
+        for first in (0, 1)
+    )
 
 
 # --------------------------------------------------------------------------------------------
