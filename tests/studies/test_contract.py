@@ -49,18 +49,18 @@ def test_module_reads_in_the_common_order(name):
 @each(STUDIES)
 def test_the_doctor_has_no_complaint(name):
     """Declarations, names and dims, static and traced, programs for TPU and CUDA; in words."""
-    complaints = diagnose(tested(name), run=False)
+    complaints = diagnose(with_small_cells(name), run=False)
     assert not complaints, "\n".join([name, *complaints])
 
 
 @pytest.mark.slow
 @each(STUDIES)
 def test_the_doctor_has_no_complaint_about_values(name):
-    complaints = diagnose(tested(name))
+    complaints = diagnose(with_small_cells(name))
     assert not complaints, "\n".join([name, *complaints])
 
 
-def tested(name):
+def with_small_cells(name):
     """The study with the small cells of its test data before its own."""
     return replace(STUDIES[name], check_cells=tuple(cells(STUDIES[name])))
 
