@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import scipy
 
 from simulator import checks
@@ -14,11 +15,12 @@ from simulator.engine.progress import reported
 from simulator.engine.run import Run
 from simulator.engine.setting import checked_setting
 from simulator.engine.theory import theory_of_cells
-from simulator.study import Study
+from simulator.study import Asymptotic, Study
 from simulator.verdict.compare import Rung, Theories, comparable, compare_ladder
 from simulator.verdict.report import Comparison, Verdict
 
-LADDER = (0.25, 0.5, 1.0)
+SIZES = 4  # of a ladder: two orders are fitted, and the third is looked at
+LOWEST = (1 / 8, 1 / 6, 1 / 4, 1 / 3, 1 / 2)  # share of the given size at which a ladder may begin
 PILOT = 512
 ROUNDS = 4  # a pilot's variance is uncertain, more so under heavy tails: look again
 
@@ -52,7 +54,7 @@ def check_study(
     study : str or Study
     grid : mapping parameter -> list of values, optional
         Cells to test; the study's own ``check_cells`` unless a grid or ``params`` are given.
-        Asymptotic outputs run at three sizes, the given one being the largest.
+        Asymptotic outputs run at four sizes, the given one being the largest.
     replicates : int, optional
         Per cell and size. Unless given, a pilot run finds the number that reaches the tolerance,
         at most ``max_replicates``.
@@ -113,12 +115,9 @@ def gather(
     flat: list[Values] = []
     ladders = []
     for cell in cells:
-        rungs = []
-        for size in LADDER if _needs_ladder(study, cell) else (1.0,):
-            values, size = (cell, 1.0) if size == 1.0 else study.resized(cell, size)
-            rungs.append(Rung(size, values, len(flat)))
-            flat.append(values)
-        _check_sizes(study, rungs)
+        climbed = ladder(study, cell) if _needs_ladder(study, cell) else [(1.0, cell)]
+        rungs = [Rung(size, values, len(flat) + i) for i, (size, values) in enumerate(climbed)]
+        flat.extend(rung.values for rung in rungs)
         ladders.append(tuple(rungs))
     setting = checked_setting(study, method=method, dtype=dtype, seed=seed)
     run = Run(study, flat, setting)
@@ -161,7 +160,7 @@ def judge(
 ) -> Verdict:
     """Compare the study's theory, or the values given as ``theories``, with the evidence."""
     theories = _theories(study, evidence) if theories is None else theories
-    count = sum(len(comparable(study, ladder[-1].values)) for ladder in evidence.ladders)
+    count = sum(_tests(study, ladder[-1].values) for ladder in evidence.ladders)
     threshold = max(5.0, float(-scipy.special.ndtri(family_wise_error / (2 * max(count, 1)))))
     compared = _compare(study, evidence, theories, threshold, tolerance)
     comparisons = tuple(c for mine in compared for c in mine)
@@ -187,6 +186,12 @@ def judge(
     )
 
 
+def _tests(study: Study, cell: Values) -> int:
+    """Tests in a cell: of an asymptotic theory there are two, and one is taken."""
+    relations = [relation for _, relation, _ in comparable(study, cell)]
+    return sum(2 if isinstance(relation, Asymptotic) else 1 for relation in relations)
+
+
 def _rounded(study: Study, evidence: Evidence) -> tuple[str, ...]:
     """Parameters at which theory was taken, where the simulation rounds the given ones."""
     found: dict[str, None] = {}
@@ -206,17 +211,55 @@ def _needs_ladder(study: Study, cell: Values) -> bool:
     return any(relation.needs_ladder for relation in relations)
 
 
-def _check_sizes(study: Study, rungs: Sequence[Rung]) -> None:
-    """A ladder needs sizes that differ."""
-    if len({rung.size for rung in rungs}) < len(rungs):
-        growing = next((n for n, p in study.declarations.items() if p.grows == 1), None)
-        if growing is None:
-            raise ValueError(f"{study.name} declares an asymptotic output but no size that grows")
-        tried = ", ".join(f"{rung.values[growing]:g}" for rung in rungs)
-        raise ValueError(
-            f"{growing} = {rungs[-1].values[growing]:g} is not allowed: an asymptotic theory is "
-            f"tested at {len(rungs)} different sizes, and these would be {tried}; take a larger one"
-        )
+def ladder(study: Study, cell: Values) -> list[tuple[float, Values]]:
+    """Sizes at which the cell is tested, with its parameters there, the given size last.
+
+    Four sizes a constant factor apart, from an eighth of the given one on; from a larger share,
+    where smaller sizes would coincide, or theory is infinite at one of them but not at the given
+    one; three sizes, where there are no four.
+    """
+    growing = next((n for n, p in study.declarations.items() if p.grows == 1), None)
+    if growing is None:
+        raise ValueError(f"{study.name} declares an asymptotic output but no size that grows")
+    possible = []
+    for count in (SIZES, SIZES - 1):
+        for lowest in LOWEST:
+            climbed = _climbed(study, cell, list(np.geomspace(lowest, 1.0, count)[:-1]))
+            if len({values[growing] for _, values in climbed}) == count:
+                if _as_finite(study, climbed):
+                    return climbed
+                possible.append(climbed)
+    if possible:
+        return possible[0]
+    raise ValueError(
+        f"{growing} = {cell[growing]:g} is not allowed: an asymptotic theory is tested at "
+        f"{SIZES - 1} different sizes or more, and there are no so many below; take a larger one"
+    )
+
+
+def _climbed(study: Study, cell: Values, sizes: Sequence[float]) -> list[tuple[float, Values]]:
+    """The cell at about these sizes, and at its own; nothing, if one of them is not allowed."""
+    climbed = []
+    for size in sizes:
+        try:
+            _, rounded = study.resized(cell, size)
+            values, rounded = study.resized(cell, rounded)  # all follow the size that is rounded
+        except ValueError:  # out of a range that depends on another parameter
+            return []
+        climbed.append((rounded, values))
+    return [*climbed, (1.0, cell)]
+
+
+def _as_finite(study: Study, climbed: Sequence[tuple[float, Values]]) -> bool:
+    """Is theory finite at every size where it is at the largest?"""
+    outputs = theory_of_cells(study, [_realised(study, values) for _, values in climbed])
+    finite = [{name: np.isfinite(value) for name, value in at.items()} for at in outputs]
+    return all(
+        np.all(mine[name] >= finite[-1][name])
+        for mine in finite
+        for name in mine
+        if mine[name].shape == finite[-1][name].shape
+    )
 
 
 def _realised(study: Study, cell: Values) -> Values:

@@ -9,8 +9,9 @@ import numpy as np
 from simulator.engine.cells import Values
 from simulator.engine.run import Run
 from simulator.study import Bound, Output, Relation, Study, Unrelated
+from simulator.verdict.extrapolation import SAFETY
 from simulator.verdict.points import HEAVY, Point, point
-from simulator.verdict.relations import Deviation, deviation_of
+from simulator.verdict.relations import Deviation, deviation_of, either
 from simulator.verdict.report import Comparison, Status
 from simulator.verdict.scores import POWER_QUANTILE, critical_ratio, normal_score
 
@@ -100,7 +101,8 @@ def _compared(
     if not testable.any():
         smaller = " at a smaller size" * bool(np.isfinite(last.theory).any())
         return comparison(0, 0.0, 0.0, "not tested", 0, f"theory is not finite{smaller}")
-    deviation = deviation_of(relation, sizes, points)
+    whole = deviation_of(relation, sizes, points)
+    deviation = _most_telling(whole, threshold, replicates)
     z = np.where(testable, _scores(deviation, replicates), 0.0)
     unknown = np.isnan(z)
     worst = int(np.argmax(np.where(unknown, 0.0, np.abs(z))))
@@ -126,7 +128,10 @@ def _compared(
         return comparison(worst, float(z[worst]), coarsest, "agrees", 0, *notes)
     if carriers < HEAVY:
         notes.append(f"heavy tails: the standard error rests on {carriers:.1f} replicates")
-    missing = _missing(deviation, needed, carriers, threshold, tolerance, replicates)
+    finest = _finest(whole, needed, threshold)
+    if finest > tolerance:
+        notes.append(f"no replicates resolve less than {finest:.2%} here: take a larger size")
+    missing = _missing(whole, needed, carriers, threshold, tolerance, replicates)
     return comparison(worst, float(z[worst]), coarsest, "inconclusive", missing, *notes)
 
 
@@ -141,19 +146,48 @@ def _unknown(points: Sequence[Point], testable: np.ndarray) -> str:
 def _scores(deviation: Deviation, replicates: int) -> np.ndarray:
     """z of what rounding and declared accuracy do not explain; NaN where it is unknown."""
     value, error = deviation.value, deviation.error
-    excess = np.sign(value) * np.maximum(np.abs(value) - deviation.allowance, 0.0)
+    explained = deviation.allowance + deviation.omitted.bound
+    excess = np.sign(value) * np.maximum(np.abs(value) - explained, 0.0)
     known = np.isfinite(excess) & np.isfinite(error)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(excess == 0, 0.0, excess / error)
     return normal_score(np.where(known, ratio, np.nan), deviation.skewness, replicates)
 
 
+def _most_telling(deviation: Deviation, threshold: float, replicates: float) -> Deviation:
+    """Entry by entry the fit that resolves more."""
+    if deviation.coarser is None:
+        return deviation
+    coarser, finer = deviation.coarser, replace(deviation, coarser=None)
+    with np.errstate(invalid="ignore"):
+        better = ~(
+            _resolution(coarser, threshold, replicates) < _resolution(finer, threshold, replicates)
+        )
+    return either(better, finer, coarser)
+
+
 def _resolution(deviation: Deviation, threshold: float, replicates: float) -> np.ndarray:
-    """Smallest relative error that is caught with 95 % power."""
+    """Smallest relative error that is caught with 95 % power, by the best of the fits."""
+    if deviation.coarser is not None:
+        return np.fmin(
+            _resolution(replace(deviation, coarser=None), threshold, replicates),
+            _resolution(deviation.coarser, threshold, replicates),
+        )
     critical = critical_ratio(threshold, deviation.skewness, replicates) + POWER_QUANTILE
     with np.errstate(invalid="ignore"):  # infinitely many times no error
         detected = np.where(deviation.error == 0, 0.0, critical * deviation.error)
-    return (detected + deviation.rounding) / deviation.reference
+    # Omitted orders may be held for what they are not, and may hide as much as they are.
+    omitted = deviation.omitted
+    blind = deviation.rounding + omitted.bound * (1 + 1 / SAFETY)
+    seen = np.maximum(1 - omitted.share, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (detected + blind) / seen / deviation.reference
+
+
+def _finest(deviation: Deviation, needed: np.ndarray, threshold: float) -> float:
+    """The resolution that no number of replicates improves on."""
+    exact = deviation.with_replicates(math.inf)
+    return float(np.max(_resolution(exact, threshold, math.inf)[needed]))
 
 
 def _missing(
@@ -165,15 +199,10 @@ def _missing(
     replicates: int,
 ) -> int:
     """Replicates still missing to the tolerance: errors and skewness fall as their square root."""
-    rounding = float(np.max((deviation.rounding / deviation.reference)[needed]))
-    room = max(tolerance, rounding + tolerance / 10)
+    room = max(tolerance, _finest(deviation, needed, threshold) + tolerance / 10)
 
     def too_coarse(growth: float) -> bool:
-        shrunk = replace(
-            deviation,
-            error=deviation.error / math.sqrt(growth),
-            skewness=deviation.skewness / math.sqrt(growth),
-        )
+        shrunk = deviation.with_replicates(growth)
         return bool(np.max(_resolution(shrunk, threshold, replicates * growth)[needed]) > room)
 
     low, high = 1.0, 2.0

@@ -1,5 +1,6 @@
 """What each relation makes of the points along a ladder of sizes: one deviation and its error."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatch
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from simulator.study import Approximate, Asymptotic, Bound, Exact, Exponent
+from simulator.verdict.extrapolation import NOTHING, Omitted, extrapolation, possible_orders
 from simulator.verdict.points import Point
 
 
@@ -25,8 +27,12 @@ class Deviation:
         The deviation that rounding and the declared accuracy of the theory explain.
     rounding : float
         The part of it that is rounding.
+    omitted : Omitted
+        The deviation that orders beyond those of an extrapolation may explain.
     notes : sequence of str
         One for each entry, or none.
+    coarser : Deviation, optional
+        The same from a fit with fewer orders, which leaves out more and errs less.
     """
 
     value: np.ndarray
@@ -35,7 +41,38 @@ class Deviation:
     reference: np.ndarray
     allowance: np.ndarray | float
     rounding: float
+    omitted: Omitted = NOTHING
     notes: Sequence[str] = ()
+    coarser: "Deviation | None" = None
+
+    def with_replicates(self, growth: float) -> "Deviation":
+        """What is expected of so many times the replicates."""
+        root = math.sqrt(growth)
+        return replace(
+            self,
+            error=self.error / root,
+            skewness=self.skewness / root,
+            omitted=self.omitted.with_errors(1 / root),
+            coarser=self.coarser and self.coarser.with_replicates(growth),
+        )
+
+
+def either(first: np.ndarray, a: Deviation, b: Deviation) -> Deviation:
+    """Entry by entry ``a``, where it is taken ``first``, or ``b``."""
+
+    def chosen(x: Any, y: Any) -> np.ndarray:
+        return np.where(first, x, y)
+
+    return Deviation(
+        value=chosen(a.value, b.value),
+        error=chosen(a.error, b.error),
+        skewness=chosen(a.skewness, b.skewness),
+        reference=chosen(a.reference, b.reference),
+        allowance=chosen(a.allowance, b.allowance),
+        rounding=a.rounding,
+        omitted=a.omitted.mapped(chosen, b.omitted),
+        notes=[x if take else y for take, x, y in zip(first, a.notes, b.notes, strict=True)],
+    )
 
 
 @singledispatch
@@ -76,28 +113,44 @@ def _(relation: Bound, sizes: Sequence[float], points: Sequence[Point]) -> Devia
 
 @deviation_of.register
 def _(relation: Asymptotic, sizes: Sequence[float], points: Sequence[Point]) -> Deviation:
-    """Intercept of the relative deviation against size^-rate.
+    """Intercept of the relative deviation against powers of size^-rate.
 
     The deviation is taken relative to the theory where that is non-zero at every size.
     """
+    found: Deviation | None = None
+    for orders in possible_orders(sizes):
+        found = replace(_intercept(relation, sizes, points, orders), coarser=found)
+    assert found is not None
+    return found
+
+
+def _intercept(
+    relation: Asymptotic, sizes: Sequence[float], points: Sequence[Point], orders: int
+) -> Deviation:
     last = points[-1]
     theories = np.stack([p.theory for p in points])
     absolute = np.any(theories == 0, axis=0)
     reference = np.where(absolute, last.scale, np.abs(theories))
     deviations = np.stack([_difference(p) for p in points]) / reference
-    x = np.array([size**-relation.rate for size in sizes])
-    slope_weights = _slope_weights(x)
-    intercept_weights = 1 / len(x) - x.mean() * slope_weights
-    error, skewness = _combined(intercept_weights, points, 1 / reference)
-    coefficients = np.tensordot(slope_weights, deviations, axes=1)
+    errors = np.stack([p.error for p in points]) / reference
+    fit = extrapolation(sizes, relation.rate, orders, errors, min(p.replicates for p in points))
+    error, skewness = _combined(fit.intercept, points, 1 / reference)
+    rounding = last.floor / last.scale
     return Deviation(
-        value=np.tensordot(intercept_weights, deviations, axes=1),
+        value=(fit.intercept * deviations).sum(axis=0),
         error=error,
         skewness=skewness,
         reference=np.ones_like(last.theory),
-        allowance=last.floor / last.scale,
-        rounding=last.floor / last.scale,
-        notes=[f"size^-{relation.rate:g} x {c:+.3f}" for c in coefficients],
+        allowance=rounding,
+        rounding=rounding,
+        omitted=fit.omitted(deviations, errors),
+        notes=[
+            " ".join(
+                f"size^-{order * relation.rate:g} x {value:+.3f}"
+                for order, value in enumerate(entry, 1)
+            )
+            for entry in fit.terms(deviations).T
+        ],
     )
 
 
@@ -108,7 +161,7 @@ def _(relation: Exponent, sizes: Sequence[float], points: Sequence[Point]) -> De
     weights = _slope_weights(np.log(sizes))
     means = np.stack([p.mean for p in points])
     with np.errstate(divide="ignore", invalid="ignore"):
-        error, skewness = _combined(weights, points, 1 / means)
+        error, skewness = _combined(weights[:, None], points, 1 / means)
         found = np.tensordot(weights, np.log(means), axes=1)
     return Deviation(
         value=found - predicted,
@@ -137,7 +190,7 @@ def _combined(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Standard error and skewness of ``sum weight * factor * mean`` over independent points."""
     with np.errstate(invalid="ignore"):
-        parts = weights[:, None] * factors * np.stack([p.error for p in points])
+        parts = weights * factors * np.stack([p.error for p in points])
         error = np.sqrt((parts**2).sum(axis=0))
         shares = parts / np.where(error == 0, 1.0, error)
         return error, (shares**3 * np.stack([p.skewness for p in points])).sum(axis=0)

@@ -1,0 +1,158 @@
+"""From deviations at several sizes to the one at infinite size.
+
+The relative deviation of a right asymptotic theory is ``c1 h + c2 h^2 + c3 h^3 + ...`` with
+``h = size^-rate``; that of a wrong one has an intercept. One or two orders are fitted, so that
+those beyond, the *omitted orders*, remain in the intercept. They do not fall with the number of
+replicates, and would reject any theory in the end. How large they are at the smallest size, where
+they are largest, is bounded twice:
+
+- by ``D^((k + 1)/2)`` where ``k`` orders are fitted, and ``D`` is the largest deviation of the
+  ladder. The first omitted order falls as ``h^(k+1)``, ``D`` as ``h``, or as ``h^2`` where the
+  first order happens to vanish;
+- by the next order that is found when it is fitted too, and five of its standard errors over
+  ``SAFETY``.
+
+``SAFETY`` times the smaller of the two, carried over to the intercept, is never held against a
+theory, and it counts against the resolution, so that nothing is overlooked silently. The second
+bound does not depend on an intercept, and the first one hardly (``share``).
+
+Two orders err more and leave out less than one: what resolves more is taken. Either test alone has
+the stated error rate, so that the choice, however it is made, at most doubles it; the verdict
+counts two comparisons.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+MOST_ORDERS = 2
+SAFETY = 2.0
+CONFIDENT = 5.0  # standard errors of the next order, as for a verdict
+ENOUGH = 512  # replicates whose standard errors may weigh the sizes
+LEAST_ERROR = 1e-3  # of the largest along the ladder: weights stay well conditioned
+
+
+@dataclass(frozen=True)
+class Omitted:
+    """What omitted orders may add to an intercept.
+
+    Attributes
+    ----------
+    most : array or float
+        If they are as large as the largest deviation allows.
+    seen, error : array or float
+        If they are as the next order is found to be, and by how much that may be exceeded.
+    share : array or float
+        Part of a wrong intercept that is taken for omitted orders.
+    """
+
+    most: np.ndarray | float = 0.0
+    seen: np.ndarray | float = 0.0
+    error: np.ndarray | float = 0.0
+    share: np.ndarray | float = 0.0
+
+    @property
+    def bound(self) -> np.ndarray | float:
+        """The deviation that they explain."""
+        return np.minimum(self.most, self.seen + self.error)
+
+    def mapped(self, function: Callable[[Any, Any], Any], other: "Omitted") -> "Omitted":
+        """A function of each attribute and that of another one."""
+        return Omitted(
+            *(function(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        )
+
+    def with_errors(self, factor: float) -> "Omitted":
+        """The same where standard errors are so many times as large."""
+        return replace(self, error=self.error * factor)
+
+
+NOTHING = Omitted()
+
+
+@dataclass(frozen=True)
+class Extrapolation:
+    """Weights of the deviations, the sizes first, then the entries of the output.
+
+    Attributes
+    ----------
+    intercept : array
+    orders : tuple of array
+        Of the fitted orders, each as its value at the largest size.
+    next_order : array
+        Of the first omitted order, as its value at the smallest size.
+    share : array
+        What a unit of it there adds to the intercept.
+    """
+
+    intercept: np.ndarray
+    orders: tuple[np.ndarray, ...]
+    next_order: np.ndarray
+    share: np.ndarray
+
+    def terms(self, deviations: np.ndarray) -> np.ndarray:
+        """The fitted orders at the largest size: (orders, entries)."""
+        return np.stack([(weights * deviations).sum(axis=0) for weights in self.orders])
+
+    def omitted(self, deviations: np.ndarray, errors: np.ndarray) -> Omitted:
+        """The bound on omitted orders."""
+        share = SAFETY * np.abs(self.share)
+        power = (len(self.orders) + 1) / 2
+        next_order = (self.next_order * deviations).sum(axis=0)
+        error = np.sqrt(((self.next_order * errors) ** 2).sum(axis=0))
+        largest = np.max(np.abs(deviations), axis=0)
+        return Omitted(
+            most=share * largest**power,
+            seen=share * np.abs(next_order),
+            error=share * error * CONFIDENT / SAFETY,
+            share=share * power * largest ** (power - 1),
+        )
+
+
+def possible_orders(sizes: Sequence[float]) -> range:
+    """How many orders may be fitted, beginning with one, so that one more could be."""
+    return range(1, max(1, min(MOST_ORDERS, len(set(sizes)) - 2)) + 1)
+
+
+def extrapolation(
+    sizes: Sequence[float], rate: float, orders: int, errors: np.ndarray, replicates: int
+) -> Extrapolation:
+    """Weights of generalised least squares; not a number where there are too few sizes.
+
+    Parameters
+    ----------
+    sizes : the largest last
+    rate : float
+    orders : int
+        To be fitted beside the intercept.
+    errors : array (sizes, entries)
+        Standard errors of the deviations: they weigh the sizes, where there are enough
+        ``replicates``; those of a few go with the values, and variances proportional to
+        ``1/size`` are taken instead.
+    """
+    h = np.asarray(sizes) ** -rate
+    if len(set(sizes)) < orders + 2:  # one more order could not be told from the intercept
+        nothing = np.full(errors.shape, np.nan)
+        return Extrapolation(nothing, (nothing,), nothing, nothing[0])
+    scale = np.array([h[-1] ** order for order in range(orders + 1)] + [h[0] ** (orders + 1)])
+    powers = h[:, None] ** np.arange(orders + 2) / scale
+    noise = _noise(h, errors, replicates)
+    fitted = _weights(powers[:, :-1], noise)
+    share = (fitted[0] * powers[:, -1:]).sum(axis=0)
+    return Extrapolation(fitted[0], tuple(fitted[1:]), _weights(powers, noise)[-1], share)
+
+
+def _noise(h: np.ndarray, errors: np.ndarray, replicates: int) -> np.ndarray:
+    if replicates < ENOUGH:
+        return np.broadcast_to(np.sqrt(h)[:, None], errors.shape)
+    known = np.where(np.isfinite(errors), errors, 0.0)
+    largest = known.max(axis=0)
+    return np.where(largest > 0, np.maximum(known, LEAST_ERROR * largest), 1.0)
+
+
+def _weights(powers: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Weights (terms, sizes, entries) of least squares with powers (sizes, terms)."""
+    whitened = powers / noise.T[:, :, None]  # (entries, sizes, terms)
+    return np.moveaxis(np.linalg.pinv(whitened) / noise.T[:, None, :], 0, -1)
