@@ -25,6 +25,10 @@ from simulator.spelling import meant, suggestion
 #: public edge refuses results whose residual exceeds the study's ``residual_tolerance``.
 RESIDUAL = "residual"
 
+#: Key under which a simulation may return statistics whose means the study knows: a mapping from
+#: the names of ``Study.controls`` (all or some) to arrays. They are no outputs.
+CONTROLS = "controls"
+
 Outputs = Mapping[str, jax.Array]
 Theory = Callable[[Any], Outputs]
 Simulation = Callable[[jax.Array, Any], Outputs]
@@ -277,6 +281,10 @@ class Study:
         as given, so that it is smooth.
     deterministic : bool
         The simulations draw nothing: every replicate is the same run on given data.
+    controls : ``params -> mapping``, optional
+        The means, exact at every size, of the statistics that simulations may return beside their
+        outputs under the key `CONTROLS`, by name: control variates. They are regressed out of the
+        means of all outputs; verdicts test their means too.
     check_cells : tuple of mappings
         Where ``check`` looks by default (the largest size of the ladder), off special points.
     validate : ``(params, side) -> None``, optional
@@ -307,6 +315,7 @@ class Study:
     shortcuts: tuple[tuple[Method, Callable[[Any], bool], Simulation], ...] = ()
     realised: Callable[[Any], Any] | None = None
     deterministic: bool = False
+    controls: Callable[[Any], Outputs] | None = None
     check_cells: tuple[Mapping[str, Any], ...] = ({},)
     validate: Callable[[Any, str], Any] | None = None
     coordinates: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)

@@ -35,14 +35,14 @@ class Moments:
         self._pending = [pending[full:]]
 
     def _merge(self, block: np.ndarray) -> None:
-        self.count, self.mean, self._m2, self._m3, self._m4 = _merged(
-            (self.count, self.mean, self._m2, self._m3, self._m4), _central_sums(block)
+        self.count, self.mean, self._m2, self._m3, self._m4 = merged(
+            (self.count, self.mean, self._m2, self._m3, self._m4), central_sums(block)
         )
 
     def _total(self) -> tuple:
         own = (self.count, self.mean, self._m2, self._m3, self._m4)
         pending = self._pending[0] if self._pending else np.zeros((0,))
-        return _merged(own, _central_sums(pending)) if len(pending) else own
+        return merged(own, central_sums(pending)) if len(pending) else own
 
     def state(self) -> dict[str, np.ndarray]:
         """What another process needs to go on."""
@@ -81,20 +81,36 @@ class Moments:
 class Summary:
     """Moments of one output in one cell.
 
+    With control variates it may be that of a mean from which they are regressed out, for which see
+    `simulator.engine.regression`: ``variance`` is then that of as many independent values with the
+    mean's error, skewness and kurtosis are those of the residuals.
+
     Attributes
     ----------
     count : int
     mean, variance, skewness, kurtosis : float64 arrays with the output's shape
         ``variance`` is unbiased; ``skewness`` is m3 / m2^(3/2) and ``kurtosis`` m4 / m2^2
         (0 and 3 for a Gaussian; 0 for constant values).
+    controls : int
+        Control variates that were regressed out.
+    regressed : Summary, optional
+        The same replicates with control variates regressed out.
     """
 
-    def __init__(self, count, mean, variance, skewness, kurtosis) -> None:
+    regressed: "Summary | None" = None
+
+    def __init__(self, count, mean, variance, skewness, kurtosis, controls: int = 0) -> None:
         self.count = count
         self.mean = mean
         self.variance = variance
         self.skewness = skewness
         self.kurtosis = kurtosis
+        self.controls = controls
+
+    @property
+    def best(self) -> "Summary":
+        """What says most of the mean."""
+        return self if self.regressed is None else self.regressed
 
     @property
     def standard_error(self) -> np.ndarray:
@@ -113,7 +129,8 @@ class Summary:
         return std, np.where(np.isinf(std), np.inf, error)
 
 
-def _central_sums(values: np.ndarray) -> tuple:
+def central_sums(values: np.ndarray) -> tuple:
+    """Count, mean and sums of central powers."""
     mean = values.mean(axis=0)
     centred = values - mean
     return (
@@ -125,7 +142,7 @@ def _central_sums(values: np.ndarray) -> tuple:
     )
 
 
-def _merged(a: tuple, b: tuple) -> tuple:
+def merged(a: tuple, b: tuple) -> tuple:
     """Pairwise combination of central moment sums (Chan et al. 1979; Pébay 2008)."""
     if a[0] == 0:
         return b

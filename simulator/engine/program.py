@@ -20,7 +20,7 @@ from simulator.engine.declared import refuse_undeclared
 from simulator.engine.setting import Setting
 from simulator.large_array import content_key
 from simulator.runtime.compilation import compiler_options, simulation_scope
-from simulator.study import RESIDUAL, Simulation, Study
+from simulator.study import CONTROLS, RESIDUAL, Outputs, Simulation, Study
 
 Static = tuple[tuple[str, Any], ...]
 
@@ -65,7 +65,9 @@ class Program:
         }
         with simulation_scope(self._dtype):
             self._devices = tuple(jax.local_devices())
-        self._one, self.batch = _compiled(sampler, study.params, static, self._devices)
+        self._one, self.batch = _compiled(
+            sampler, study.controls, study.params, static, self._devices
+        )
 
     @property
     def num_devices(self) -> int:
@@ -130,7 +132,8 @@ class Program:
 
 
 def _shapes(lane: Any) -> dict[str, tuple[int, ...]]:
-    return {name: value.shape for name, value in lane.out_info.items() if name != RESIDUAL}
+    outputs = lane.out_info
+    return {name: outputs[name].shape for name in outputs if name not in (RESIDUAL, CONTROLS)}
 
 
 def programs(study: Study, cells: Sequence[Values], setting: Setting) -> list[Program]:
@@ -166,8 +169,16 @@ def _leaf(kind: str, value: Any, dtype: str) -> np.ndarray:
     return array.astype(np.int32 if kind == "int" or array.dtype.kind == "i" else dtype)
 
 
-def one_lane(simulate: Simulation, params_class: Any, static: Static) -> Callable:
-    """One replicate of one cell, as the engine runs it."""
+def one_lane(
+    simulate: Simulation,
+    params_class: Any,
+    static: Static,
+    controls: Callable[[Any], Outputs] | None = None,
+) -> Callable:
+    """One replicate of one cell, as the engine runs it.
+
+    Control variates come out as one vector, in the order of their names, minus their means.
+    """
 
     def one(
         raw_key: jax.Array,
@@ -177,17 +188,29 @@ def one_lane(simulate: Simulation, params_class: Any, static: Static) -> Callabl
     ) -> Any:
         key = jax.random.wrap_key_data(raw_key, impl="threefry2x32")
         params = params_class(**dict(static), **scalars, **shared)
-        return simulate(jax.random.fold_in(key, replicate), params)
+        outputs = simulate(jax.random.fold_in(key, replicate), params)
+        if CONTROLS not in outputs:
+            return outputs
+        found, means = outputs[CONTROLS], {} if controls is None else controls(params)
+        unknown = [name for name in found if name not in means]
+        if unknown:
+            raise TypeError(f"the simulation returns controls {unknown} of unknown means")
+        centred = [jnp.ravel(found[name] - means[name]) for name in sorted(found)]
+        return {**outputs, CONTROLS: jnp.concatenate(centred)}
 
     return one
 
 
 @functools.lru_cache(maxsize=256)
 def _compiled(
-    simulate: Simulation, params_class: Any, static: Static, devices: tuple[jax.Device, ...]
+    simulate: Simulation,
+    controls: Callable[[Any], Outputs] | None,
+    params_class: Any,
+    static: Static,
+    devices: tuple[jax.Device, ...],
 ) -> Any:
     """One lane, and a batch of lanes on each device; the inner `jit` lets both share one trace."""
-    one = jax.jit(one_lane(simulate, params_class, static))
+    one = jax.jit(one_lane(simulate, params_class, static, controls))
     batch = jax.vmap(one, in_axes=(0, 0, 0, None))
     if len(devices) > 1:  # the very program of one device on each: no bit depends on their number
         lanes, everywhere = jax.sharding.PartitionSpec("lanes"), jax.sharding.PartitionSpec()

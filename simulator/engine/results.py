@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,16 +26,20 @@ SHOWN = 20
 class Estimate(ByValue):
     """Monte-Carlo estimate of one output: mean, its standard error, number of replicates.
 
+    ``controls`` is the number of control variates that were regressed out of the mean.
+
     The standard error of a single replicate is not known: NaN, printed as "unknown".
     """
 
     mean: np.ndarray
     standard_error: np.ndarray
     replicates: int
+    controls: int = 0
 
     def __str__(self) -> str:
         if np.ndim(self.mean) == 0:
-            return written(float(self.mean), float(self.standard_error))
+            sharpened = f" ({self.controls} control variates)" if self.controls else ""
+            return written(float(self.mean), float(self.standard_error)) + sharpened
         pairs = zip(np.ravel(self.mean)[:SHOWN], np.ravel(self.standard_error)[:SHOWN], strict=True)
         numbers = [written(mean, error) for mean, error in pairs]
         more = [f"... {np.size(self.mean) - SHOWN} more"] * (np.size(self.mean) > SHOWN)
@@ -61,6 +65,8 @@ class SimulationResult(ByValue):
     symbols : mapping parameter of the grid -> its symbol
     remarks : tuple of str
         What else there is to know, such as replicates whose solver stalled.
+    controls : mapping output -> int
+        Control variates that were regressed out of the mean; 0 where it is the plain one.
     """
 
     study: str
@@ -76,9 +82,15 @@ class SimulationResult(ByValue):
     dims: Mapping[str, tuple[str, ...]]
     symbols: Mapping[str, str]
     remarks: tuple[str, ...] = ()
+    controls: Mapping[str, int] = field(default_factory=dict)
 
     def __getitem__(self, output: str) -> Estimate:
-        return Estimate(self.mean[output], self.standard_error[output], self.replicates[output])
+        return Estimate(
+            self.mean[output],
+            self.standard_error[output],
+            self.replicates[output],
+            self.controls.get(output, 0),
+        )
 
     @property
     def _title(self) -> str:
@@ -167,9 +179,18 @@ def estimates(study: Study, summary: Mapping[str, Summary]) -> dict[str, tuple]:
             source = summary[output.dispersion.of]
             found[output.name] = (*source.dispersion(output.dispersion.statistic), source.count)
         else:
-            source = summary[output.name]
+            source = summary[output.name].best
             found[output.name] = (source.mean, source.standard_error, source.count)
     return found
+
+
+def controls_of(study: Study, summary: Mapping[str, Summary]) -> dict[str, int]:
+    """The number of control variates in the mean of every simulated output."""
+    return {
+        o.name: 0 if o.dispersion is not None else summary[o.name].best.controls
+        for o in study.outputs
+        if o.in_simulation
+    }
 
 
 def simulation_result(
@@ -210,4 +231,5 @@ def simulation_result(
         dims={name: run.study.output(name).dims for name in per_cell[0]},
         symbols={name: declared[name].symbol for name in gridded},
         remarks=run.remarks,
+        controls=controls_of(run.study, run.summary(0)),
     )

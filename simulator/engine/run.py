@@ -15,7 +15,7 @@ from simulator.engine.progress import Progress, Work
 from simulator.engine.setting import Setting
 from simulator.engine.tally import Stalled, Tally
 from simulator.engine.theory import NotConverged
-from simulator.study import RESIDUAL, Study
+from simulator.study import CONTROLS, RESIDUAL, Study
 
 LARGEST_INT32 = 2**31 - 1
 UNCONVERGED = 1e-3  # share of a cell's replicates whose solver may stall
@@ -213,7 +213,7 @@ class Run:
         outputs = {name: values for name, values in out.items() if name != RESIDUAL}
         for name, values in outputs.items():
             undefined = np.isnan(values).reshape(len(values), -1).any(axis=1)
-            if undefined.any() and not study.output(name).nan_where_undefined:
+            if undefined.any() and (name == CONTROLS or not study.output(name).nan_where_undefined):
                 raise FloatingPointError(
                     f"{study.name}: {name} came out as not-a-number in replicate "
                     f"{first + int(np.argmax(undefined))} of {describe(self.cells[index])} "

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.engine.moments import Moments, Summary
+from simulator.engine.regression import STATE, Regression
+from simulator.study import CONTROLS
 
 State = dict[str, dict[str, np.ndarray]]
 
@@ -38,26 +40,55 @@ class Tally:
         self.stalled = Stalled()
         self.values: dict[str, list[np.ndarray]] | None = {} if keep_values else None
         self._moments: dict[str, Moments] = {}
+        self._regressions: dict[str, Regression] = {}
+        self._without_controls = False
 
     def add(self, outputs: Mapping[str, np.ndarray], last: int) -> None:
-        """Enter consecutive replicates, the last of which has the number ``last``."""
+        """Enter consecutive replicates, the last of which has the number ``last``.
+
+        Control variates, minus their means, may stand among the outputs.
+        """
+        if self._without_controls:
+            outputs = {name: values for name, values in outputs.items() if name != CONTROLS}
+        controls = outputs.get(CONTROLS)
         for name, values in outputs.items():
             self._moments.setdefault(name, Moments()).update(values)
+            if name == CONTROLS:
+                continue
+            if controls is not None:
+                self._regressions.setdefault(name, Regression()).update(values, controls)
             if self.values is not None:
                 self.values.setdefault(name, []).append(values)
         self.count = last + 1
 
     def summary(self) -> dict[str, Summary]:
-        """Moments of every output."""
-        return {name: moments.summary() for name, moments in self._moments.items()}
+        """Moments of every output, and of the control variates if there are any."""
+        found = {name: moments.summary() for name, moments in self._moments.items()}
+        for name, regression in self._regressions.items():
+            found[name].regressed = regression.summary()
+        return found
 
     def state(self) -> State:
         """What another process needs to go on, for :meth:`restore`."""
-        return {name: moments.state() for name, moments in self._moments.items()}
+        found = {name: moments.state() for name, moments in self._moments.items()}
+        for name, regression in self._regressions.items():
+            found[name] |= regression.state()
+        return found
 
     def restore(
         self, count: int, state: Mapping[str, Mapping[str, np.ndarray]], stalled: Stalled
     ) -> None:
-        """Go on from what another process computed."""
+        """Go on from what another process computed.
+
+        Where an earlier version computed it without control variates, it goes on without them.
+        """
         self.count, self.stalled = count, stalled
         self._moments = {name: Moments.from_state(moments) for name, moments in state.items()}
+        self._regressions = {
+            name: Regression.from_state(
+                mine, int(mine["count"]), (mine["pending"], state[CONTROLS]["pending"])
+            )
+            for name, mine in state.items()
+            if STATE[0] in mine
+        }
+        self._without_controls = count > 0 and CONTROLS not in state

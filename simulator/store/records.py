@@ -34,8 +34,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simulator.engine.moments import Moments, Summary
-from simulator.engine.tally import Stalled
+from simulator.engine.moments import Summary
+from simulator.engine.regression import STATE, state_shapes
+from simulator.engine.tally import Stalled, Tally
 from simulator.store.files import (
     PRIVATE,
     WAY_OUT,
@@ -76,7 +77,9 @@ class CellState:
 
     def summaries(self) -> dict[str, Summary]:
         """Mean, variance and kurtosis of every output."""
-        return {name: Moments.from_state(state).summary() for name, state in self.moments.items()}
+        tally = Tally()
+        tally.restore(self.replicates, self.moments, self.stalled)
+        return tally.summary()
 
 
 @dataclass(frozen=True)
@@ -175,8 +178,11 @@ def write_record(
     for identity, state in states.items():
         outputs = []
         for name, moments in state.moments.items():
-            outputs.append([name, np.shape(moments["mean"]), len(moments["pending"])])
-            numbers += [np.ravel(moments[key]) for key in (*_MOMENTS, "pending")]
+            entry = [np.shape(moments["mean"]), len(moments["pending"])]
+            if STATE[0] in moments:  # control variates are regressed out
+                entry.append(len(moments["z_mean"]))
+            outputs.append([name, *entry])
+            numbers += [np.ravel(moments[key]) for key in _arrays(*entry)]
         cell = [identity, state.replicates, state.failure, outputs]
         # Versions that do not know of them read what has none.
         cells.append([*cell, *astuple(state.stalled)] if state.stalled.count else cell)
@@ -226,8 +232,9 @@ def read_record(file: Path) -> tuple[dict[str, CellState], Speed]:
         speed = Speed(_count(header["replicates"]), float(header["seconds"]))
         numbers = np.frombuffer(payload, "<f8")
         entries = [(state, *output) for _, state, outputs in cells for output in outputs]
-        if sum((4 + pending) * math.prod(shape) for *_, shape, pending in entries) != numbers.size:
-            if any(not shape and pending == cell.replicates for cell, _, shape, pending in entries):
+        held = [shape for _, _, *entry in entries for shape in _arrays(*entry).values()]
+        if sum(map(math.prod, held)) != numbers.size:
+            if any(not entry[2] and entry[3] == entry[0].replicates for entry in entries):
                 raise Shapeless(f"{file} was written without the shape of array outputs")
             raise ValueError("it does not hold as many numbers as it says")
     except (KeyError, TypeError, ValueError, RecursionError) as error:
@@ -241,9 +248,8 @@ def read_record(file: Path) -> tuple[dict[str, CellState], Speed]:
         position += size
         return values
 
-    for state, name, shape, pending in entries:
-        moments = {key: take(shape) for key in _MOMENTS}
-        moments["pending"] = take((pending, *shape))
+    for state, name, shape, pending, *controls in entries:
+        moments = {k: take(own) for k, own in _arrays(shape, pending, *controls).items()}
         moments["count"] = np.asarray(state.replicates - pending)
         state.moments = {**state.moments, name: moments}
     return {identity: state for identity, state, _ in cells}, speed
@@ -257,18 +263,31 @@ def _checked_cell(
     stalled: Any = 0,
     residual: Any = 0.0,
 ) -> tuple:
-    """One cell of a record's header: its name, its state, and (name, shape, pending) of outputs."""
+    """One cell of a record's header: its name, its state, and (name, shape, pending) of outputs.
+
+    An output from which control variates are regressed out has their number, too.
+    """
     if not isinstance(identity, str) or not isinstance(failure, str | None):
         raise TypeError("a cell without a name")
     found = []
-    for name, shape, pending in outputs:
+    for name, shape, pending, *controls in outputs:
         if not isinstance(name, str) or _count(pending) > _count(replicates):
             raise ValueError(f"{pending} of {replicates} replicates of {name!r}")
-        found.append((name, tuple(map(_count, shape)), pending))
+        if len(controls) > 1:
+            raise ValueError(f"{name!r} has too many numbers")
+        found.append((name, tuple(map(_count, shape)), pending, *map(_count, controls)))
     if _count(stalled) > _count(replicates) or not 0 <= float(residual) < math.inf:
         raise ValueError(f"{stalled} of {replicates} replicates stalled at {residual}")
     state = CellState(replicates, {}, failure, Stalled(stalled, float(residual)))
     return identity, state, found
+
+
+def _arrays(
+    shape: tuple[int, ...], pending: int, controls: int | None = None
+) -> dict[str, tuple[int, ...]]:
+    """The arrays of an output's state in their order, and their shapes."""
+    found = {**dict.fromkeys(_MOMENTS, shape), "pending": (pending, *shape)}
+    return found if controls is None else found | state_shapes(shape, controls)
 
 
 def _count(value: Any) -> int:

@@ -13,9 +13,10 @@ from simulator.engine.cells import Values
 from simulator.engine.program import one_lane
 from simulator.parameters import Parameter
 from simulator.runtime.compilation import float64_on_cpu
-from simulator.study import RESIDUAL, Study
+from simulator.study import CONTROLS, RESIDUAL, Study
 
 KEY = np.zeros(2, np.uint32)
+BESIDE = (RESIDUAL, CONTROLS)  # what stands beside the outputs
 UNTRACEABLE = (
     jax.errors.ConcretizationTypeError,
     jax.errors.TracerArrayConversionError,
@@ -70,7 +71,7 @@ def function_of(study: Study, side: str, concrete: Mapping[str, Any] | None = No
 
     def run(traced: Mapping[str, Any], replicate: Any = 0) -> Any:
         static = tuple((name, value) for name, value in fixed.items() if name not in traced)
-        lane = one_lane(simulate, study.params, static)
+        lane = one_lane(simulate, study.params, static, study.controls)
         return lane(KEY, jnp.asarray(replicate, jnp.int32), traced, {})
 
     return run
@@ -79,7 +80,7 @@ def function_of(study: Study, side: str, concrete: Mapping[str, Any] | None = No
 def shapes_of(study: Study, side: str) -> dict[str, tuple[int, ...]]:
     with float64_on_cpu():
         found = jax.eval_shape(function_of(study, side), traced_of(study, side))
-    return {name: value.shape for name, value in found.items() if name != RESIDUAL}
+    return {name: value.shape for name, value in found.items() if name not in BESIDE}
 
 
 def values_of(study: Study, side: str, replicate: int = 0) -> dict[str, np.ndarray]:
@@ -89,7 +90,7 @@ def values_of(study: Study, side: str, replicate: int = 0) -> dict[str, np.ndarr
             found = jax.jit(function)(traced_of(study, side), replicate)
         else:
             found = jax.jit(function)(traced_of(study, side))
-        return {name: np.asarray(v) for name, v in found.items() if name != RESIDUAL}
+        return {name: np.asarray(v) for name, v in found.items() if name not in BESIDE}
 
 
 def runs_with(study: Study, side: str, name: str) -> bool:

@@ -15,7 +15,7 @@ from simulator.engine.progress import reported
 from simulator.engine.run import Run
 from simulator.engine.setting import checked_setting
 from simulator.engine.theory import theory_of_cells
-from simulator.study import Asymptotic, Study
+from simulator.study import CONTROLS, Asymptotic, Study
 from simulator.verdict.compare import Rung, Theories, comparable, compare_ladder
 from simulator.verdict.report import Comparison, Verdict
 
@@ -160,7 +160,7 @@ def judge(
 ) -> Verdict:
     """Compare the study's theory, or the values given as ``theories``, with the evidence."""
     theories = _theories(study, evidence) if theories is None else theories
-    count = sum(_tests(study, ladder[-1].values) for ladder in evidence.ladders)
+    count = sum(_tests(study, evidence.run, ladder) for ladder in evidence.ladders)
     threshold = max(5.0, float(-scipy.special.ndtri(family_wise_error / (2 * max(count, 1)))))
     compared = _compare(study, evidence, theories, threshold, tolerance)
     comparisons = tuple(c for mine in compared for c in mine)
@@ -186,10 +186,13 @@ def judge(
     )
 
 
-def _tests(study: Study, cell: Values) -> int:
+def _tests(study: Study, run: Run, ladder: Sequence[Rung]) -> int:
     """Tests in a cell: of an asymptotic theory there are two, and one is taken."""
-    relations = [relation for _, relation, _ in comparable(study, cell)]
-    return sum(2 if isinstance(relation, Asymptotic) else 1 for relation in relations)
+    relations = [relation for _, relation, _ in comparable(study, ladder[-1].values)]
+    controls = [run.summary(rung.position).get(CONTROLS) for rung in ladder]
+    return sum(2 if isinstance(relation, Asymptotic) else 1 for relation in relations) + sum(
+        summary.mean.size for summary in controls if summary is not None
+    )
 
 
 def _rounded(study: Study, evidence: Evidence) -> tuple[str, ...]:

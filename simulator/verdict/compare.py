@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simulator.engine.cells import Values
+from simulator.engine.moments import Summary
 from simulator.engine.run import Run
-from simulator.study import Bound, Output, Relation, Study, Unrelated
+from simulator.study import CONTROLS, Bound, Output, Relation, Study, Unrelated
 from simulator.verdict.extrapolation import SAFETY
 from simulator.verdict.points import HEAVY, Point, point
 from simulator.verdict.relations import Deviation, deviation_of, either
@@ -51,7 +52,36 @@ def compare_ladder(
             for rung, summary in zip(ladder, summaries, strict=True)
         ]
         found.append(_compared(output, relation, cell, sizes, points, threshold, tolerance))
-    return found
+    known = [summary[CONTROLS] for summary in summaries if CONTROLS in summary]
+    return [*found, _controls_compared(cell, known, threshold)] if known else found
+
+
+def _controls_compared(cell: Values, known: Sequence[Summary], threshold: float) -> Comparison:
+    """Control variates, minus their means, at the size and entry that lie farthest from zero."""
+
+    def farthest(summary: Summary) -> tuple[float, int, Summary]:
+        error, skewness = summary.standard_error, summary.skewness / math.sqrt(summary.count)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(summary.mean == 0, 0.0, summary.mean / error)
+        z = normal_score(ratio, skewness, summary.count)
+        entry = int(np.argmax(np.abs(z)))  # NaN is the largest
+        return float(z[entry]), entry, summary
+
+    z, entry, summary = max(map(farthest, known), key=lambda f: (math.isnan(f[0]), abs(f[0])))
+    verdict: Status = "disagrees" if abs(z) > threshold else "agrees"
+    return Comparison(
+        output=CONTROLS,
+        relation="exact",
+        cell=cell,
+        theory=0.0,
+        mean=float(summary.mean[entry]),
+        standard_error=float(summary.standard_error[entry]),
+        z=z,
+        resolution=math.inf if math.isnan(z) else 0.0,
+        status="inconclusive" if math.isnan(z) else verdict,
+        replicates=summary.count,
+        note="control variates, minus their known means",
+    )
 
 
 def comparable(study: Study, cell: Values) -> list[tuple[Output, Relation, Output]]:
@@ -77,6 +107,7 @@ def _compared(
 ) -> Comparison:
     last = points[-1]
     replicates = min(p.replicates for p in points)
+    free = min(p.replicates - p.controls for p in points)
     theories = np.stack([p.theory for p in points])
     testable = ~np.isinf(theories).any(axis=0)
     if output.nan_where_undefined:
@@ -102,8 +133,8 @@ def _compared(
         smaller = " at a smaller size" * bool(np.isfinite(last.theory).any())
         return comparison(0, 0.0, 0.0, "not tested", 0, f"theory is not finite{smaller}")
     whole = deviation_of(relation, sizes, points)
-    deviation = _most_telling(whole, threshold, replicates)
-    z = np.where(testable, _scores(deviation, replicates), 0.0)
+    deviation = _most_telling(whole, threshold, free)
+    z = np.where(testable, _scores(deviation, free), 0.0)
     unknown = np.isnan(z)
     worst = int(np.argmax(np.where(unknown, 0.0, np.abs(z))))
     rejected = np.abs(z[worst]) > threshold
@@ -113,7 +144,7 @@ def _compared(
         missing = max(FEW - replicates, replicates) if why == NO_ERROR else 0
         return comparison(worst, math.nan, math.inf, "inconclusive", missing, last.note, why)
     notes = [last.note, *deviation.notes[worst : worst + 1]]
-    resolution = _resolution(deviation, threshold, replicates)
+    resolution = _resolution(deviation, threshold, free)
     largest = np.max(np.abs(last.theory), where=testable, initial=0.0)
     needed = testable & (np.abs(last.theory) >= SMALL_ENTRY * largest)
     coarsest = float(np.max(resolution, where=needed, initial=0.0))

@@ -34,6 +34,8 @@ class Point:
     scale, floor : float
         The cell's largest output, and the deviation that rounding alone explains.
     replicates : int
+    controls : int
+        Control variates that were regressed out: so many degrees of freedom less.
     note : str
     """
 
@@ -45,6 +47,7 @@ class Point:
     scale: float
     floor: float
     replicates: int
+    controls: int = 0
     note: str = ""
 
 
@@ -63,6 +66,7 @@ def point(
     dispersion = simulated.dispersion
     source = summary[simulated.name if dispersion is None else dispersion.of]
     if dispersion is None:
+        source = source.best
         estimate = _of_mean(source)
     else:
         estimate = estimate_of_spread(source, dispersion.statistic)
@@ -90,7 +94,9 @@ def point(
     with np.errstate(invalid="ignore"):  # both may be infinite
         unseen = constant & few & (np.abs(mean - values) > floor)
     error = np.where(unseen, UNSEEN * scale / source.count, error)
-    return Point(values, mean, error, skewness, carriers, scale, floor, source.count, note)
+    return Point(
+        values, mean, error, skewness, carriers, scale, floor, source.count, source.controls, note
+    )
 
 
 def _scale(study: Study, theory: Mapping[str, np.ndarray], values: np.ndarray) -> float:
