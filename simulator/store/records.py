@@ -178,11 +178,11 @@ def write_record(
     for identity, state in states.items():
         outputs = []
         for name, moments in state.moments.items():
-            entry = [np.shape(moments["mean"]), len(moments["pending"])]
-            if STATE[0] in moments:  # control variates are regressed out
-                entry.append(len(moments["z_mean"]))
-            outputs.append([name, *entry])
-            numbers += [np.ravel(moments[key]) for key in _arrays(*entry)]
+            shape, pending = np.shape(moments["mean"]), len(moments["pending"])
+            # Of outputs from which control variates are regressed out, their number.
+            controls = len(moments["z_mean"]) if STATE[0] in moments else None
+            outputs.append([name, shape, pending, *([] if controls is None else [controls])])
+            numbers += [np.ravel(moments[key]) for key in _arrays(shape, pending, controls)]
         cell = [identity, state.replicates, state.failure, outputs]
         # Versions that do not know of them read what has none.
         cells.append([*cell, *astuple(state.stalled)] if state.stalled.count else cell)

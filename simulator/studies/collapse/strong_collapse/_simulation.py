@@ -96,14 +96,13 @@ def sampled_errors(key, problem: Experiment, draw_fit) -> dict[str, Array]:
     )
 
 
-def averaged_errors(key, problem: Experiment, draw_fit) -> dict[str, Array]:
-    """The same, averaged analytically over teacher, shift and noise given the design.
+def averaged_errors(problem: Experiment, fit: Fit) -> dict[str, Array]:
+    """The same for a drawn fit, averaged analytically over teacher, shift and noise.
 
     With ``K_j`` the response to unit labels on the rows of source ``j`` and ``H_j = K_j rows_j``:
     bias ``sum_k s_k ||(H_1 + H_2 - 1)_k||^2``, shift ``sum_k g_k ||(H_2)_k||^2``, variance
     ``sum_j sigma_j^2 ||K_j||^2``; two thirds of the noise of a replicate or more are gone.
     """
-    fit = draw_fit(key, problem)
     num_rows, dim = fit.rows.shape[1:]
     unit = jnp.eye(2 * num_rows, dtype=float).reshape(2, num_rows, 2 * num_rows)
     response = fit.respond(unit * fit.active[:, :, None]).reshape(dim, 2, num_rows)

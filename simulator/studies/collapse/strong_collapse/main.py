@@ -46,7 +46,7 @@ from jax import lax
 
 from simulator.maths.slopes import only_slope
 from simulator.parameters import choice, parameters, traced
-from simulator.studies.collapse.strong_collapse import PAPER
+from simulator.studies.collapse.strong_collapse import PAPER, _controls
 from simulator.studies.collapse.strong_collapse._model import (
     WEIGHTINGS,
     MixtureParams,
@@ -63,7 +63,7 @@ from simulator.studies.collapse.strong_collapse._simulation import (
     trapezoidal_fit,
 )
 from simulator.studies.collapse.strong_collapse._theory import mixture_theory
-from simulator.study import Figure, Study, asymptotic, both, exact, theory_only
+from simulator.study import CONTROLS, Figure, Study, asymptotic, both, exact, theory_only
 
 
 @parameters
@@ -118,8 +118,15 @@ def simulate_fast(key, params):
 
 
 def simulate_conditional(key, params):
-    """Averaged over teacher, shift and noise given the design."""
-    return averaged_errors(key, experiment_of(params), trapezoidal_fit())
+    """Averaged over teacher, shift and noise given the design, whose statistics are controls."""
+    problem = experiment_of(params)
+    fit = trapezoidal_fit()(key, problem)
+    return averaged_errors(problem, fit) | {CONTROLS: _controls.statistics(problem, fit.rows)}
+
+
+def controls(params):
+    """Exact means of statistics of the design; see `_controls`."""
+    return _controls.means(experiment_of(params))
 
 
 def experiment_of(params):
@@ -227,6 +234,7 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     realised=realised,
+    controls=controls,
     validate=validate,
     figures=figures,
     tolerance=0.05,  # second-order corrections on the ladder are of the order of a percent

@@ -65,7 +65,8 @@ def simulate_fast(key, params):
 
 def simulate_conditional(key, params):
     """Averaged over teacher, shift and noise given inputs and projection."""
-    return averaged_errors(key, classical.experiment_of(params), trapezoidal_fit(params.width))
+    problem = classical.experiment_of(params)
+    return averaged_errors(problem, trapezoidal_fit(params.width)(key, problem))
 
 
 _NEAR = asymptotic("O(1/dim), O(1/df2) for power laws")

@@ -115,7 +115,8 @@ def simulate_fast(key, params):
 
 def simulate_conditional(key, params):
     """Averaged over teacher, shift and noise given the design."""
-    return _without_cross(averaged_errors(key, _experiment(params), trapezoidal_fit()))
+    problem = _experiment(params)
+    return _without_cross(averaged_errors(problem, trapezoidal_fit()(key, problem)))
 
 
 def _covariances(params):
