@@ -101,7 +101,7 @@ def _line(label: str, work: Work, replicates: int, seconds: float) -> str:
     """``label: 3 of 21 cells done, 1,234 replicates/s, about 5 min left``."""
     words = f"{label}: {work.cells_done} of {work.cells} cells done"
     if not replicates:
-        return f"{words}, no replicate since {duration(seconds)}"
+        return f"{words}, compiling or in the first batch for {duration(seconds)}"
     left = (work.replicates - work.replicates_done) * seconds / replicates
     return f"{words}, {replicates / seconds:,.3g} replicates/s, about {duration(left)} left"
 

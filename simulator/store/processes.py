@@ -82,10 +82,6 @@ class Processes:
         self._lock = threading.RLock()
         self._over = threading.Event()
 
-    @property
-    def leads(self) -> bool:
-        return self.index == 0
-
     def wait(self) -> None:
         """Wait until every other process is as far as this one.
 

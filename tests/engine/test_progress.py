@@ -28,7 +28,7 @@ def test_a_pipe_gets_a_line_now_and_then(capsys, monkeypatch):
         time.sleep(0.1)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) >= 2
-    assert lines[0].startswith("toy: 1 of 3 cells done, no replicate since")
+    assert lines[0].startswith("toy: 1 of 3 cells done, compiling or in the first batch for")
     assert LINE.fullmatch(lines[-1])[1] == "2"
 
 
