@@ -120,7 +120,9 @@ def read_rows(path: Path, *, header_mark: bool = False) -> list[list[str]]:
         return _split(content, "\t", name)
     found = [separator for separator in SEPARATORS if separator in lines[0]]
     if not found:
-        pieces = [line.split() for line in lines]
+        quoted = '"' in content  # as R writes a single column
+        bare = "\n".join(map(str.strip, lines))
+        pieces = _split(bare, " ", name) if quoted else [line.split() for line in lines]
         even = len({len(row) for row in pieces}) == 1
         return pieces if even else _split(content, ",", name)
     if len(found) == 1:

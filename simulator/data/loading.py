@@ -325,6 +325,9 @@ def _header(rows: list[list[str]], name: str) -> list[str] | None:
     numbers = [cell for cell in first if is_number(cell)]
     counting = numbers == [str(i) for i in range(len(numbers))]
     if len(numbers) == len(first) and not counting:
+        fractions = sum(not any(map(_is_integral, column)) for column in zip(*body, strict=True))
+        if body and all(map(_is_integral, first)) and fractions > 1:  # years over measurements, say
+            raise _header_or_data(name, first)
         return None
     labelled = len(first) > 1 and counting and not _named(first[0])
     for j, cell in enumerate(first):
@@ -338,10 +341,19 @@ def _header(rows: list[list[str]], name: str) -> list[str] | None:
     decimals = any(not any(map(is_whole, column)) for column in below)
     if not numbers or labelled or decimals or len(first) > len(numbers) > 2:
         return first
-    raise DataError(
+    raise _header_or_data(name, first)
+
+
+def _header_or_data(name: str, first: list[str]) -> DataError:
+    return DataError(
         f"{name}: the first row ({shown(', '.join(first))}) could be a header or data; allowed: a "
         "header of names that have a letter (DataFrame.add_prefix('x'))"
     )
+
+
+def _is_integral(cell: str) -> bool:
+    """Is it a number without a fraction, as in ``2019`` or ``3.0``?"""
+    return is_number(cell) and float(cell).is_integer()
 
 
 def _named(cell: str) -> bool:

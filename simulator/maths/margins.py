@@ -183,12 +183,12 @@ def _start(data, attack, order, any_units) -> _Point:
     num_samples, dim = data.shape
     halves, ones = jnp.ones(2 * dim, data.dtype), jnp.ones(num_samples, data.dtype)
     z = halves * {1: 0.5 / dim, 2: (2 * dim) ** -0.5, math.inf: 0.5}[order]
-    reach = 1
+    reach: Array | int = 1
     if any_units:  # every feature moves the scores alike
         size = jnp.abs(data).max(axis=0)
         size = jnp.where(size > 0, size, 1)
         z = jnp.tile(jnp.maximum(size.min() / size, _epsilon(data)), 2)
-        z = z / {1: z.sum(), 2: jnp.sqrt(z @ z), math.inf: 2}[order]
+        z = z / (2 if math.isinf(order) else z.sum() if order == 1 else jnp.sqrt(z @ z))
         reach = (jnp.abs(data) @ z[:dim]).max()
     scores = _scores(data, attack, z)
     threshold = scores.min() - reach

@@ -70,6 +70,8 @@ def columns(*names, sep=","):
 READ = {
     "one column": ONE,
     "one column, byte-order mark": "\ufeff" + ONE,
+    "one column, as R writes it": '"count"\n' + ONE,
+    "one column of quoted counts": "\n".join(f'"{count}"' for count in ZIPF),
     "one column, header": "\ufeffCount\r\n" + ONE.replace("\n", "\r\n"),
     "one column, line ends of old Macs": ONE.replace("\n", "\r"),
     "two columns": TWO,

@@ -163,6 +163,8 @@ REFUSED = {
     "a shuffled index": (NAMED.sample(frac=1, random_state=2).to_csv(), "column has no name"),
     "row numbers without a header": (PLAIN.to_csv(header=False), "labels, or a feature"),
     "years as names": ("id,2019,2020,2021\n" + ROWS, "data row 1, column 0: 'id'"),
+    "years over decimals": ("2019,2020,2021,2022\n" + ROWS, "could be a header or data"),
+    "numbers of columns as floats": ("0.0,1.0,2.0,3.0\n" + ROWS, "could be a header or data"),
     "0, 1, 2, 3 over whole numbers": ("0,1,2,3\n" + WHOLE_ROWS, "could be a header or data"),
     "a word and 0, 1 over whole numbers": (
         "low,0,1\n" + pd.DataFrame(WHOLE[:, :3]).to_csv(index=False, header=False),
