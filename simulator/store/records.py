@@ -200,6 +200,8 @@ def _record_files(path: Path, writer: str = "") -> list[Path]:
     """The records of a store, or of one writer, the oldest first."""
     ending = f"{writer and '-'}{writer}.rec"
     folder = path / PRIVATE / "records"
+    if os.path.lexists(folder) and not folder.is_dir():  # or all would count as not computed
+        raise StoreError(f"{folder} is no folder: {WAY_OUT}")
     found = [folder / e.name for e in entries_of(folder) if e.name.endswith(ending)]
     return sorted(found, key=lambda file: (_sequence(file), file.name))
 

@@ -259,3 +259,14 @@ def test_results_are_not_a_number_only_where_nothing_was_computed(intact):
     path, _, _ = intact.contents
     tree = open_store(path, STUDY)
     assert all(not np.isnan(v.values).any() for v in tree["mean"].data_vars.values())
+
+
+def test_a_file_in_place_of_the_records_is_named(tmp_path, intact):
+    """Else all would count as not computed."""
+    path = tmp_path / "store"
+    shutil.copytree(intact.contents[0], path)
+    shutil.rmtree(path / ".simulator/records")
+    (path / ".simulator/records").write_text("")
+    for reader in (open_store, store_status):
+        with pytest.raises(StoreError, match="records is no folder: delete it and run"):
+            reader(path, STUDY)
