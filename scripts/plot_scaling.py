@@ -144,11 +144,15 @@ def strong_collapse(size, replicates):
         replicates=replicates,
         **setting,
     )
-    for fraction, curve in list(zip(fractions, curves, strict=True))[1:]:
-        floor = simulator.predict("strong-collapse", synthetic_fraction=fraction, **setting)
-        axes.axhline(floor["plateau_error"], color=curve.colour, linestyle=":", linewidth=1.2)
+    for fraction, curve in zip(fractions, curves, strict=True):
+        place = {"xycoords": "data", "textcoords": "offset points", "va": "center"}
+        end = (curve.line[-1], curve.theory[-1])
+        pictures.note(axes, f"{fraction:.0%}", end, xytext=(10, 0), **place)
+        if fraction > 0:
+            floor = simulator.predict("strong-collapse", synthetic_fraction=fraction, **setting)
+            axes.axhline(floor["plateau_error"], color=curve.colour, linestyle=":", linewidth=1.2)
     pictures.note(axes, "dotted: plateau $p_2^2 c^2$")
-    axes.set(xlabel="samples n", ylabel="test error (excess)")
+    axes.set(xlabel="samples n", ylabel="test error (excess)", xlim=(150, 2_000_000))
     pictures.kinds_legend(figure)
     return figure
 
@@ -179,9 +183,9 @@ def model_size(size, replicates):
     for axes in panels:
         axes.axvline(n, color=pictures.KEY, linestyle=":", linewidth=1.2)
         axes.set(xlabel="model size m")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=-0.02 * axes.get_ylim()[1])  # a line at 0 is seen
         place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
-        pictures.note(axes, "m = n", (n, 0.02), xytext=(4, 0), **place)
+        pictures.note(axes, "m = n", (n, 0.94), xytext=(4, 0), **place)
     pictures.kinds_legend(figure)
     return figure
 

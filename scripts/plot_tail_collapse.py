@@ -78,7 +78,7 @@ def grokking(replicates):
     for share, curve in list(zip(shares, curves, strict=True))[1:-1]:
         recovery = float(recovered["num_samples"].sel(real_fraction=share))
         axes.axvline(recovery, color=curve.colour, linestyle=":", linewidth=1.2)
-    pictures.note(axes, "dotted: half recovered")
+    axes.plot([], [], color=pictures.KEY, linestyle=":", linewidth=1.2, label="half recovered")
     axes.set_xlabel("training tokens T")
     pictures.kinds_legend(figure)
     return figure
@@ -86,9 +86,7 @@ def grokking(replicates):
 
 def generations(replicates):
     """Error against generation, exact, under its linear envelope."""
-    figure, (axes,) = pictures.panels(
-        1, title="Generations, each trained on 1000 tokens of the one before"
-    )
+    figure, (axes,) = pictures.panels(1, title="Each generation learns 1000 tokens of the last")
     counts = [1, 2, 3, 4, 6, 8, 12, 16]
     cases = {"no cut": math.inf, "cut at k = 20": 20.0}
     (curves,) = pictures.against(

@@ -1,11 +1,15 @@
 """README and docs tell the truth: their Python runs, studies exist, figures are committed."""
 
+import itertools
 import re
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
+from PIL import Image
 
 import simulator
+from simulator.pictures.style import SMALLEST_TEXT
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -38,3 +42,44 @@ def test_figures_are_there_and_small():
     for name in re.findall(r"\((figures/[\w-]+\.png)\)", README):
         size = (ROOT / name).stat().st_size
         assert size < 200_000, f"{name}: {size} bytes"
+
+
+PAGE = 800  # pixels of the column in which GitHub shows a README, and of a cell's margins
+MARGINS = 27
+TABLES = MarkdownIt("commonmark").enable("table")
+
+
+def displayed(text):
+    """The pictures of a page and how wide each is shown, in pixels."""
+    found, cells = [], 1
+    tokens = TABLES.parse(text)
+    for position, token in enumerate(tokens):
+        if token.type == "tr_open":
+            row = itertools.takewhile(lambda t: t.type != "tr_close", tokens[position:])
+            cells = sum(t.type in ("td_open", "th_open") for t in row)
+        elif token.type == "table_close":
+            cells = 1
+        for child in token.children or ():
+            if child.type == "image":
+                room = PAGE / cells - (MARGINS if cells > 1 else 0)
+                found.append((child.attrs["src"], room))
+    return found
+
+
+def test_text_in_figures_is_large_enough():
+    shown = dict(displayed(README))
+    assert len(shown) >= 10
+    for name, room in shown.items():
+        picture = Image.open(ROOT / name)
+        points = float(picture.text[SMALLEST_TEXT])
+        pixels_per_point = picture.info["dpi"][0] / 72
+        size = points * pixels_per_point * min(1, room / picture.width)
+        assert size >= 8, f"{name}: {size:.1f} px"
+
+
+def test_tables_are_tables():
+    """A line that starts with a bar belongs to a table, or the page shows the bars."""
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        for token in TABLES.parse(path.read_text()):
+            if token.type == "inline":
+                assert not token.content.startswith("|"), f"{path.name}: {token.content[:60]}"

@@ -57,6 +57,7 @@ def against(
     guides: Sequence[style.Guide] = (),
     mark: str | None = None,
     first: int = 0,
+    smooth: int = SMOOTH,
     xscale: str = "log",
     yscale: str = "log",
     replicates: int = 100,
@@ -85,6 +86,8 @@ def against(
         Mark the minimum of every theory curve.
     first : int
         Colours, dashes and markers start with this one: for curves drawn call by call.
+    smooth : int
+        Points of a theory line, at least.
     replicates : int
         0 draws the theory alone.
     **params : other parameters
@@ -98,7 +101,7 @@ def against(
     panels = [axes] if isinstance(axes, Axes) else list(axes)
     named = _named_series(study, series)
     curves = _curves(
-        study, outputs, x, named, along or {}, at or {}, xscale, first, params,
+        study, outputs, x, named, along or {}, at or {}, xscale, first, smooth, params,
         replicates=replicates, seed=seed, method=method,
     )  # fmt: skip
     for panel, output, mine in zip(panels, outputs, curves, strict=True):
@@ -151,6 +154,7 @@ def _curves(
     at: Mapping[str, int],
     xscale: str,
     first: int,
+    smooth: int,
     params: Mapping[str, Any],
     *,
     replicates: int,
@@ -159,7 +163,7 @@ def _curves(
 ) -> list[list[Curve]]:
     dim = x if isinstance(x, str) else None
     name, values = (None, [None]) if isinstance(x, str) else next(iter(x.items()))
-    fine = [None] if name is None else _finer(study, name, values, xscale)
+    fine = [None] if name is None else _finer(study, name, values, xscale, smooth)
 
     def cells(grid: Sequence[Any]) -> list[list[dict[str, Any]]]:
         return [
@@ -248,14 +252,14 @@ def _read(
     return np.arange(len(values[0])), values[0]
 
 
-def _finer(study: Study, name: str, values: Sequence[Any], scale: str) -> list[Any]:
+def _finer(study: Study, name: str, values: Sequence[Any], scale: str, smooth: int) -> list[Any]:
     """The simulated points and more between them."""
     parameter = study.declarations[name]
     points = np.asarray(values, dtype=float)
     if not np.all(np.isfinite(points)) or len(points) < 2:
         return list(values)
     warp, back = (np.log, np.exp) if scale == "log" and points.min() > 0 else (np.array, np.array)
-    fine = max(FINE, math.ceil(SMOOTH / (len(points) - 1)))
+    fine = max(FINE, math.ceil(smooth / (len(points) - 1)))
     position = np.linspace(0, len(points) - 1, fine * (len(points) - 1) + 1)
     axis = back(np.interp(position, np.arange(len(points)), warp(points)))
     axis[::fine] = points

@@ -220,7 +220,7 @@ def below(figure: Figure, entries: Mapping[str, Any]) -> None:
     if not entries:
         return
     longest = max(len(label.replace("$", "")) for label in entries)
-    column = 0.6 + 0.07 * longest  # inches: the handle, and SMALL letters
+    column = 0.55 + 0.062 * longest  # inches: the handle, and SMALL letters
     columns = max(1, min(len(entries), int(figure.get_figwidth() / column)))
     rows = math.ceil(len(entries) / columns)
     columns = math.ceil(len(entries) / rows)  # as even as can be
