@@ -86,6 +86,10 @@ def titles() -> dict[str, str]:
 def get(study: Any) -> "Study":
     """The study of that name, or in that file (``.py``); a `Study` is returned as it is.
 
+    Parameters
+    ----------
+    study : str or Study
+
     Raises
     ------
     TypeError, ValueError

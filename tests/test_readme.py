@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 import simulator
-from simulator.pictures.style import SMALLEST_TEXT
+from simulator.pictures.style import DPI, SMALLEST_TEXT
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -72,7 +72,7 @@ def test_text_in_figures_is_large_enough():
     for name, room in shown.items():
         picture = Image.open(ROOT / name)
         points = float(picture.text[SMALLEST_TEXT])
-        pixels_per_point = picture.info["dpi"][0] / 72
+        pixels_per_point = picture.info.get("dpi", (DPI,))[0] / 72
         size = points * pixels_per_point * min(1, room / picture.width)
         assert size >= 8, f"{name}: {size:.1f} px"
 

@@ -56,8 +56,9 @@ def check_study(
         Cells to test; the study's own ``check_cells`` unless a grid or ``params`` are given.
         Asymptotic outputs run at four sizes, the given one being the largest.
     replicates : int, optional
-        Per cell and size. Unless given, a pilot run finds the number that reaches the tolerance,
-        at most ``max_replicates``.
+        Per cell and size. Unless given, a pilot run finds the number that reaches the tolerance.
+    max_replicates : int
+        The most that are run per cell and size to reach it.
     tolerance : float, optional
         Resolution (relative error detected with 95 % power) that *agrees* requires; the study's
         own, 1 % unless declared otherwise.
