@@ -1,4 +1,4 @@
-"""`help` of every verb is its documentation: under the name that users write, with all arguments."""
+"""`help` of every verb is its documentation: under the name users write, all arguments in it."""
 
 import inspect
 import pydoc

@@ -115,6 +115,7 @@ def against(
             xlabel=_axis_label(study, x),
             ylabel=style.readable(output),
         )
+        style.log_ticks(panel)
     return curves
 
 

@@ -64,7 +64,5 @@ def draw(
             seed=seed,
             **fixed,
         )
-        if figure.caption:
-            style.caption(drawn, figure.caption)
-        style.kinds_legend(drawn)
+        style.kinds_legend(drawn, caption=figure.caption)
         return drawn

@@ -77,13 +77,6 @@ def panels(
     return figure, axes
 
 
-def caption(figure: Figure, text: str) -> None:
-    """What there is to say of a whole figure, below its panels."""
-    lines = _wrapped(text, figure.get_figwidth(), SMALL)
-    figure.supxlabel(lines, fontsize=SMALL, color=KEY)
-    figure.set_figheight(figure.get_figheight() + 0.17 * len(lines.splitlines()))
-
-
 def _wrapped(text: str, width: float, size: float) -> str:
     """Text in lines that fit: a letter is about half as wide as it is high."""
     return textwrap.fill(text, int(0.95 * width * 72 / (0.52 * size)))
@@ -195,9 +188,17 @@ def mark_minimum(axes: Axes, x: Any, y: Any, colour: Any) -> None:
 
 
 def kinds_legend(
-    where: Figure | Axes, *, theory: bool = True, simulated: bool = True, **options: Any
+    where: Figure | Axes,
+    *,
+    theory: bool = True,
+    simulated: bool = True,
+    caption: str = "",
+    **options: Any,
 ) -> None:
-    """The series, and what lines and points mean: one legend below all panels, or in one panel."""
+    """The series, and what lines and points mean: one legend below all panels, or in one panel.
+
+    ``caption`` is what else there is to say, below the panels and above the keys.
+    """
     entries: dict[str, Any] = {}
     for axes in where.axes if isinstance(where, Figure) else [where]:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -210,13 +211,13 @@ def kinds_legend(
             [], [], color=KEY, markeredgecolor="white", **points
         )
     if isinstance(where, Figure):
-        below(where, entries)
+        below(where, entries, caption)
     else:
         where.legend(list(entries.values()), list(entries), **options)
 
 
-def below(figure: Figure, entries: Mapping[str, Any]) -> None:
-    """A legend below the panels, in as many columns as fit."""
+def below(figure: Figure, entries: Mapping[str, Any], caption: str = "") -> None:
+    """A legend below the panels, in as many columns as fit, under a caption."""
     if not entries:
         return
     longest = max(len(label.replace("$", "")) for label in entries)
@@ -224,8 +225,29 @@ def below(figure: Figure, entries: Mapping[str, Any]) -> None:
     columns = max(1, min(len(entries), int(figure.get_figwidth() / column)))
     rows = math.ceil(len(entries) / columns)
     columns = math.ceil(len(entries) / rows)  # as even as can be
-    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns)
-    figure.set_figheight(figure.get_figheight() + 0.2 * rows)
+    text = _wrapped(caption, figure.get_figwidth(), SMALL)
+    figure.legend(
+        list(entries.values()),
+        list(entries),
+        title=text or None,
+        title_fontsize=SMALL,
+        loc="outside lower center",
+        ncols=columns,
+    )
+    lines = rows + len(text.splitlines())
+    figure.set_figheight(figure.get_figheight() + 0.2 * lines)
+
+
+def log_ticks(axes: Axes) -> None:
+    """Readable ticks on logarithmic axes: plain numbers where there are less than two decades."""
+    for axis, scale in ((axes.xaxis, axes.get_xscale()), (axes.yaxis, axes.get_yscale())):
+        low, high = sorted(axis.get_view_interval())
+        if scale != "log":
+            continue
+        if high < 100 * low:
+            few_log_ticks(axis)
+        else:
+            axis.set_minor_formatter(NullFormatter())
 
 
 def few_log_ticks(axis: Any) -> None:

@@ -65,6 +65,7 @@ def draw_tree(
             xscale=_scale("xscale", xscale, shape[along].values),
             yscale=_scale("yscale", yscale, values),
         )
+        style.log_ticks(axes)
         style.kinds_legend(figure, simulated="mean" in arrays, theory="theory" in arrays)
     return figure
 
