@@ -15,6 +15,13 @@ def whole(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
 
 
+def real(text: str) -> float:
+    """A number: for argparse."""
+    with contextlib.suppress(ValueError):
+        return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+
+
 def number(text: str, whole: bool = False) -> float | int:
     """The number that ``text`` spells; one that may be ``whole`` is exact, however long."""
     try:

@@ -32,7 +32,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads(read_file(file))
         whole = isinstance(manifest, dict) and manifest.pop("checksum", None) == _checksum(manifest)
     except FileNotFoundError as error:
-        raise StoreError(f"{path} holds no sweep: {file} is missing") from error
+        what = f"{file} is missing" if os.path.isdir(path) else "there is no such file or folder"
+        raise StoreError(f"{path} holds no sweep: {what}") from error
     except StoreError:
         if not os.path.isdir(path):
             raise StoreError(f"{path} holds no sweep: it is no folder") from None

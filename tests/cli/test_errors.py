@@ -61,6 +61,8 @@ from tests.toy import STUDY
         (("sweep", "ridge-collapse", "--grid", "ridge=1", "--out", "x.csv"), "ends in .nc"),
         (("sweep", "ridge-collapse", "--grid", "ridge=1", "--out", "no/such/x.nc"), "folder"),
         (("figure", "ridge-collapse/none"), "has no figure 'none'"),
+        (("check", "toy", "--tolerance", "much"), "--tolerance: 'much' is not a number"),
+        (("status", "no/such/store"), "there is no such file or folder"),
         (("list", "ridge-colapse"), "did you mean 'ridge-collapse'?"),
         (("dance",), "dance"),
         (("swep", "toy"), "did you mean 'sweep'?"),

@@ -112,7 +112,7 @@ def test_a_study_of_another_package_is_listed_without_importing_it(tmp_path):
     ("line", "expected"),
     [
         ("simulator pre", "predict "),
-        ("simulator predict ridge-c", "ridge-collapse "),
+        ("simulator predict adversarial-training.maha", "adversarial-training.mahalanobis "),
         ("simulator predict ridge-collapse --num-samples-g", "--num-samples-generator "),
         ("simulator predict ridge-collapse --spectrum po", "power_law "),
         ("simulator sweep ridge-collapse --ou", "--out "),

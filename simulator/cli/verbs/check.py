@@ -6,6 +6,7 @@ from typing import Any
 import simulator
 from simulator.cli import given
 from simulator.cli.flags import add_grid, add_simulation
+from simulator.cli.numbers import real
 from simulator.cli.output import DISAGREES, say
 from simulator.cli.parser import add_study
 from simulator.cli.values import axes
@@ -20,7 +21,7 @@ def add_flags(parser: Any) -> None:
     add_grid(parser)
     add_simulation(parser, replicates="as many as the tolerance needs")
     parser.add_argument(
-        "--tolerance", type=float, metavar="SHARE", help="resolution that *agrees* requires"
+        "--tolerance", type=real, metavar="SHARE", help="resolution that *agrees* requires"
     )
 
 
