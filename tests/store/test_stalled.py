@@ -3,12 +3,15 @@
 import hashlib
 import json
 from dataclasses import replace
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import pytest
 import xarray as xr
 
+from simulator import registry
+from simulator.cli import main
 from simulator.engine.tally import Stalled
 from simulator.store.contents import open_store, store_status
 from simulator.store.files import PRIVATE, StoreError
@@ -83,3 +86,14 @@ def test_an_impossible_count_is_damage(tmp_path, more):
     file.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
     with pytest.raises(StoreError, match="is damaged"):
         read_record(file)
+
+
+@pytest.mark.parametrize("more", [["--json"], []])
+def test_the_command_line_says_it(capsys, more):
+    words = ["--dim", "4", "--num-samples", "10", "--replicates", "20000", *more]
+    with mock.patch.dict(registry._registered, {STALLING.name: STALLING}):
+        assert main(["simulate", STALLING.name, *words]) == 0
+    said = capsys.readouterr()
+    assert "note: " in (said.err if more else said.out)
+    if more:
+        assert json.loads(said.out)["outputs"]["test_error"]["replicates"] == 20_000

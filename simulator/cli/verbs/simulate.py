@@ -1,6 +1,7 @@
 """`simulator simulate`: Monte-Carlo of the model."""
 
 import argparse
+import sys
 from typing import Any
 
 import simulator
@@ -35,3 +36,5 @@ def act(options: argparse.Namespace) -> None:
         for name in result.mean
     }
     say_json(options.study, params, outputs)
+    for remark in result.remarks:
+        print(f"note: {remark}", file=sys.stderr)
