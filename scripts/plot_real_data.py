@@ -8,10 +8,12 @@ The population is the data set. The studies `ridge-collapse.resampled` and
 `strong-collapse.resampled` draw its rows with replacement and train on the real targets, on labels
 of earlier models, or on a mixture; their theory sees only the spectrum of the data, the best linear
 fit of the targets and the size of what that fit leaves. Prints the verdicts: where the Gaussian
-prediction holds, where it fails, by how much, and what is to blame.
+prediction holds, where it fails, by how much, and what is to blame. Of your own table it also says
+what to do (`simulator.advice`), and writes all of it as JSON beside the picture.
 """
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -20,10 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import LogLocator
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import simulator
 from simulator import pictures
+from simulator.advice import advise
 from simulator.data.datasets import digits, photograph_patches
 from simulator.data.feature_maps import FEATURE_MAPS, apply_feature_map
 from simulator.data.loading import DataError, load
@@ -49,6 +54,9 @@ class Quality:
 
 
 QUICK, FULL = Quality(replicates=64, points=6), Quality(replicates=600, points=11)
+OWN = Quality(replicates=200, points=6)
+#: Legends stand below their panel, where no point can be.
+BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 2}
 RESOLUTION = 0.3  # a deviation that every point would show
 
 
@@ -97,8 +105,8 @@ def generations_against_ridge(axes, gaps, data: Population, quality: Quality) ->
         title=f"Where the theory fails on {data.name.split(',')[0]}\n"
         f"(solid: clean, dashed: after {ends[1]} generations)",
     )
-    gaps.legend()
-    pictures.kinds_legend(axes)
+    gaps.legend(**BELOW)
+    pictures.kinds_legend(axes, **BELOW)
     return lines
 
 
@@ -115,7 +123,7 @@ def mixture_against_samples(axes, data: Population, quality: Quality) -> list[st
         {"num_samples": size, "ridge": tuned(size)} for size in sizes], **given)  # fmt: skip
     draw_points(axes, found, "num_samples", series)
     decorate(axes, data, "rows n", f"synthetic labeller: error {own_error:.3f}")
-    pictures.kinds_legend(axes)
+    pictures.kinds_legend(axes, **BELOW)
     words = f"synthetic fractions, {BLAME['targets']}"
     return [in_words(words, found, ("num_samples", "synthetic_fraction"))]
 
@@ -144,8 +152,7 @@ def generations_against_samples(axes, data: Population, quality: Quality) -> lis
         if law == "targets":
             draw_points(axes, found, "num_samples", series)
     decorate(axes, data, "rows n of every fit", f"{data.dim} features, tuned penalty")
-    axes.set_ylim(bottom=0.3 * axes.dataLim.y0)
-    pictures.kinds_legend(axes, loc="lower left")
+    pictures.kinds_legend(axes, **BELOW)
     return lines
 
 
@@ -209,15 +216,23 @@ def decorate(axes, data: Population, xlabel: str, detail: str) -> None:
         ylabel="excess test error / target variance",
         title=f"{data.name}\n{detail}",
     )
-    pictures.few_log_ticks(axes.yaxis)
+    plain_ticks(axes.yaxis, *axes.get_ylim())
     if "rows" in xlabel:
-        pictures.few_log_ticks(axes.xaxis)
+        plain_ticks(axes.xaxis, *axes.get_xlim())
+
+
+def plain_ticks(axis, low: float, high: float) -> None:
+    """Plain numbers, as many as find room: of a decade three, two or one."""
+    decades = np.log10(high / low)
+    subs = (1, 2, 5) if decades < 1.5 else (1, 3) if decades < 2.5 else (1,)
+    pictures.few_log_ticks(axis)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=12))
 
 
 def penalties(data: Population, count: int) -> np.ndarray:
-    """Log-spaced between the smallest and the largest scale of the spectrum."""
-    low = max(data.eigenvalues[-1], 1e-5 * data.eigenvalues[0])
-    return np.geomspace(low, data.eigenvalues[0], count)
+    """Log-spaced between the ends of the spectrum, or over three decades if it is flatter."""
+    low = np.clip(data.eigenvalues[-1] / data.eigenvalues[0], 1e-5, 1e-3)
+    return data.eigenvalues[0] * np.geomspace(low, 1, count)
 
 
 def tuned_ridge(data: Population):
@@ -226,7 +241,7 @@ def tuned_ridge(data: Population):
     best = simulator.optimise(
         RIDGE,
         "test_error",
-        over={"ridge": (penalties(data, 2)[0], data.eigenvalues[0], "log")},
+        over={"ridge": (penalties(data, 2)[0] / 100, data.eigenvalues[0], "log")},
         num_samples=sizes,
         num_generations=0,
         **data.parameters(),
@@ -257,44 +272,100 @@ def describe(data: Population) -> str:
 def save_small(figure, path: Path) -> Path:
     """A PNG with a palette: a third of the size, no visible difference."""
     pictures.save(figure, path)
-    Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
+    drawn = Image.open(path)
+    said = PngInfo()
+    for key, value in drawn.info.items():
+        if isinstance(value, str):
+            said.add_text(key, value)
+    drawn.convert("RGB").quantize(256).save(path, optimize=True, pnginfo=said)
     return path
+
+
+def own_table(options: argparse.Namespace) -> Population:
+    """The table of the user, or one line that says what to change."""
+    # Where a column must be named, a name that none can have lists them.
+    named = options.data.suffix.lower() not in (".npz", ".gz", "") and "idx" not in str(
+        options.data
+    )
+    target = "" if options.target is None and named else options.target
+    wishes = {
+        name: wish if wish is None or len(wish) else True
+        for name, wish in (
+            ("one_hot", options.one_hot), ("impute", options.impute), ("drop", options.drop)
+        )
+    }  # fmt: skip
+    try:
+        table = load(options.data, target, **{k: v for k, v in wishes.items() if v is not None})
+    except DataError as error:
+        if target == "" and "column ''" in str(error):
+            choice = str(error).rpartition("allowed: ")[2]
+            raise DataError(f"{options.data.name}: --target is needed: {choice}") from error
+        raise
+    kind = options.features or "linear"
+    data = population(apply_feature_map(table, kind, options.num_features))
+    print(f"{data.name}: the target is {table.target or 'the array of labels'}", file=sys.stderr)
+    return data
+
+
+def progress(stage: str) -> None:
+    """What is being worked at, on the terminal or in a log."""
+    print(f"  ... {stage}", file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--full", action="store_true", help="publication quality (minutes)")
-    parser.add_argument("--data", type=Path, help=".npy, .npz, .csv or IDX file of your own")
-    parser.add_argument("--target", help="column (csv, npy), key (npz) or label file (IDX)")
+    parser.add_argument("--data", type=Path, help="your own .csv, .parquet, .npy, .npz or IDX file")
+    parser.add_argument("--target", help="column (csv, parquet, npy), key (npz), label file (IDX)")
+    for flag, meaning in (
+        ("--one-hot", "columns of categories: one column of 0 and 1 for each category"),
+        ("--impute", "columns with empty cells: filled with the mean"),
+        ("--drop", "columns to leave out"),
+    ):
+        parser.add_argument(flag, nargs="*", metavar="COLUMN", help=f"{meaning} (all if none)")
     parser.add_argument("--features", choices=FEATURE_MAPS, help="feature map of the table")
     parser.add_argument("--num-features", type=int, default=200)
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder, or FILE.png")
+    parser.add_argument("--tolerated", type=float, default=0.1,
+                        help="rise of the error that synthetic labels may cost")  # fmt: skip
+    parser.add_argument("--replicates", type=int, default=1000,
+                        help="experiments that test the advice")  # fmt: skip
+    parser.add_argument("--out", type=Path, help="folder, or FILE.png (figures/real-data.png, or "
+                        "NAME-collapse.png here for your own table)")  # fmt: skip
     options = parser.parse_args(arguments)
-    quality = FULL if options.full else QUICK
-    out = options.out if options.out.suffix == ".png" else options.out / "real-data.png"
+    quality = FULL if options.full else QUICK if options.data is None else OWN
     start = time.perf_counter()
+    advice = None
     try:
         if options.data is None:
             kind = options.features or "polynomial"
-            table = apply_feature_map(digits(), kind, options.num_features)
-            main_data = population(table)
+            main_data = population(apply_feature_map(digits(), kind, options.num_features))
             scaling_data = population(photograph_patches(size=12, target="next_patch"))
+            out = options.out or Path("figures")
         else:
-            kind = options.features or "linear"
-            table = load(options.data, options.target)
-            table = apply_feature_map(table, kind, options.num_features, columnwise=True)
-            main_data = scaling_data = population(table)
+            main_data = scaling_data = own_table(options)
+            out = options.out or Path(f"{options.data.name.split('.')[0]}-collapse.png")
+            advice = advise(main_data, tolerated=options.tolerated, replicates=options.replicates,
+                            progress=progress)  # fmt: skip
+            print(f"{advice}\n", flush=True)
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    out = out if out.suffix == ".png" else out / "real-data.png"
 
     with pictures.house_style():
-        figure, (ridge_axes, mixture_axes, scaling_axes, gap_axes) = pictures.panels(2, 2)
-        sections = [
-            (main_data, generations_against_ridge(ridge_axes, gap_axes, main_data, quality)),
-            (main_data, mixture_against_samples(mixture_axes, main_data, quality)),
-            (scaling_data, generations_against_samples(scaling_axes, scaling_data, quality)),
-        ]
+        figure, (ridge_axes, mixture_axes, scaling_axes, gap_axes) = pictures.panels(
+            2, 2, height=4.2
+        )
+        sections = []
+        for stage, data, panel, axes in (
+            ("generations against penalty", main_data, generations_against_ridge,
+             (ridge_axes, gap_axes)),
+            ("synthetic fractions", main_data, mixture_against_samples, (mixture_axes,)),
+            ("generations against rows", scaling_data, generations_against_samples,
+             (scaling_axes,)),
+        ):  # fmt: skip
+            progress(f"experiments: {stage}")
+            sections.append((data, panel(*axes, data, quality)))
         path = save_small(figure, out)
 
     described = set()
@@ -304,6 +375,10 @@ def main(arguments: list[str] | None = None) -> int:
             described.add(data.name)
         for line in lines:
             print(f"  {line}")
+    if advice is not None:
+        report = advice.to_dict() | {"verdicts": [line for _, lines in sections for line in lines]}
+        path.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+        print(path.with_suffix(".json"))
     print(f"{path} ({time.perf_counter() - start:.0f} s)")
     return 0
 

@@ -8,9 +8,12 @@ Every curve is `simulator.predict`, every point `simulator.simulate`, at the sam
 """
 
 import argparse
+import json
 import math
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.ticker import NullLocator
@@ -117,7 +120,16 @@ def generations(replicates):
     return figure
 
 
-def of_corpus(law: RankLaw, name: str, replicates):
+@dataclass(frozen=True)
+class Wish:
+    """What the corpus picture shows: where the tail is cut, and how much real data comes back."""
+
+    cutoff: int | None = None
+    real_fraction: float = 0.01
+    report: Path | None = None  # JSON beside the picture
+
+
+def of_corpus(law: RankLaw, name: str, wish: Wish, replicates):
     """A user's corpus: rank law with its fit, and learning curves of cut and mixed data."""
     figure, panels = pictures.panels(2, title=f"{name}: {law.counts.sum():,} tokens")
     ranks = np.arange(1, len(law.counts) + 1)
@@ -132,15 +144,16 @@ def of_corpus(law: RankLaw, name: str, replicates):
     panels[0].set(xscale="log", yscale="log", xlabel="rank", ylabel="frequency")
     panels[0].legend()
 
-    cutoff = max(5, len(law.counts) // 20)
+    cutoff = wish.cutoff or max(5, len(law.counts) // 20)
+    share = wish.real_fraction
     most = min(100.0 * law.counts.sum(dtype=float), 1e12)
     samples = np.unique(np.geomspace(10, most, 8).round())
     cases = {
         "clean": {},
         f"cut at k = {cutoff}": {"cutoff": cutoff},
-        "cut, 1 % real": {"cutoff": cutoff, "real_fraction": 0.01},
+        f"cut, {share:.3g} real": {"cutoff": cutoff, "real_fraction": share},
     }
-    pictures.against(
+    (curves,) = pictures.against(
         panels[1],
         "tail-collapse.corpus",
         x={"num_samples": samples},
@@ -149,43 +162,90 @@ def of_corpus(law: RankLaw, name: str, replicates):
         replicates=replicates,
         **law.parameters(),
     )
-    given = {"cutoff": cutoff, "real_fraction": 0.01} | law.parameters()
+    given = {"cutoff": cutoff, "real_fraction": share} | law.parameters()
     plateau = float(simulator.predict("tail-collapse.corpus", **given)["plateau_error"])
-    recovery = float(
-        simulator.solve(
+    recovery = recovered_at(plateau, given, law)
+    if math.isfinite(recovery):
+        panels[1].axvline(recovery, color=pictures.KEY, linestyle=":", linewidth=1)
+        place = {"xycoords": "data", "textcoords": "offset points", "xytext": (-4, 0)}
+        pictures.note(panels[1], "half recovered", (recovery, 0.6), ha="right", **place)
+    panels[1].set(xlabel="training tokens T", ylabel="test error", ylim=(1e-3, 1.2))
+    pictures.kinds_legend(figure)
+    print(
+        f"{name}: {law}\n  cut at rank {cutoff}: plateau {plateau:.4f}; with {share:.3g} of real "
+        f"data half of it is recovered at T = {recovery:.3g} (dotted)"
+    )
+    if wish.report is not None:
+        found = {
+            "name": name,
+            "tokens": int(law.counts.sum(dtype=float)),
+            "distinct": len(law.counts),
+            "exponent": law.exponent,
+            "exponent_error": law.exponent_error,
+            "misfit": law.misfit,
+            "misfit_of_sampling": law.misfit_of_sampling,
+            "local_exponents": {f"{a}-{b}": e for (a, b), e in law.local_exponents().items()},
+            "cutoff": cutoff,
+            "real_fraction": share,
+            "plateau_error": plateau,
+            "half_recovered_at": recovery if math.isfinite(recovery) else None,
+            "curves": [
+                {"label": curve.label, "num_samples": curve.points.tolist(),
+                 "mean": curve.mean.tolist(), "standard_error": curve.standard_error.tolist()}
+                for curve in curves
+            ],
+        }  # fmt: skip
+        wish.report.parent.mkdir(parents=True, exist_ok=True)
+        wish.report.write_text(json.dumps(found, indent=1) + "\n")
+        print(wish.report)
+    return figure
+
+
+def recovered_at(plateau: float, given: dict[str, Any], law: RankLaw) -> float:
+    """The T at which the error has fallen to half the plateau; inf if it never does."""
+    try:
+        found = simulator.solve(
             "tail-collapse.corpus",
             "test_error",
             equals=plateau / 2,
-            over={"num_samples": (1, 1e4 * law.counts.sum(dtype=float))},
+            over={"num_samples": (1, 1e6 * law.counts.sum(dtype=float))},
             **given,
-        )["num_samples"]
-    )
-    panels[1].axvline(recovery, color=pictures.KEY, linestyle=":", linewidth=1)
-    place = {"xycoords": "data", "textcoords": "offset points", "xytext": (-4, 0), "ha": "right"}
-    pictures.note(panels[1], "half recovered", (recovery, 0.6), **place)
-    panels[1].set(xlabel="training tokens T", ylabel="test error", ylim=(1e-3, 1.2))
-    pictures.kinds_legend(panels[1])
-    print(
-        f"{name}: {len(law.counts)} distinct tokens, β = {law.exponent:.4f} ± "
-        f"{law.exponent_error:.4f}; cut at {cutoff}: plateau {plateau:.4f}; with 1 % "
-        f"real data recovery at T = {recovery:.3g} (dotted)"
-    )
-    return figure
+        )
+    except simulator.NoSolution:
+        return math.inf
+    return float(found["num_samples"])
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--data", type=Path, help="text file, or table of counts (.csv, .npy)")
+    parser.add_argument("--kind", choices=("counts", "tokens"), help="numbers of a .npy file")
+    parser.add_argument("--cut", type=int, help="rank where the tail is cut (a 20th of all)")
+    parser.add_argument("--real", type=float, default=0.01, help="share of real data")
     options, others = parser.parse_known_args(arguments)
+    if {"-h", "--help"} & set(others):
+        print(parser.format_help())
     try:
-        law = corpus(options.data)
+        law = corpus(options.data, options.kind)
+        if options.cut is not None and not 1 <= options.cut < len(law.counts):
+            raise DataError(f"--cut {options.cut}; allowed: a rank from 1 to {len(law.counts) - 1}")
+        if not 0 <= options.real <= 1:
+            raise DataError(f"--real {options.real}; allowed: a share from 0 to 1")
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    name = options.data.name if options.data else "docstrings of Python's standard library"
+    if options.data is None:
+        name, file, wish = "docstrings of Python's standard library", "tail-corpus", Wish()
+        wish = Wish(options.cut, options.real)
+    else:
+        name, file = options.data.name, f"{options.data.name.split('.')[0]}-tail"
+        folder = Path(out_folder(others))
+        wish = Wish(options.cut, options.real, folder / f"{file}.json")
+        if "--out" not in others:  # next to nothing that is committed
+            others += ["--out", str(folder)]
     drawn = {
-        "tail-corpus": (
-            lambda replicates: of_corpus(law, name, replicates),
+        file: (
+            lambda replicates: of_corpus(law, name, wish, replicates),
             "a corpus, its Zipf fit, and what a cut tail does to it",
         ),
         "tail-cuts": (
@@ -196,9 +256,14 @@ def main(arguments: list[str] | None = None) -> int:
         "tail-generations": (generations, "error against generation under its linear envelope"),
     }
     if options.data is not None:
-        drawn = {"tail-corpus": drawn["tail-corpus"]}
+        drawn = {file: drawn[file]}
     pictures.script(__doc__, drawn, quick=(50,), full=(1000,), arguments=others)
     return 0
+
+
+def out_folder(others: list[str]) -> str:
+    """The folder that ``--out`` names among other words; this one unless it does."""
+    return others[others.index("--out") + 1] if "--out" in others[:-1] else "."
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ def advise(
     *,
     tolerated: float = 0.1,
     labeller_rows: int | None = None,
-    replicates: int = 200,
+    replicates: int = 1000,
     seed: int = 0,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Decision:
@@ -213,7 +213,7 @@ def _optimism(data: Population) -> float:
 
 def _best(data: Population, counts: list[int], noise: float) -> tuple[np.ndarray, np.ndarray]:
     """The best penalty for each number of rows, and the excess error there."""
-    low = max(data.eigenvalues[-1], 1e-6 * data.eigenvalues[0]) / 10
+    low = 1e-4 * max(data.eigenvalues[-1], 1e-6 * data.eigenvalues[0])
     over = {"ridge": (low, 10 * data.eigenvalues[0], "log")}
     given: dict[str, Any] = {
         "num_samples": counts,

@@ -37,7 +37,7 @@ CASES = [
 FAR_APART = {"num_samples": 40, "num_samples_generator": 160, "num_generations": 2}
 
 
-def with_parts(change):
+def _with_parts(change):
     """Outputs with some parts replaced and the sum made consistent."""
 
     def new(params, outputs):
@@ -48,23 +48,37 @@ def with_parts(change):
     return new
 
 
-def variance(params, outputs, order):
+def _parts(name, change, right=lambda params, outputs: {}):
+    """A mutant of some parts; the control is their sum, and parts that are computed anew."""
+    return Mutant(name, after=_with_parts(change), control=_with_parts(right))
+
+
+def _variance(order):
     """The variance with the degrees of freedom of some order; 2 is right."""
-    df = outputs[f"df{order}"]
-    noise = params.noise_scale**2 * np.mean(np.asarray(params.residuals) ** 2)
-    return {"variance": noise * df / (params.num_samples - df)}
+
+    def variance(params, outputs):
+        df = outputs[f"df{order}"]
+        noise = params.noise_scale**2 * np.mean(np.asarray(params.residuals) ** 2)
+        return {"variance": noise * df / (params.num_samples - df)}
+
+    return variance
 
 
-def _with_arrays(change):
-    return lambda params: theory(replace(params, **change(params)))
+def _arrays(name, change):
+    """A mutant that sees other arrays; the control sees those of the data."""
+    return Mutant(
+        name,
+        theory=lambda params: theory(replace(params, **change(params))),
+        control=lambda params: theory(replace(params)),
+    )
 
 
 MUTANTS = [
-    Mutant(
+    _parts(
         "bias without 1/(1 - df2/T)",
-        after=with_parts(lambda p, o: {"bias": o["bias"] * (1 - o["df2"] / p.num_samples)}),
+        lambda p, o: {"bias": o["bias"] * (1 - o["df2"] / p.num_samples)},
     ),
-    Mutant("df1 in place of df2", after=with_parts(lambda p, o: variance(p, o, order=1))),
+    _parts("df1 in place of df2", _variance(order=1), _variance(order=2)),
     Mutant("one generation too many", at=lambda p: {"num_generations": p.num_generations + 1}),
     Mutant("penalty doubled", at=lambda p: {"ridge": 2 * p.ridge}),
     Mutant(
@@ -80,17 +94,13 @@ MUTANTS = [
         "labellers as noisy as the model",
         at=lambda p: {"noise_scale_generator": p.noise_scale},
     ),
-    Mutant(
+    _arrays(
         "signal w_k^2, not lambda_k w_k^2",
-        theory=_with_arrays(
-            lambda p: {"teacher": p.teacher / jnp.sqrt(p.eigenvalues * len(p.eigenvalues))}
-        ),
+        lambda p: {"teacher": p.teacher / jnp.sqrt(p.eigenvalues * len(p.eigenvalues))},
     ),
-    Mutant(
+    _arrays(
         "isotropic, of the same variance",
-        theory=_with_arrays(
-            lambda p: {"eigenvalues": jnp.full_like(p.eigenvalues, jnp.mean(p.eigenvalues))}
-        ),
+        lambda p: {"eigenvalues": jnp.full_like(p.eigenvalues, jnp.mean(p.eigenvalues))},
     ),
 ]
 

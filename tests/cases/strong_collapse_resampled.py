@@ -40,21 +40,18 @@ def _with_parts(change):
     return new
 
 
+def _parts(name, change):
+    """A mutant of some parts; the control is the sum of the right ones."""
+    return Mutant(name, after=_with_parts(change), control=_with_parts(lambda p, o: {}))
+
+
 MUTANTS = [
-    Mutant(
-        "bias without 1 + u",
-        after=_with_parts(lambda p, o: {"bias": o["bias"] * (1 - o["df2"] / p.num_samples)}),
-    ),
-    Mutant("no cross term", after=_with_parts(lambda p, o: {"cross_error": 0.0})),
-    Mutant(
-        "cross term of the other sign",
-        after=_with_parts(lambda p, o: {"cross_error": -o["cross_error"]}),
-    ),
-    Mutant(
+    _parts("bias without 1 + u", lambda p, o: {"bias": o["bias"] * (1 - o["df2"] / p.num_samples)}),
+    _parts("no cross term", lambda p, o: {"cross_error": 0.0}),
+    _parts("cross term of the other sign", lambda p, o: {"cross_error": -o["cross_error"]}),
+    _parts(
         "share not squared",
-        after=_with_parts(
-            lambda p, o: {"synthetic_error": o["synthetic_error"] / p.synthetic_fraction}
-        ),
+        lambda p, o: {"synthetic_error": o["synthetic_error"] / p.synthetic_fraction},
     ),
     Mutant("penalty doubled", at=lambda p: {"ridge": 2 * p.ridge}),
     Mutant("shares exchanged", at=lambda p: {"synthetic_fraction": 1 - p.synthetic_fraction}),
@@ -65,6 +62,7 @@ MUTANTS = [
         theory=lambda p: theory(
             replace(p, shift=p.shift / jnp.sqrt(p.eigenvalues * len(p.eigenvalues)))
         ),
+        control=lambda p: theory(replace(p)),
     ),
 ]
 

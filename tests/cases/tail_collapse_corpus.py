@@ -35,19 +35,22 @@ def _wrong(**switches):
     return outputs_of
 
 
-#: Nothing switched: the control of the mutants below.
-CONTROL = _wrong()
+def _mutant(name, **options):
+    """A mutant by a switch of the independent program, which is the control without it."""
+    switches = {k: options.pop(k) for k in list(options) if k not in ("outputs", "cells")}
+    return Mutant(name, after=_wrong(**switches), control=_wrong(), **options)
+
 
 MUTANTS = [
-    Mutant("cut law not renormalised", after=_wrong(renormalised=False)),
-    Mutant("tested on the training law", after=_wrong(tested_on="q"), outputs=("test_error",)),
-    Mutant(
+    _mutant("cut law not renormalised", renormalised=False),
+    _mutant("tested on the training law", tested_on="q", outputs=("test_error",)),
+    _mutant(
         "Poisson for a fixed number of tokens",
-        after=_wrong(sampling="poisson"),
+        sampling="poisson",
         outputs=("test_error",),
-        cells=[{"num_samples": 6.0}],
+        cells=[{"counts": SHORT, "num_samples": 6.0}],
     ),
-    Mutant("presences independent", after=_wrong(correlated=False), outputs=("test_error_std",)),
+    _mutant("presences independent", correlated=False, outputs=("test_error_std",)),
     Mutant("no cut", at=lambda p: {"cutoff": math.inf}),
     Mutant("no real data", at=lambda p: {"real_fraction": 0.0}),
     Mutant("shares exchanged", at=lambda p: {"real_fraction": 1 - p.real_fraction}),

@@ -1,4 +1,4 @@
-"""Studies on the user's own data: a literal NumPy bootstrap, limits, controls of the mutants."""
+"""Studies on the user's own data: a literal NumPy bootstrap, limits."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ import pytest
 import simulator
 from simulator.studies.collapse.ridge_collapse.resampled import STUDY as RIDGE
 from simulator.studies.collapse.tail_collapse.corpus import STUDY as CORPUS
-from tests.cases import ridge_collapse_resampled, tail_collapse_corpus
 from tests.sampling.test_resampled import skewed
 
 DATA = skewed()
@@ -24,19 +23,6 @@ def generations(**given):
 
 def mixture(**given):
     return simulator.simulate("strong-collapse.resampled", **(ARRAYS | given))
-
-
-# -- controls: the programs that the mutants change, unchanged -------------------------------------
-def test_the_formula_of_mutants_is_the_theory_where_nothing_is_switched():
-    for cell in RIDGE.check_cells:
-        outputs = simulator.predict(RIDGE, **cell)
-        found = ridge_collapse_resampled.variance(RIDGE.params(**RIDGE.canonical(cell)), outputs, 2)
-        np.testing.assert_allclose(found["variance"], outputs["variance"], rtol=1e-9)
-    for cell in CORPUS.check_cells:
-        outputs = simulator.predict(CORPUS, **cell)
-        found = tail_collapse_corpus.CONTROL(CORPUS.params(**CORPUS.canonical(cell)), outputs)
-        for name, value in found.items():
-            np.testing.assert_allclose(value, outputs[name], rtol=1e-9)
 
 
 # -- generations -------------------------------------------------------------------------------
