@@ -53,7 +53,7 @@ class Quality:
     points: int  # simulated points per curve
 
 
-QUICK, FULL = Quality(replicates=64, points=6), Quality(replicates=600, points=11)
+QUICK, FULL = Quality(replicates=128, points=6), Quality(replicates=600, points=11)
 OWN = Quality(replicates=200, points=6)
 #: Legends stand below their panel, where no point can be.
 BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 2}
@@ -324,7 +324,7 @@ def main(arguments: list[str] | None = None) -> int:
     ):
         parser.add_argument(flag, nargs="*", metavar="COLUMN", help=f"{meaning} (all if none)")
     parser.add_argument("--features", choices=FEATURE_MAPS, help="feature map of the table")
-    parser.add_argument("--num-features", type=int, default=200)
+    parser.add_argument("--num-features", type=int, default=150)
     parser.add_argument("--tolerated", type=float, default=0.1,
                         help="rise of the error that synthetic labels may cost")  # fmt: skip
     parser.add_argument("--replicates", type=int, default=1000,
@@ -339,7 +339,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.data is None:
             kind = options.features or "polynomial"
             main_data = population(apply_feature_map(digits(), kind, options.num_features))
-            scaling_data = population(photograph_patches(size=12, target="next_patch"))
+            scaling_data = population(photograph_patches(size=10, target="next_patch"))
             out = options.out or Path("figures")
         else:
             main_data = scaling_data = own_table(options)

@@ -151,7 +151,7 @@ def of_corpus(law: RankLaw, name: str, wish: Wish, replicates):
     cases = {
         "clean": {},
         f"cut at k = {cutoff}": {"cutoff": cutoff},
-        f"cut, {share:.3g} real": {"cutoff": cutoff, "real_fraction": share},
+        f"cut, {100 * share:g} % real": {"cutoff": cutoff, "real_fraction": share},
     }
     (curves,) = pictures.against(
         panels[1],
@@ -170,7 +170,8 @@ def of_corpus(law: RankLaw, name: str, wish: Wish, replicates):
         place = {"xycoords": "data", "textcoords": "offset points", "xytext": (-4, 0)}
         pictures.note(panels[1], "half recovered", (recovery, 0.6), ha="right", **place)
     panels[1].set(xlabel="training tokens T", ylabel="test error", ylim=(1e-3, 1.2))
-    pictures.kinds_legend(figure)
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 3}
+    pictures.kinds_legend(panels[1], **below)
     print(
         f"{name}: {law}\n  cut at rank {cutoff}: plateau {plateau:.4f}; with {share:.3g} of real "
         f"data half of it is recovered at T = {recovery:.3g} (dotted)"

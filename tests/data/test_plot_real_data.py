@@ -1,5 +1,6 @@
 """The real-data script on a user's own file: a figure and a verdict, or one line of error."""
 
+import json
 import runpy
 from pathlib import Path
 
@@ -38,6 +39,12 @@ def test_a_folder_and_a_wrong_number_are_one_line_on_stderr(main, tmp_path, caps
     ]
 
 
+def test_the_target_must_be_named(main, tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("a,b,price\n" + "1,2,3\n4,5,7\n" * 9)
+    assert main(["--data", str(tmp_path / "t.csv")]) == 2
+    assert capsys.readouterr().err == "error: t.csv: --target is needed: a, b, price\n"
+
+
 def test_a_corpus_that_is_none_is_one_line_on_stderr(tmp_path, capsys):
     corpus_main = runpy.run_path(str(SCRIPT.with_name("plot_tail_collapse.py")))["main"]
     (tmp_path / "words.csv").write_text("word,rank\na,1\n")
@@ -46,6 +53,25 @@ def test_a_corpus_that_is_none_is_one_line_on_stderr(tmp_path, capsys):
     assert streams.out == ""
     assert streams.err.startswith(f"error: {tmp_path / 'words.csv'}: the first row")
     assert streams.err.count("\n") == 1
+
+
+def test_a_corpus_of_the_user(tmp_path, capsys, monkeypatch):
+    """Beside nothing that is committed, with the cut and the share that were asked for."""
+    monkeypatch.chdir(tmp_path)
+    corpus_main = runpy.run_path(str(SCRIPT.with_name("plot_tail_collapse.py")))["main"]
+    rng = np.random.default_rng(0)
+    np.save("ids.npy", rng.zipf(1.7, 20_000) % 500)
+    assert corpus_main(["--data", "ids.npy"]) == 2
+    assert "--kind counts or --kind tokens" in capsys.readouterr().err
+    words = ["--data", "ids.npy", "--kind", "tokens", "--cut", "30", "--real", "0.1"]
+    assert corpus_main(words) == 0
+    report = json.loads(Path("ids-tail.json").read_text())
+    assert (report["tokens"], report["cutoff"], report["real_fraction"]) == (20_000, 30, 0.1)
+    assert report["half_recovered_at"] > 30
+    assert [len(curve["mean"]) for curve in report["curves"]] == [8, 8, 8]
+    assert imread("ids-tail.png").shape[1] > 800
+    assert corpus_main([*words[:4], "--cut", "9999"]) == 2
+    assert "--cut 9999; allowed: a rank from 1 to" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -57,8 +83,13 @@ def test_a_table_of_the_user(main, tmp_path, capsys):
     np.savetxt(tmp_path / "t.csv", table, delimiter=",", header=",".join(names), comments="")
     out = tmp_path / "new" / "t.png"
     assert main(["--data", str(tmp_path / "t.csv"), "--target", "price", "--out", str(out)]) == 0
-    printed = capsys.readouterr().out
-    assert "t.csv, linear: 500 rows, 8 features" in printed
-    assert printed.count("median deviation") == 7
+    streams = capsys.readouterr()
+    assert "the target is column price" in streams.err
+    assert "... experiments" in streams.err
+    assert "t.csv, linear: 500 rows, 8 features" in streams.out
+    assert streams.out.count("median deviation") == 7
+    report = json.loads(out.with_suffix(".json").read_text())
+    assert [size["num_samples"] for size in report["sizes"]] == [500, 1000, 2000]
+    assert len(report["verdicts"]) == 7
     assert imread(out).shape[1] > 800
     assert out.stat().st_size < 200_000
