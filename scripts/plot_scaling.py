@@ -145,9 +145,9 @@ def strong_collapse(size, replicates):
         **setting,
     )
     for fraction, curve in zip(fractions, curves, strict=True):
-        place = {"xycoords": "data", "textcoords": "offset points", "va": "center"}
+        place = {"xycoords": "data", "textcoords": "offset points", "va": "bottom"}
         end = (curve.line[-1], curve.theory[-1])
-        pictures.note(axes, f"{fraction:.0%}", end, xytext=(10, 0), **place)
+        pictures.note(axes, f"{fraction:.0%}", end, xytext=(8, 2), **place)
         if fraction > 0:
             floor = simulator.predict("strong-collapse", synthetic_fraction=fraction, **setting)
             axes.axhline(floor["plateau_error"], color=curve.colour, linestyle=":", linewidth=1.2)
