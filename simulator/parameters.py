@@ -64,6 +64,12 @@ class Parameter:
     large : bool
         An array such as the rows of a data set, as long as they come: checked values are a
         `LargeArray`, which is held once and known by a digest of its content.
+    padded : bool
+        The theory takes this length padded, to one of few: its arrays have the parameter's value,
+        and :func:`unpadded` tells how much of them counts.
+    resampled : bool
+        An array with one entry per unit of size: at another size there are as many more or fewer,
+        of the same law.
     typical : (low, high), optional
         A range in which most values of interest lie.
     grows : number, or function of the parameters that returns one
@@ -88,8 +94,15 @@ class Parameter:
     choices: tuple[str, ...] = ()
     dims: tuple[str, ...] = ()
     large: bool = False
+    padded: bool = False
+    resampled: bool = False
     typical: Range | None = None
     grows: float | Callable[[Any], float] = 0.0
+
+    @property
+    def optional(self) -> bool:
+        """An array that need not be given: then no cell, key or store mentions it."""
+        return self.type == "array" and np.size(self.default) == 0
 
     @property
     def is_scalar_number(self) -> bool:
@@ -222,6 +235,16 @@ class Parameter:
         if array.size and array.dtype.kind not in "iuf":
             raise TypeError(self._refusal(value))
         return array
+
+    def padding(self, largest: float) -> int:
+        """The length that arrays get for values up to ``largest``: a power of two, at least 64."""
+        return max(64, 1 << (int(largest) - 1).bit_length())
+
+    def resized(self, array: np.ndarray, factor: float, power: float) -> np.ndarray:
+        """``factor`` times as many entries, at equal ranks, each times ``factor**power``."""
+        count = max(round(len(array) * factor), 1)
+        ranks = np.floor((np.arange(count) + 0.5) * len(array) / count).astype(int)
+        return array[ranks] * factor**power if count != len(array) else array
 
     def scaled(self, value: float, factor: float) -> float:
         """``value * factor``: rounded if it counts something, not below a numeric lower bound."""
@@ -404,9 +427,16 @@ def parameters(cls: type) -> Any:
     Traced fields are leaves; static fields are part of the tree's structure, so that
     ``jax.jit``, ``jax.vmap`` and ``jax.grad`` apply to ``theory`` directly.
     """
+    own = [name for name, value in vars(cls).items() if isinstance(value, dataclasses.Field)]
+    for name in own:
+        if vars(cls)[name].metadata["declaration"].get("padded"):
+            setattr(cls, _counted(name), None)
+            cls.__annotations__[_counted(name)] = "Any"
     cls = dataclass(frozen=True, kw_only=True, repr=False)(cls)
     declared: dict[str, Parameter] = {}
     for item in dataclasses.fields(cls):
+        if "declaration" not in item.metadata:
+            continue
         if item.name in RESERVED_PARAMETERS:
             raise ValueError(f"{cls.__qualname__}.{item.name}: the name is reserved")
         options = _with_vocabulary(item.name, item.metadata["declaration"])
@@ -417,6 +447,34 @@ def parameters(cls: type) -> Any:
     setattr(cls, "__repr__", _only_what_was_given)  # noqa: B010
     return jax.tree_util.register_dataclass(
         cls,
-        data_fields=[name for name, p in declared.items() if not p.static],
+        data_fields=[
+            *(name for name, p in declared.items() if not p.static),
+            *(item.name for item in dataclasses.fields(cls) if item.name not in declared),
+        ],
         meta_fields=[name for name, p in declared.items() if p.static],
     )
+
+
+def _counted(name: str) -> str:
+    """The field that tells how much of a padded length counts."""
+    return f"{name}_counted"
+
+
+def unpadded(params: Any, name: str) -> Any:
+    """A length as a number, without the padding that the arrays of a theory may have."""
+    counted = getattr(params, _counted(name))
+    return getattr(params, name) if counted is None else counted
+
+
+def counted_fields(declared: Mapping[str, Parameter]) -> dict[str, str]:
+    """For each padded length the field of how much of it counts."""
+    return {name: _counted(name) for name, parameter in declared.items() if parameter.padded}
+
+
+def padded_lengths(declared: Mapping[str, Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Lengths as a theory takes them, padded for the largest of ``values``."""
+    return {
+        name: parameter.padding(np.max(values[name]))
+        for name, parameter in declared.items()
+        if parameter.padded
+    }

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import jax
+import numpy as np
 
 from simulator import checks, html
 from simulator.door import of_arrays
@@ -287,6 +288,9 @@ class Study:
         means of all outputs; verdicts test their means too.
     check_cells : tuple of mappings
         Where ``check`` looks by default (the largest size of the ladder), off special points.
+    complete : ``given -> given``, optional
+        What follows from the given (checked) parameters is added, before the others get their
+        defaults: a length from an array, eigenvalues from a matrix.
     validate : ``(params, side) -> None``, optional
         Raises ``ValueError`` for combinations that the ranges cannot express; ``side`` is
         ``"theory"`` or ``"simulation"``. In :func:`simulator.theory` values may be traced: it may
@@ -317,6 +321,7 @@ class Study:
     deterministic: bool = False
     controls: Callable[[Any], Outputs] | None = None
     check_cells: tuple[Mapping[str, Any], ...] = ({},)
+    complete: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     validate: Callable[[Any, str], Any] | None = None
     coordinates: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
@@ -424,11 +429,38 @@ class Study:
         grown, size = dict(values), 1.0
         for name, parameter in reversed(list(self.declarations.items())):
             power = parameter.grows(params) if callable(parameter.grows) else parameter.grows
-            if power:
+            if parameter.resampled:
+                if np.size(values[name]):
+                    grown[name] = parameter.resized(values[name], factor, power)
+            elif power:
                 grown[name] = parameter.scaled(values[name], factor**power)
             if power == 1:
                 size = grown[name] / values[name]
         return self.canonical(grown), size
+
+    def completed(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The given parameters, with what follows from them; unknown names are refused."""
+        declared = {name: self.check_name(name) for name in given}
+        if self.complete is None:
+            return dict(given)
+
+        def known(name: str) -> bool:
+            return declared[name].type == "array" and not isinstance(given[name], jax.core.Tracer)
+
+        return self.complete(
+            {
+                name: parameter.canonical(given[name]) if known(name) else given[name]
+                for name, parameter in declared.items()
+            }
+        )
+
+    def mentioned(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters that name a cell: all but optional arrays that were not given."""
+        return {
+            name: value
+            for name, value in values.items()
+            if not (self.declarations[name].optional and np.size(value) == 0)
+        }
 
     def canonical(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters, checked: the given scalars and arrays, defaults for the rest.
@@ -438,8 +470,7 @@ class Study:
         TypeError, ValueError
             For an unknown name, a wrong type, a non-finite value or one out of range.
         """
-        for name in given:
-            self.check_name(name)
+        given = self.completed(given)
         values = {
             name: parameter.canonical(given.get(name, parameter.default))
             for name, parameter in self.declarations.items()

@@ -36,6 +36,7 @@ VOCABULARY: dict[str, Word] = {
     "rows": Word("X", "rows of a data set, in the eigenbasis of their covariance"),
     "residuals": Word("r", "what the best linear fit of the targets leaves, row by row"),
     "eigenvalues": Word("λ_k", "eigenvalues of the covariance"),
+    "covariance": Word("Σ", "covariance of the inputs as a matrix, instead of a named spectrum"),
     "noise_scale": Word("σ/σ_r", "label noise over the residuals", (0, 2)),
     "law": Word("–", "rows and label noise of the data, rows alone, or Gaussian of both"),
     "spectrum": Word("Σ", "covariance of the inputs"),

@@ -10,7 +10,7 @@ import pytest
 import simulator
 
 PACKAGE = Path(__file__).parents[1] / "simulator"
-DECLARATIONS = {"study", "parameters", "paper", "vocabulary", "large_array"}
+DECLARATIONS = {"study", "parameters", "paper", "vocabulary", "large_array", "eigenbasis"}
 VERBS = {"engine", "store", "verdict", "search"}
 #: What each layer may import, besides itself.
 ALLOWED = {
@@ -28,6 +28,7 @@ ALLOWED = {
     "data": {"checks", "equality", "large_array", "maths", "runtime", "sampling"},
     "parameters": {"checks", "large_array", "spelling", "vocabulary"},
     "door": {"parameters"},
+    "eigenbasis": {"checks", "maths", "parameters"},
     "study": {"checks", "door", "html", "parameters", "paper", "spelling"},
     "studies": {*DECLARATIONS, "checks", "maths", "sampling", "data", "runtime"},
     "registry": {"checks", "spelling", "study", "studies"},

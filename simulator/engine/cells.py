@@ -32,6 +32,7 @@ def broadcast_cells(study: Study, given: Mapping[str, Any]) -> tuple[tuple[int, 
         As :meth:`Study.canonical`; also if the arrays do not broadcast together.
     """
     grids: dict[str, np.ndarray] = {}
+    given = study.completed(given)
     for name, value in given.items():
         parameter = study.check_name(name)
         if parameter.type == "array" or checks.dims(value) == 0:
@@ -112,7 +113,9 @@ def identity(study: Study, values: Values, *, method: str, dtype: str, seed: int
     content = {
         "study": study.name,
         "schema": study.schema_version,
-        "parameters": {name: _canonical_json(values[name]) for name in sorted(values)},
+        "parameters": {
+            name: _canonical_json(value) for name, value in sorted(study.mentioned(values).items())
+        },
         "method": method,
         "dtype": dtype,
         "seed": int(seed),

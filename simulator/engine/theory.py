@@ -14,7 +14,7 @@ from simulator.engine.batch_size import Cost, cost_of
 from simulator.engine.cells import Values, broadcast_cells, single_cells
 from simulator.engine.declared import refuse_undeclared
 from simulator.large_array import LargeArray, content_key
-from simulator.parameters import Parameter
+from simulator.parameters import Parameter, counted_fields, padded_lengths
 from simulator.runtime.compilation import float64_on_cpu, jit_on_cpu
 from simulator.study import RESIDUAL, Study
 
@@ -77,9 +77,11 @@ def theory_of_cells(study: Study, cells: Sequence[Values]) -> list[dict[str, np.
     for index, cell in enumerate(cells):
         if study.validate is not None:
             study.validate(study.params(**cell), "theory")
-        groups.setdefault(_group_key(cell, scalars), []).append(index)
+        same = cell | padded_lengths(study.declarations, cell)
+        groups.setdefault(_group_key(same, scalars), []).append(index)
+    varying = [*scalars, *(name for name, p in study.declarations.items() if p.padded)]
     for members in groups.values():
-        columns = {name: np.array([float(cells[i][name]) for i in members]) for name in scalars}
+        columns = {name: np.array([float(cells[i][name]) for i in members]) for name in varying}
         flat = theory_on(study, cells[members[0]] | columns, len(members))
         for position, index in enumerate(members):
             results[index] = {name: value[position] for name, value in flat.items()}
@@ -100,13 +102,16 @@ def by_kind(study: Study, values: Values, count: int) -> tuple[tuple, dict, dict
     """Static values (hashable), columns of ``count`` scalars, and arrays: a theory's arguments."""
     declared = study.declarations
     sizes.check_static(study, values, "theory")
-    static = tuple((name, values[name]) for name, p in declared.items() if p.is_static("theory"))
+    shapes = dict(values) | padded_lengths(declared, values)
+    static = tuple((name, shapes[name]) for name, p in declared.items() if p.is_static("theory"))
     arrays = {n: values[n] for n, p in declared.items() if p.type == "array" and not p.static}
     scalars: dict[str, np.ndarray] = {
-        name: np.broadcast_to(np.asarray(values[name], _dtype(p)).ravel(), (count,))
+        name: _column(values[name], _dtype(p), count)
         for name, p in declared.items()
         if p.is_scalar_number and not p.is_static("theory")
     }
+    for name, field in counted_fields(declared).items():
+        scalars[field] = _column(values[name], np.float64, count)
     return static, scalars, arrays
 
 
@@ -159,6 +164,10 @@ def _compiled(theory: Any, params_class: Any, static: tuple[tuple[str, Any], ...
         return theory(params_class(**dict(static), **scalars, **arrays))
 
     return Program(jit_on_cpu(jax.vmap(at_point, in_axes=(0, None))))
+
+
+def _column(values: Any, dtype: type, count: int) -> np.ndarray:
+    return np.broadcast_to(np.asarray(values, dtype).ravel(), (count,))
 
 
 def _dtype(parameter: Parameter) -> type:

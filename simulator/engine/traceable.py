@@ -94,8 +94,7 @@ def _traced(study: Study, given: Values) -> dict[str, jax.Array]:
     """The outputs at parameters some of which are traced; grids broadcast together."""
     around = jnp.result_type(float)
     with float64_on_cpu():
-        for name in given:
-            study.check_name(name)
+        given = study.completed(given)
         values = {
             name: _value(study, parameter, given.get(name, parameter.default))
             for name, parameter in study.declarations.items()

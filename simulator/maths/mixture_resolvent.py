@@ -60,14 +60,14 @@ class MixtureFit(NamedTuple):
 
 
 def mixture_fit(
-    eigenvalues, num_samples, fractions, sample_weights, ridge, width=None, per=1.0
+    eigenvalues, num_samples, fractions, sample_weights, ridge, width=None, per=1.0, dim=None
 ) -> MixtureFit:
     """Solve for ``(kappa, omega)`` and gather what the error of the fit needs.
 
     Parameters
     ----------
     eigenvalues : array (dim,)
-        ``lambda_k > 0``.
+        ``lambda_k > 0``; or 0, for padding.
     num_samples : float
         ``n``, all samples together; infinite is allowed (the plateau).
     fractions, sample_weights : array (2,)
@@ -82,6 +82,8 @@ def mixture_fit(
     per : array (2,), optional
         The weights are ``sample_weights / per``; 0 is allowed where ``p_j = 0``, for a source
         whose weight does not depend on how many samples it has.
+    dim : float, optional
+        ``d``, the number of eigenvalues that are no padding; all of them unless given.
 
     Notes
     -----
@@ -97,7 +99,8 @@ def mixture_fit(
     harmless = _sources(jnp.asarray([1, 0], dtype), 1.0, 1.0, num_samples)
     sources = _Sources(*(jnp.where(anything, x, y) for x, y in zip(sources, harmless, strict=True)))
 
-    problem = _Problem(eigenvalues, num_samples, sources, ridge, width)
+    dim = eigenvalues.size if dim is None else dim
+    problem = _Problem(eigenvalues, num_samples, sources, ridge, width, dim)
     kappa = _solve(problem)
     omega = _omega(kappa, problem)
     # Exactly 0 where the fit interpolates, with its derivatives kept.
@@ -169,6 +172,7 @@ class _Problem(NamedTuple):
     sources: _Sources
     ridge: Array
     width: Array | None
+    dim: Array | int
 
 
 def _active_share(problem: _Problem) -> Array:
@@ -178,21 +182,20 @@ def _active_share(problem: _Problem) -> Array:
 
 def _interpolates(problem: _Problem) -> Array:
     """Without ridge: no more active samples than can be fitted, ``min(m, d)``."""
-    dim = problem.eigenvalues.size
-    capacity = dim if problem.width is None else jnp.minimum(problem.width, dim)
+    capacity = problem.dim if problem.width is None else jnp.minimum(problem.width, problem.dim)
     return (problem.ridge == 0) & (problem.num_samples * _active_share(problem) <= capacity)
 
 
 def _solve(problem: _Problem) -> Array:
     """``kappa`` with ``kappa omega(kappa) M(kappa) = ridge``."""
     frozen = lax.stop_gradient(problem)
-    eigenvalues, _, sources, ridge, width = frozen
+    eigenvalues, _, sources, ridge, width, dim = frozen
     share = _active_share(frozen)
     samples = frozen.num_samples * share
     limit = samples if width is None else jnp.minimum(samples, width)
     variance = jnp.sum(eigenvalues)
     # omega lies between min_j a_j and max_j a_j times (sum_j p_j - df1/n): both ends bracket kappa.
-    scaled = ridge / share * (1 if width is None else eigenvalues.size / width)
+    scaled = ridge / share * (1 if width is None else dim / width)
     weights = ratio(sources.weights, sources.per)
     heaviest = jnp.max(jnp.where(sources.active, weights, 0))
     lightest = jnp.min(jnp.where(sources.active, weights, jnp.inf))
@@ -215,7 +218,7 @@ def _equation(kappa, problem: _Problem) -> Array:
     value = kappa * _omega(kappa, problem)
     if problem.width is not None:
         free = residual_fraction(problem.eigenvalues, kappa, problem.width, 1)
-        value = value * free * problem.width / problem.eigenvalues.size  # (m - df1) / d
+        value = value * free * problem.width / problem.dim  # (m - df1) / d
     return value - problem.ridge
 
 
@@ -227,7 +230,7 @@ def _omega(kappa, problem: _Problem) -> Array:
     (v_1 w_2 y_2 + v_2 w_1 y_1) omega = w_1 w_2 x y``. A source without weight or samples leaves
     ``omega = a_j y_j`` of the other, and its derivatives.
     """
-    eigenvalues, num_samples, (fractions, weights, per), _, _ = problem
+    eigenvalues, num_samples, (fractions, weights, per), *_ = problem
     shares = jnp.append(fractions, jnp.sum(fractions))
     finite = jnp.isfinite(num_samples)
     count = jnp.where(finite, num_samples, 1)

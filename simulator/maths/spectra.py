@@ -10,7 +10,7 @@ stored.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,39 +31,45 @@ class Spectrum(NamedTuple):
     signal: Array  # (dim,) s_k = lambda_k w_k^2
 
 
-def named_spectrum(spectrum: str, dim: int, exponent, source_exponent, total) -> Spectrum:
-    """Eigenvalues and signal profile of one of the named laws in `SPECTRA`."""
+def named_spectrum(
+    spectrum: str, dim, exponent, source_exponent, total, size: int | None = None
+) -> Spectrum:
+    """Eigenvalues and signal profile of one of the named laws in `SPECTRA`.
+
+    ``size`` is the length of the arrays if that is not ``dim``, which may then be traced: the
+    entries beyond it are zero.
+    """
     return Spectrum(
-        eigenvalues(spectrum, dim, exponent),
-        signal_profile(spectrum, dim, exponent, source_exponent, total),
+        eigenvalues(spectrum, dim, exponent, size),
+        signal_profile(spectrum, dim, exponent, source_exponent, total, size),
     )
 
 
-def eigenvalue_growth(params: Any) -> float:
-    """Exponent of the dimension with which the eigenvalues at equal ``k/d`` change.
-
-    Power laws are self-similar: with a penalty that grows like this too, the ratio ``κ/λ_k`` at
-    equal ``k/d`` stays, and df2 grows with the size.
-    """
-    return -params.spectrum_exponent if params.spectrum == "power_law" else 0.0
-
-
-def eigenvalues(spectrum: str, dim: int, exponent) -> Array:
-    """``lambda_k = 1`` ("isotropic") or ``k^-exponent`` ("power_law"); shape (dim,).
+def eigenvalues(spectrum: str, dim, exponent, size: int | None = None) -> Array:
+    """``lambda_k = 1`` ("isotropic") or ``k^-exponent`` ("power_law"); shape (size,).
 
     Parameters
     ----------
     spectrum : {"isotropic", "power_law"}
     dim : int
-        Number of eigenvalues (static).
+        Number of eigenvalues (static, unless there is a ``size``).
     exponent : float
         Decay ``beta > 0``; no effect on "isotropic".
+    size : int, optional
+        As in `named_spectrum`.
     """
     if spectrum == "isotropic":
-        return jnp.ones(dim, float)
-    if spectrum == "power_law":
-        return jnp.exp(-exponent * _log_rank(dim))
-    raise ValueError(f"spectrum must be one of {SPECTRA}, got {spectrum!r}")
+        values = jnp.ones(dim if size is None else size, float)
+    elif spectrum == "power_law":
+        values = jnp.exp(-exponent * _log_rank(dim if size is None else size))
+    else:
+        raise ValueError(f"spectrum must be one of {SPECTRA}, got {spectrum!r}")
+    return values if size is None else jnp.where(counted(dim, size), values, 0)
+
+
+def counted(dim, size: int) -> Array:
+    """Which entries of an array of length ``size`` belong to the ``dim`` directions."""
+    return jnp.arange(size) < dim
 
 
 def check_spectrum(spectrum: str, dim: int, exponent, name: str = "spectrum_exponent") -> Any:
@@ -93,23 +99,32 @@ def check_spectrum(spectrum: str, dim: int, exponent, name: str = "spectrum_expo
     return allowed
 
 
-def signal_profile(spectrum: str, dim: int, exponent, source_exponent, total) -> Array:
+def signal_profile(
+    spectrum: str, dim, exponent, source_exponent, total, size: int | None = None
+) -> Array:
     """``s_k = lambda_k w_k^2``, summing to ``total``: equal, or ``~ k^-(1 + 2 beta r)``.
 
     Parameters
     ----------
     spectrum : {"isotropic", "power_law"}
     dim : int
-        Number of eigenvalues (static).
+        Number of eigenvalues (static, unless there is a ``size``).
     exponent, source_exponent : float
         ``beta`` and ``r``; no effect on "isotropic".
     total : float
         Signal variance ``||w||^2_Sigma = sum_k s_k``.
+    size : int, optional
+        As in `named_spectrum`.
     """
+    length = dim if size is None else size
     if spectrum == "isotropic":
-        return jnp.full(dim, total / dim, float)
+        share = jnp.full(length, total / dim, float)
+        return share if size is None else jnp.where(counted(dim, size), share, 0)
     if spectrum == "power_law":
-        return total * jax.nn.softmax(-(1 + 2 * exponent * source_exponent) * _log_rank(dim))
+        logits = -(1 + 2 * exponent * source_exponent) * _log_rank(length)
+        if size is not None:
+            logits = jnp.where(counted(dim, size), logits, -jnp.inf)
+        return total * jax.nn.softmax(logits)
     raise ValueError(f"spectrum must be one of {SPECTRA}, got {spectrum!r}")
 
 

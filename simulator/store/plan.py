@@ -72,7 +72,7 @@ def manifest_of(
         **options,
         "platform": default_platform(),
         "matmul_precision": "highest",
-        "parameters": tokens({name: cell[name] for name in cell if name not in axes}),
+        "parameters": tokens({n: v for n, v in study.mentioned(cell).items() if n not in axes}),
         "axes": axes,
         "replicates": replicates,
         "versions": versions(),
@@ -152,8 +152,9 @@ def whole_plan(path: Path, study: Study, manifest: Mapping[str, Any]) -> Plan:
     """
     axes = manifest["axes"]
     there, here = {**manifest["parameters"], **axes}.keys(), study.declarations.keys()
+    optional = {name for name, parameter in study.declarations.items() if parameter.optional}
     differ = [f"schema {manifest['schema']} there and {study.schema_version} here"]
-    differ += [f"no {name} there" for name in here - there]
+    differ += [f"no {name} there" for name in here - there - optional]
     differ += [f"no {name} here" for name in there - here]
     same = (manifest["study"], manifest["schema"]) == (study.name, study.schema_version)
     if not same or len(differ) > 1:

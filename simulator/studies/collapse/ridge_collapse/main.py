@@ -29,18 +29,13 @@ NeurIPS 2024, arXiv 2402.07712.
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.scipy.linalg import solve_triangular
 
+from simulator import eigenbasis
 from simulator.maths.generations import last_errors
-from simulator.maths.least_squares import ridge_solution
 from simulator.maths.resolvent import ridge_fit
 from simulator.maths.slopes import only_slope
-from simulator.maths.spectra import check_spectrum, eigenvalue_growth, eigenvalues, named_spectrum
 from simulator.parameters import choice, parameters, static, traced
-from simulator.sampling.bidiagonal import isotropic_ridge
-from simulator.sampling.increments import increment_variance, least_squares_increment
-from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
-from simulator.studies.collapse.ridge_collapse import PAPER
+from simulator.studies.collapse.ridge_collapse import PAPER, _simulation
 from simulator.study import Figure, Study, asymptotic, both, exact, theory_only
 
 SPECTRA = ("isotropic", "power_law")
@@ -48,7 +43,7 @@ SPECTRA = ("isotropic", "power_law")
 
 @parameters
 class Params:
-    dim: int = static(200, at_least=2, grows=1)
+    dim: int = static(200, at_least=2, grows=1, padded=True)
     num_samples: int = traced(
         400, symbol="T", detail="of the downstream fit", at_least=1, static_in=("direct",), grows=1
     )
@@ -62,9 +57,9 @@ class Params:
         at_least=0,
         traced_in=("theory", "fast", "conditional"),
     )
-    ridge: float = traced(0.1, detail="of the downstream fit", at_least=0, grows=eigenvalue_growth)
+    ridge: float = traced(0.1, detail="of the downstream fit", at_least=0, grows=eigenbasis.growth)
     ridge_generator: float = traced(
-        0.0, "λ₀", "penalty of each generator", at_least=0, grows=eigenvalue_growth
+        0.0, "λ₀", "penalty of each generator", at_least=0, grows=eigenbasis.growth
     )
     noise_std: float = traced(0.5, detail="of the downstream fit", at_least=0)
     noise_std_generator: float = traced(0.5, "σ₀", "label noise of each generator", at_least=0)
@@ -75,6 +70,9 @@ class Params:
     design: str = choice(
         "independent", ("independent", "same"), "–", "inputs of the generators: fresh or shared"
     )
+    eigenvalues: tuple = eigenbasis.eigenvalues()
+    teacher: tuple = eigenbasis.teacher()
+    covariance: tuple = eigenbasis.covariance()
 
 
 def theory(params):
@@ -97,7 +95,7 @@ def theory(params):
 
 def _outputs(params, ridges, exact):
     """The recursion for the ridges (downstream, generator); ``exact`` or not where they are 0."""
-    spectrum = _spectrum(params)
+    spectrum = eigenbasis.spectrum_of(params)
     downstream, generator = (
         ridge_fit(spectrum.eigenvalues, count, ridges[i], exact=exact[i])
         for i, count in enumerate((params.num_samples, params.num_samples_generator))
@@ -128,31 +126,7 @@ def _outputs(params, ridges, exact):
 
 def simulate_direct(key, params):
     """The model taken literally: every generation draws its inputs and labels and is fitted."""
-    eigen = _spectrum(params).eigenvalues
-    key_generators, key_downstream = jax.random.split(key)
-
-    def draw(key, num_samples):
-        key_inputs, key_noise = jax.random.split(key)
-        normal = jax.random.normal(key_inputs, (num_samples, params.dim), float)
-        noise = jax.random.normal(key_noise, (num_samples,), float)
-        return normal * jnp.sqrt(eigen), noise
-
-    def fit(weights, inputs, noise, ridge, column):
-        labels = (inputs @ weights).at[:, column].add(noise)
-        return ridge_solution(inputs, labels, len(inputs) * ridge)
-
-    def generation(weights, key):
-        inputs, noise = draw(key, params.num_samples_generator)
-        if params.design == "same":
-            inputs, _ = draw(key_generators, params.num_samples_generator)
-        noise = params.noise_std_generator * noise
-        return fit(weights, inputs, noise, params.ridge_generator, GENERATOR), None
-
-    keys = jax.random.split(jax.random.fold_in(key_generators, 1), params.num_generations)
-    weights, _ = lax.scan(generation, _initial_weights(params), keys)
-    inputs, noise = draw(key_downstream, params.num_samples)
-    weights = fit(weights, inputs, params.noise_std * noise, params.ridge, DOWNSTREAM)
-    return _errors(params, weights)
+    return _simulation.drawn(key, params)
 
 
 def simulate_fast(key, params):
@@ -160,218 +134,19 @@ def simulate_fast(key, params):
 
     The cost does not depend on the sample sizes, which are traced, as is the number of generations.
     """
-    key_designs, key_noises = jax.random.split(key)
-
-    # One loop over the generators and the downstream fit: one compiled copy of the fit.
-    def fit(index, weights):
-        last = index == params.num_generations
-        design = jnp.where(last, index, 0) if params.design == "same" else index
-        return _factor_fit(
-            params,
-            weights,
-            key_design=jax.random.fold_in(key_designs, design),
-            key_noise=jax.random.fold_in(key_noises, index),
-            num_samples=jnp.where(last, params.num_samples, params.num_samples_generator),
-            ridge=jnp.where(last, params.ridge, params.ridge_generator),
-            noise_std=jnp.where(last, params.noise_std, params.noise_std_generator),
-            column=jnp.where(last, DOWNSTREAM, GENERATOR),
-        )
-
-    weights = lax.fori_loop(0, params.num_generations + 1, fit, _initial_weights(params))
-    return _errors(params, weights)
-
-
-# Columns of the propagated weights. All fits are linear with the same inputs, so the noise-free
-# iterate and the responses to the two kinds of label noise superpose; their cross terms have mean
-# zero and are left out of the error.
-NOISE_FREE, GENERATOR, DOWNSTREAM = range(3)
-
-
-def _spectrum(params):
-    return named_spectrum(
-        params.spectrum,
-        params.dim,
-        params.spectrum_exponent,
-        params.source_exponent,
-        params.signal_variance,
-    )
-
-
-def _initial_weights(params):
-    spectrum = _spectrum(params)
-    truth = jnp.sqrt(spectrum.signal / spectrum.eigenvalues)
-    return jnp.zeros((params.dim, 3), float).at[:, NOISE_FREE].set(truth)
-
-
-def _factor_fit(params, weights, *, key_design, key_noise, num_samples, ridge, noise_std, column):
-    """One ridge fit to labels ``design @ weights`` plus noise in one column."""
-    factor, active, design = _factor_design(params, key_design, num_samples)
-    noise = jnp.where(active, jax.random.normal(key_noise, (params.dim,), float), 0)
-    labels = (design @ weights).at[:, column].add(noise_std * noise)
-    return _factor_solution(params, factor, active, design, labels, num_samples, ridge)
-
-
-def _factor_design(params, key, num_samples):
-    """The trapezoidal factor, which of its rows carry data, and these rows with the spectrum."""
-    eigen = eigenvalues(params.spectrum, params.dim, params.spectrum_exponent)
-    factor = trapezoidal_factor(key, num_samples, params.dim)
-    active = active_rows(num_samples, params.dim)
-    return factor, active, factor * jnp.sqrt(eigen)
-
-
-def _factor_solution(params, factor, active, design, labels, num_samples, ridge):
-    """The ridge fits to the columns of ``labels``."""
-    solution = ridge_solution(design, labels, num_samples * ridge, active)
-    # Without ridge a factor of full rank is inverted, not squared: half the digits lost.
-    eigen = eigenvalues(params.spectrum, params.dim, params.spectrum_exponent)
-    overdetermined = num_samples >= params.dim
-    whole = jnp.where(overdetermined, factor, jnp.eye(params.dim, dtype=float))
-    inverted = solve_triangular(whole, labels) / jnp.sqrt(eigen)[:, None]
-    return jnp.where((ridge == 0) & overdetermined, inverted, solution)
-
-
-def _downstream_fit(params, weights, key):
-    key_design, key_noise = jax.random.split(key)
-    return _factor_fit(
-        params,
-        weights,
-        key_design=key_design,
-        key_noise=key_noise,
-        num_samples=params.num_samples,
-        ridge=params.ridge,
-        noise_std=params.noise_std,
-        column=DOWNSTREAM,
-    )
-
-
-def _errors(params, weights):
-    """Squared Σ-norms of the three columns' errors."""
-    spectrum = _spectrum(params)
-    weights = weights - _initial_weights(params)
-    bias, generator_variance, variance = jnp.sum(spectrum.eigenvalues[:, None] * weights**2, axis=0)
-    return _with_sum(bias, variance, generator_variance)
-
-
-def _with_sum(bias, variance, generator_variance):
-    return {
-        "test_error": bias + variance + generator_variance,
-        "bias": bias,
-        "variance": variance,
-        "generator_variance": generator_variance,
-    }
+    return _simulation.by_factors(key, params)
 
 
 def simulate_conditional(key, params):
     """Averaged over all label noise given the inputs: its covariance travels through the fits."""
-    spectrum = _spectrum(params)
-    truth = jnp.sqrt(spectrum.signal / spectrum.eigenvalues)
-
-    def fit(index, state):
-        weights, covariance, _ = state
-        last = index == params.num_generations
-        num_samples = jnp.where(last, params.num_samples, params.num_samples_generator)
-        ridge = jnp.where(last, params.ridge, params.ridge_generator)
-        noise_std = jnp.where(last, params.noise_std, params.noise_std_generator)
-        which = jnp.where(last, index, 0) if params.design == "same" else index
-        factor, active, design = _factor_design(params, jax.random.fold_in(key, which), num_samples)
-        unit = jnp.diag(active.astype(float))
-        respond = _factor_solution(params, factor, active, design, unit, num_samples, ridge)
-        keep = respond @ design
-        added = noise_std**2 * respond @ respond.T
-        covariance = keep @ covariance @ keep.T + jnp.where(last, 0, added)
-        return keep @ weights, covariance, jnp.sum(spectrum.eigenvalues * jnp.diag(added))
-
-    start = (
-        truth,
-        jnp.zeros((params.dim, params.dim), float),
-        jnp.zeros((), float),
-    )
-    weights, covariance, variance = lax.fori_loop(0, params.num_generations + 1, fit, start)
-    return _with_sum(
-        bias=jnp.sum(spectrum.eigenvalues * (weights - truth) ** 2),
-        variance=variance,
-        generator_variance=jnp.sum(spectrum.eigenvalues * jnp.diag(covariance)),
-    )
-
-
-# --------------------------------------------------------------------------------------------
-# Shortcuts: generators that only add noise need no matrix at all
-# --------------------------------------------------------------------------------------------
-def generators_are_unbiased(params):
-    """Least squares with at least as many samples as features returns its labeller plus noise."""
-    return params.ridge_generator == 0 and params.num_samples_generator >= params.dim
-
-
-def everything_is_unbiased(params):
-    """The downstream fit is least squares with enough samples too."""
-    return (
-        generators_are_unbiased(params) and params.ridge == 0 and params.num_samples >= params.dim
-    )
-
-
-def one_isotropic_ridge(params):
-    """Isotropic inputs, and only the downstream fit shrinks."""
-    return params.spectrum == "isotropic" and (
-        params.num_generations == 0 or generators_are_unbiased(params)
-    )
-
-
-def simulate_unbiased_generators(key, params):
-    """The chain of generators as multivariate-t increments, the downstream fit as before."""
-    key_generators, key_downstream = jax.random.split(key)
-    noise = _generator_increment(key_generators, params)
-    weights = _initial_weights(params).at[:, GENERATOR].set(noise)
-    return _errors(params, _downstream_fit(params, weights, key_downstream))
-
-
-def simulate_unbiased_fits(key, params):
-    """All fits as multivariate-t increments: O(n d)."""
-    key_generators, key_downstream = jax.random.split(key)
-    weights = _initial_weights(params)
-    weights = weights.at[:, GENERATOR].set(_generator_increment(key_generators, params))
-    own = least_squares_increment(key_downstream, params.num_samples, params.dim)
-    own = params.noise_std * own / jnp.sqrt(_spectrum(params).eigenvalues)
-    return _errors(params, weights.at[:, DOWNSTREAM].set(own))
-
-
-def average_one_isotropic_ridge(key, params):
-    """The conditional simulation without any matrix: O(n + d).
-
-    Of the generators' designs only the chi variates are given: the rest is averaged over, too.
-    """
-    key_generators, key_downstream = jax.random.split(key)
-    fit = isotropic_ridge(key_downstream, params.num_samples, params.dim, params.ridge)
-    same = params.design == "same"
-    variance = increment_variance(
-        key_generators,
-        params.num_samples_generator,
-        params.dim,
-        jnp.minimum(params.num_generations, 1) if same else params.num_generations,
-    )
-    variance = variance * (params.num_generations if same else 1)
-    return _with_sum(
-        bias=params.signal_variance * fit.bias,
-        variance=params.noise_std**2 * fit.noise,
-        generator_variance=params.noise_std_generator**2 * variance * fit.df2,
-    )
-
-
-def _generator_increment(key, params):
-    """Sum of what the generators' label noise adds to the weights."""
-    count, samples = params.num_generations, params.num_samples_generator
-    if params.design == "same":  # one design, hence one chi for all generations
-        root = jnp.sqrt(jnp.asarray(count, float))
-        total = root * least_squares_increment(key, samples, params.dim)
-    else:
-        total = least_squares_increment(key, samples, params.dim, count)
-    return params.noise_std_generator * total / jnp.sqrt(_spectrum(params).eigenvalues)
+    return _simulation.averaged(key, params)
 
 
 # --------------------------------------------------------------------------------------------
 # Declarations
 # --------------------------------------------------------------------------------------------
 def validate(params, side):
-    allowed = check_spectrum(params.spectrum, params.dim, params.spectrum_exponent)
+    allowed = eigenbasis.validate(params)
     if side != "theory" or params.design != "same":
         return allowed
     without = params.ridge_generator == 0
@@ -387,7 +162,7 @@ def _relation(params):
     """Exact without ridge where each fit is isotropic or over-determined, else asymptotic."""
 
     def exact_fit(num_samples, ridge):
-        return ridge == 0 and (params.spectrum == "isotropic" or num_samples >= params.dim)
+        return ridge == 0 and (eigenbasis.is_isotropic(params) or num_samples >= params.dim)
 
     fits = [(params.num_samples, params.ridge)]
     if params.num_generations > 0:
@@ -532,10 +307,11 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     shortcuts=(
-        ("fast", everything_is_unbiased, simulate_unbiased_fits),
-        ("fast", generators_are_unbiased, simulate_unbiased_generators),
-        ("conditional", one_isotropic_ridge, average_one_isotropic_ridge),
+        ("fast", _simulation.everything_is_unbiased, _simulation.simulate_unbiased_fits),
+        ("fast", _simulation.generators_are_unbiased, _simulation.simulate_unbiased_generators),
+        ("conditional", _simulation.one_isotropic_ridge, _simulation.average_one_isotropic_ridge),
     ),
+    complete=eigenbasis.completed,
     validate=validate,
     figures=figures,
     tolerance=0.05,  # second-order corrections on the ladder are of the order of a percent

@@ -10,10 +10,12 @@ import math
 from dataclasses import replace
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+from simulator import eigenbasis
+from simulator.eigenbasis import is_given, spectrum_of
 from simulator.maths.slopes import ratio, square_root
-from simulator.maths.spectra import Spectrum, check_spectrum, eigenvalue_growth, named_spectrum
 from simulator.parameters import choice, parameters, static, traced
 
 SPECTRA = ("isotropic", "power_law")
@@ -25,14 +27,14 @@ WEIGHTINGS = ("uniform", "mixing")
 class MixtureParams:
     """Parameters that all parts of the paper have; each study adds its own."""
 
-    dim: int = static(200, at_least=2, grows=1)
+    dim: int = static(200, at_least=2, grows=1, padded=True)
     num_samples: int = traced(
         400, detail="real and synthetic together", at_least=1, static_in=("direct",), grows=1
     )
     synthetic_fraction: float = traced(
         0.2, "p₂", "share of synthetic samples", at_least=0, at_most=1
     )
-    ridge: float = traced(0.1, at_least=0, grows=eigenvalue_growth)
+    ridge: float = traced(0.1, at_least=0, grows=eigenbasis.growth)
     noise_std_real: float = traced(0.5, "σ₁", "label noise of real samples", at_least=0)
     noise_std_synthetic: float = traced(0.5, "σ₂", "label noise of synthetic samples", at_least=0)
     spectrum: str = choice("isotropic", SPECTRA)
@@ -43,37 +45,63 @@ class MixtureParams:
     shift_profile: str = choice(
         "whitened", PROFILES, "Δ", "shift: g_k equal, g_k ~ λ_k, or g_k ~ s_k"
     )
+    eigenvalues: tuple = eigenbasis.eigenvalues()
+    teacher: tuple = eigenbasis.teacher()
+    shift: tuple = eigenbasis.coordinates(
+        "δ", "shift w2 - w1 of the synthetic labels, in the teacher's coordinates"
+    )
+    covariance: tuple = eigenbasis.covariance()
 
 
 def validate(params, side):
     """Refuse spectra that underflow, on either side."""
-    return check_spectrum(params.spectrum, params.dim, params.spectrum_exponent)
+    return eigenbasis.validate(params)
+
+
+def completed(given, **more):
+    """Explicit spectra at the door; a shift needs the teacher that it shifts."""
+    if np.size(given.get("shift", ())) and not np.size(given.get("teacher", ())):
+        raise ValueError("shift is given without teacher: give the weights that it shifts, too")
+    return eigenbasis.completed(given, vectors=("teacher", "shift"), **more)
 
 
 # --------------------------------------------------------------------------------------------
 # Profiles
 # --------------------------------------------------------------------------------------------
-def spectrum_of(params) -> Spectrum:
-    """``lambda_k`` and ``s_k``."""
-    return named_spectrum(
-        params.spectrum,
-        params.dim,
-        params.spectrum_exponent,
-        params.source_exponent,
-        params.signal_variance,
-    )
-
-
 def shift_of(params) -> Array:
-    """``g_k``, summing to ``c^2``."""
+    """``g_k``, summing to ``c^2`` where the shift is a named one."""
     spectrum = spectrum_of(params)
+    if is_given(params.shift):
+        shift = eigenbasis.with_zeros(params.shift, len(spectrum.eigenvalues))
+        return spectrum.eigenvalues * shift**2
     if params.shift_profile == "isotropic":
         share = spectrum.eigenvalues / jnp.sum(spectrum.eigenvalues)
     elif params.shift_profile == "signal":
         share = spectrum.signal / jnp.sum(spectrum.signal)
     else:
-        share = jnp.full(params.dim, 1 / params.dim, float)
+        share = jnp.where(spectrum.eigenvalues > 0, 1 / eigenbasis.dimension(params), 0.0)
     return params.synthetic_shift * share
+
+
+def squared_shift(params) -> Array:
+    """``c^2 = sum_k g_k``."""
+    return jnp.sum(shift_of(params)) if is_given(params.shift) else params.synthetic_shift
+
+
+def cross_of(params) -> Array:
+    """``x_k = lambda_k E w1_k delta_k``."""
+    spectrum = spectrum_of(params)
+    if is_given(params.shift):
+        both = params.teacher * params.shift
+        return spectrum.eigenvalues * eigenbasis.with_zeros(both, len(spectrum.eigenvalues))
+    return params.shift_correlation * geometric_mean(spectrum.signal, shift_of(params))
+
+
+def is_correlated(params) -> Array:
+    """Whether teacher and shift have a cross term."""
+    if is_given(params.shift):
+        return jnp.any(cross_of(params) != 0)
+    return params.shift_correlation != 0
 
 
 def geometric_mean(signal, shift) -> Array:

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.linalg import cho_factor, cho_solve
 
+from simulator.eigenbasis import is_given, spectrum_of
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
 from simulator.studies.collapse.strong_collapse._model import (
     counts_of,
@@ -27,7 +28,6 @@ from simulator.studies.collapse.strong_collapse._model import (
     noise_of,
     sample_weights,
     shift_of,
-    spectrum_of,
 )
 
 
@@ -43,6 +43,9 @@ class Experiment(NamedTuple):
     counts: Array  # (2,) n_j
     weights: Array  # (2,) a_j
     ridge: Array
+    #: Of a teacher and a shift that are given: the signs of the one, and the other, whitened.
+    signs: Array | None = None
+    whitened_shift: Array | None = None
 
 
 class Fit(NamedTuple):
@@ -68,6 +71,10 @@ def experiment(params, weighting="uniform", mixing_weight=0.0, correlation=0.0) 
         counts=counts,
         weights=sample_weights(share, weighting, mixing_weight),
         ridge=params.ridge,
+        signs=jnp.where(params.teacher < 0, -1.0, 1.0) if is_given(params.teacher) else None,
+        whitened_shift=(
+            jnp.sqrt(spectrum.eigenvalues) * params.shift if is_given(params.shift) else None
+        ),
     )
 
 
@@ -109,12 +116,14 @@ def averaged_errors(problem: Experiment, fit: Fit) -> dict[str, Array]:
     response = response.transpose(1, 0, 2)  # (2, d, rows)
     kept = response @ fit.rows
     error = kept[0] + kept[1] - jnp.eye(dim, dtype=float)
-    both = geometric_mean(problem.signal, problem.shift)
+    both, rho = geometric_mean(problem.signal, problem.shift), problem.correlation
+    if problem.whitened_shift is not None:
+        both, rho = jnp.sqrt(problem.signal) * problem.signs * problem.whitened_shift, 1
     return _summed(
         bias=jnp.sum(problem.signal * error**2),
         variance=jnp.sum(problem.noise_std[:, None, None] ** 2 * response**2),
         synthetic_error=jnp.sum(problem.shift * kept[1] ** 2),
-        cross_error=2 * problem.correlation * jnp.sum(both * error * kept[1]),
+        cross_error=2 * rho * jnp.sum(both * error * kept[1]),
     )
 
 
@@ -123,12 +132,16 @@ def _summed(**parts):
 
 
 def draw_teacher(key, problem: Experiment):
-    """Whitened ``w1`` and ``delta``: random signs with the right second moments."""
+    """Whitened ``w1`` and ``delta``: as given, or random signs with the right second moments."""
     signs = jax.random.rademacher(key, (2, problem.signal.size), float)
     rho = problem.correlation
     # (1 - rho)(1 + rho) is exact at both ends.
-    mixed = rho * signs[0] + jnp.sqrt((1 - rho) * (1 + rho)) * signs[1]
-    return jnp.sqrt(problem.signal) * signs[0], jnp.sqrt(problem.shift) * mixed
+    first = signs[0] if problem.signs is None else problem.signs
+    truth = jnp.sqrt(problem.signal) * first
+    if problem.whitened_shift is not None:
+        return truth, problem.whitened_shift
+    mixed = rho * first + jnp.sqrt((1 - rho) * (1 + rho)) * signs[1]
+    return truth, jnp.sqrt(problem.shift) * mixed
 
 
 def draw_noise(key, problem: Experiment, fit: Fit):

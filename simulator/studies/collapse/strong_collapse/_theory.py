@@ -8,14 +8,16 @@ thresholds.
 import jax
 import jax.numpy as jnp
 
+from simulator.eigenbasis import dimension, spectrum_of
 from simulator.maths.mixture_error import mixture_errors
 from simulator.maths.mixture_resolvent import MixtureFit, mixture_fit
 from simulator.studies.collapse.strong_collapse._model import (
+    cross_of,
     fractions_of,
-    geometric_mean,
+    is_correlated,
     noise_of,
     shift_of,
-    spectrum_of,
+    squared_shift,
     weights_per,
 )
 
@@ -32,10 +34,13 @@ def mixture_theory(params, width=None):
     _, meets = interpolation_threshold(params, active, width)
     # n (1 - p2) = d up to rounding counts as enough samples: kappa = 0.
     num_samples = num_samples * jnp.where(meets, 1 + 400 * jnp.finfo(num_samples.dtype).eps, 1)
+
+    def fit_of(n):
+        problem = (spectrum.eigenvalues, n, fractions, weights, params.ridge, width, per)
+        return mixture_fit(*problem, dim=dimension(params))
+
     # This fit and its limit n -> inf, solved side by side.
-    both = jax.vmap(
-        lambda n: mixture_fit(spectrum.eigenvalues, n, fractions, weights, params.ridge, width, per)
-    )(jnp.stack([num_samples, jnp.full_like(num_samples, jnp.inf)]))
+    both = jax.vmap(fit_of)(jnp.stack([num_samples, jnp.full_like(num_samples, jnp.inf)]))
     fit, limit = (jax.tree.map(lambda leaf, row=row: leaf[row], both) for row in (0, 1))
     parts = _with_infinities(params, fractions, active, fit, width)
     plateau = sum(error_parts(limit, params, fractions).values())
@@ -52,7 +57,7 @@ def mixture_theory(params, width=None):
 def error_parts(fit: MixtureFit, params, fractions):
     """The four parts."""
     spectrum, shift = spectrum_of(params), shift_of(params)
-    cross = params.shift_correlation * geometric_mean(spectrum.signal, shift)
+    cross = cross_of(params)
     noise_variances = noise_of(params) ** 2
     return mixture_errors(
         fit, spectrum.eigenvalues, fractions, noise_variances, spectrum.signal, shift, cross
@@ -69,8 +74,8 @@ def _with_infinities(params, fractions, active, fit, width):
     """
     diverges, meets = interpolation_threshold(params, active, width)
     noisy = jnp.any((active > 0) & (noise_of(params) > 0))
-    shifted = (active[1] > 0) & (params.synthetic_shift > 0)
-    misfits = False if width is None else (width <= params.dim) & (fit.kappa > 0)
+    shifted = (active[1] > 0) & (squared_shift(params) > 0)
+    misfits = False if width is None else (width <= dimension(params)) & (fit.kappa > 0)
     # The parts that stay finite do not depend on the amplification, which is infinite.
     fit = fit._replace(
         amplification=jnp.where(meets, 0, fit.amplification),
@@ -85,7 +90,7 @@ def _with_infinities(params, fractions, active, fit, width):
     for name, condition in infinite.items():
         parts[name] = jnp.where(diverges & condition, jnp.inf, parts[name])
     total = sum(parts[name] for name in PARTS)
-    undefined = diverges & misfits & shifted & (params.shift_correlation != 0)
+    undefined = diverges & misfits & shifted & is_correlated(params)
     parts["cross_error"] = jnp.where(undefined, jnp.nan, parts["cross_error"])
     return {"test_error": total} | parts
 
@@ -93,7 +98,9 @@ def _with_infinities(params, fractions, active, fit, width):
 def interpolation_threshold(params, active, width=None):
     """Whether means diverge, and whether samples and fitted directions are equal in number."""
     samples = params.num_samples * jnp.sum(active)
-    directions = params.dim if width is None else jnp.minimum(width, params.dim)
+    directions = dimension(params)
+    if width is not None:
+        directions = jnp.minimum(width, directions)
     gap = jnp.abs(samples - directions)
     rounding = 100 * jnp.finfo(samples.dtype).eps * directions
     possible = (params.ridge == 0) & (samples > 0)

@@ -44,15 +44,18 @@ from dataclasses import replace
 import jax.numpy as jnp
 from jax import lax
 
+from simulator.eigenbasis import dimension
 from simulator.maths.slopes import only_slope
 from simulator.parameters import choice, parameters, traced
 from simulator.studies.collapse.strong_collapse import PAPER, _controls
 from simulator.studies.collapse.strong_collapse._model import (
     WEIGHTINGS,
     MixtureParams,
+    completed,
     fractions_of,
     noise_of,
     realised,
+    squared_shift,
     validate,
 )
 from simulator.studies.collapse.strong_collapse._simulation import (
@@ -79,8 +82,9 @@ def theory(params):
     if params.weighting != "uniform":
         return outputs
     num_samples = params.num_samples
-    exact_here = (params.ridge == 0) & (num_samples >= params.dim + 2)
-    replaced = least_squares(params, jnp.where(exact_here, num_samples, params.dim + 2))
+    enough = dimension(params) + 2
+    exact_here = (params.ridge == 0) & (num_samples >= enough)
+    replaced = least_squares(params, jnp.where(exact_here, num_samples, enough))
     # The exact values are those of no ridge; with a ridge theorem 1 goes on from there.
     onwards = mixture_theory(replace(lax.stop_gradient(params), ridge=params.ridge))
     return outputs | {
@@ -91,13 +95,13 @@ def theory(params):
 
 def least_squares(params, num_samples):
     """Exact means of uniform least squares, ``n >= d + 2``; any spectrum and shift."""
-    d, n = params.dim, num_samples
+    d, n = dimension(params), num_samples
     p1, p2 = fractions_of(params)
     n1, n2 = p1 * n, p2 * n
     noise = p1 * noise_of(params)[0] ** 2 + p2 * noise_of(params)[1] ** 2
     diagonal = (d + 2) * (n - 2) / ((n + 2) * (n - d - 1))
     variance = noise * d / (n - d - 1)
-    shift = params.synthetic_shift * (n2 * (n2 - 1) + n1 * n2 * diagonal) / (n * (n - 1))
+    shift = squared_shift(params) * (n2 * (n2 - 1) + n1 * n2 * diagonal) / (n * (n - 1))
     return {
         "test_error": variance + shift,
         "bias": jnp.zeros_like(variance),
@@ -235,6 +239,7 @@ STUDY = Study(
     simulate_conditional=simulate_conditional,
     realised=realised,
     controls=controls,
+    complete=completed,
     validate=validate,
     figures=figures,
     tolerance=0.05,  # second-order corrections on the ladder are of the order of a percent

@@ -30,17 +30,18 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from simulator.eigenbasis import spectrum_of
 from simulator.maths.resolvent import ridge_fit
 from simulator.parameters import parameters, static, traced
 from simulator.studies.collapse.strong_collapse import PAPER
 from simulator.studies.collapse.strong_collapse._model import (
     MixtureParams,
+    completed,
+    cross_of,
     fractions_of,
-    geometric_mean,
     noise_of,
     realised,
     shift_of,
-    spectrum_of,
     validate,
 )
 from simulator.studies.collapse.strong_collapse._simulation import (
@@ -86,7 +87,7 @@ def theory(params):
 
     start = (
         shift,
-        params.shift_correlation * geometric_mean(signal, shift),
+        cross_of(params),
         jnp.array(False),
     )
     return {"test_error": lax.scan(step, start, length=params.num_steps + 1)[1]}
@@ -162,6 +163,7 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
     realised=realised,
+    complete=completed,
     validate=validate,
     coordinates={"step": lambda params: range(params.num_steps + 1)},
     figures=figures,

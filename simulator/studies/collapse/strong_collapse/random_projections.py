@@ -152,6 +152,7 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     realised=_mixture.realised,
+    complete=_mixture.completed,
     validate=_mixture.validate,
     figures=figures,
     tolerance=0.05,  # second-order corrections on the ladder are of the order of a percent

@@ -26,9 +26,12 @@ Collapse", ICLR 2025, arXiv 2410.04840.
 """
 
 import jax.numpy as jnp
+import numpy as np
 
-from simulator.maths.spectra import check_spectrum, eigenvalue_growth, eigenvalues
-from simulator.parameters import choice, parameters, traced
+from simulator import eigenbasis
+from simulator.eigenbasis import is_given, spectrum_of
+from simulator.maths.spectra import check_spectrum, eigenvalues
+from simulator.parameters import choice, parameters, static, traced
 from simulator.studies.collapse.strong_collapse import PAPER
 from simulator.studies.collapse.strong_collapse import _model as _mixture
 from simulator.studies.collapse.strong_collapse._model import (
@@ -38,7 +41,7 @@ from simulator.studies.collapse.strong_collapse._model import (
     fractions_of,
     noise_of,
     shift_of,
-    spectrum_of,
+    squared_shift,
     weights_per,
 )
 from simulator.studies.collapse.strong_collapse._simulation import (
@@ -55,12 +58,15 @@ from simulator.study import RESIDUAL, Figure, Study, asymptotic, both
 
 def _relative_growth(params):
     """``λ_k``, ``μ_k`` and ``λ`` at equal ``k/d`` are to change by one common factor."""
-    power_law = params.spectrum_synthetic == "power_law"
-    return eigenvalue_growth(params) + power_law * params.spectrum_exponent_synthetic
+    power_law = params.spectrum_synthetic == "power_law" and not is_given(
+        params.eigenvalues_synthetic
+    )
+    return eigenbasis.growth(params) + power_law * params.spectrum_exponent_synthetic
 
 
 @parameters
 class Params(MixtureParams):
+    dim: int = static(200, at_least=2, grows=1)  # not padded: both covariances are divided by
     spectrum_synthetic: str = choice(
         "isotropic", SPECTRA, "Σ₂", "covariance of the synthetic inputs"
     )
@@ -70,6 +76,12 @@ class Params(MixtureParams):
     )
     weighting: str = choice("uniform", WEIGHTINGS)
     mixing_weight: float = traced(0.5, at_least=0, at_most=1)
+    eigenvalues_synthetic: tuple = eigenbasis.eigenvalues(
+        symbol="μ_k", meaning="eigenvalues of the synthetic inputs' covariance, in the same order"
+    )
+    covariance_synthetic: tuple = eigenbasis.covariance(
+        symbol="Σ₂", meaning="covariance of the synthetic inputs; commutes with the other one"
+    )
 
 
 def theory(params):
@@ -91,7 +103,7 @@ def theory(params):
     synthetic_error = jnp.sum(shift / real * (inherited + own))
     diverges, _ = interpolation_threshold(params, active)
     noisy = jnp.any((active > 0) & (noise > 0))
-    disagree = jnp.prod(active) * params.synthetic_shift > 0
+    disagree = jnp.prod(active) * squared_shift(params) > 0
     variance = jnp.where(diverges, jnp.where(noisy, jnp.inf, 0), variance)
     synthetic_error = jnp.where(diverges & disagree, jnp.inf, synthetic_error)
     return {
@@ -120,10 +132,14 @@ def simulate_conditional(key, params):
 
 
 def _covariances(params):
-    synthetic = params.covariance_scale_synthetic * eigenvalues(
-        params.spectrum_synthetic, params.dim, params.spectrum_exponent_synthetic
-    )
-    return jnp.stack([spectrum_of(params).eigenvalues, synthetic])
+    real = spectrum_of(params).eigenvalues
+    if is_given(params.eigenvalues_synthetic):
+        synthetic = params.eigenvalues_synthetic
+    else:
+        synthetic = eigenvalues(
+            params.spectrum_synthetic, len(real), params.spectrum_exponent_synthetic
+        )
+    return jnp.stack([real, params.covariance_scale_synthetic * synthetic])
 
 
 def _experiment(params):
@@ -141,12 +157,23 @@ def _without_cross(parts):
 
 def validate(params, side):
     """Refuse spectra that underflow, on either side."""
-    return _mixture.validate(params, side) & check_spectrum(
+    allowed = _mixture.validate(params, side)
+    if is_given(params.eigenvalues_synthetic):
+        return allowed & eigenbasis.validate_positive(
+            "eigenvalues_synthetic", params.eigenvalues_synthetic
+        )
+    return allowed & check_spectrum(
         params.spectrum_synthetic,
         params.dim,
         params.spectrum_exponent_synthetic,
         "spectrum_exponent_synthetic",
     )
+
+
+def completed(given):
+    """Explicit spectra at the door, of both covariances."""
+    spectra = (("eigenvalues", "covariance"), ("eigenvalues_synthetic", "covariance_synthetic"))
+    return _mixture.completed(given, spectra=spectra)
 
 
 _NEAR = asymptotic("O(1/dim), O(1/df2) for power laws")
@@ -192,6 +219,7 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     realised=_mixture.realised,
+    complete=completed,
     validate=validate,
     figures=figures,
     tolerance=0.05,  # second-order corrections on the ladder are of the order of a percent
