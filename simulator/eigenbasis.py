@@ -110,8 +110,8 @@ def completed(
         for name, _ in spectra[1:]:
             if name in given and np.any(given[name][~seen] != 0):
                 raise ValueError(
-                    f"{first} is 0 in a direction in which {name} is {np.max(given[name][~seen]):g}: "
-                    "no error is defined there"
+                    f"{name} is positive in a direction in which {first} is 0: the theory needs "
+                    "both, or neither"
                 )
         given |= {name: given[name][seen] for name in lists}
         dim = int(np.sum(seen))

@@ -42,7 +42,7 @@ class Case:
     def programmed(self, study: Study) -> Mapping[str, Any]:
         """What the independent program says."""
         assert self.program is not None, f"{self.label}: neither values nor a program"
-        return self.program(**study.canonical(self.params))
+        return self.program(**study.mentioned(study.canonical(self.params)))
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,18 @@ CASES = [
 GENERIC = _setting(20, 31, 13, 3, 0.07, 0.6, 0.35, ridge_generator=0.03, signal_variance=1.7)
 STEEP = POWER_LAW | {"spectrum_exponent": 1.2, "source_exponent": 0.4}
 SHARED = {"design": "same", "ridge_generator": 0.0}
+EXPLICIT = {
+    "dim": 6,
+    "eigenvalues": (2.1, 1.4, 0.8, 0.3, 0.1, 0.02),
+    "teacher": (0.5, -1.1, 0.3, 0.9, -0.7, 1.6),
+}
 PROGRAMMED = {
+    "generic, explicit": GENERIC | EXPLICIT,
+    "generic, explicit, without ridge": GENERIC
+    | EXPLICIT
+    | {"num_samples": 4, "ridge": 0.0, "ridge_generator": 0.0},
+    "generic, explicit eigenvalues alone": GENERIC
+    | {"dim": 6, "eigenvalues": EXPLICIT["eigenvalues"]},
     "generic, isotropic": GENERIC,
     "generic, power law": GENERIC | STEEP,
     "generic, same design": GENERIC | SHARED,

@@ -247,6 +247,14 @@ GENERIC = {
     "synthetic_shift": 0.8,
     "shift_correlation": 0.3,
 }
+#: Arrays in place of the named spectrum, and of the law of teacher and shift.
+EXPLICIT = {
+    "dim": 8,
+    "num_samples": 21,
+    "eigenvalues": (2.3, 1.7, 1.1, 0.9, 0.4, 0.25, 0.1, 0.03),
+    "teacher": (0.4, -0.9, 0.2, 1.1, -0.3, 0.6, 0.8, -1.2),
+    "shift": (0.1, 0.5, -0.4, 0.2, 0.3, -0.2, -0.7, 0.9),
+}
 MIXED = {"weighting": "mixing", "mixing_weight": 0.4}
 STEEP = {
     "spectrum": "power_law",
@@ -285,6 +293,8 @@ PROGRAMMED = [
             "generic": {},
             "generic, power law": STEEP,
             "generic, mixing": MIXED,
+            "generic, explicit": EXPLICIT,
+            "generic, explicit, mixing": EXPLICIT | MIXED,
             "generic, power law, mixing": STEEP | MIXED,
             "generic, shift like the inputs": STEEP | {"dim": 150, "shift_profile": "isotropic"},
             "few samples without ridge": {"num_samples": 60, "ridge": 0.0},

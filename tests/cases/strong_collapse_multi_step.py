@@ -10,7 +10,7 @@ from simulator.studies.collapse.strong_collapse._model import (
     spectrum_of,
 )
 from tests.cases import Case, Mutant, Tests
-from tests.cases.strong_collapse import GENERIC, STEEP, swapped_noise
+from tests.cases.strong_collapse import EXPLICIT, GENERIC, STEEP, swapped_noise
 from tests.references import strong_collapse as reference
 
 NOISE = {"noise_std_real": 0.3, "noise_std_synthetic": 0.3, "synthetic_shift": 1.0}
@@ -112,6 +112,7 @@ CASES += [
     Case(label, GENERIC | params, rtol=1e-10, program=reference.theory_of_steps)
     for label, params in {
         "generic": {},
+        "generic, explicit": EXPLICIT,
         "generic, power law": STEEP | {"num_steps": 4, "shift_profile": "whitened"},
         "only synthetic samples": {"synthetic_fraction": 1.0},
         "no synthetic sample": {"synthetic_fraction": 0.0},

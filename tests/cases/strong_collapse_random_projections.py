@@ -4,6 +4,7 @@ import jax.numpy as jnp
 
 from tests.cases import Case, Mutant, Tests
 from tests.cases.strong_collapse import (
+    EXPLICIT,
     GENERIC,
     MIXED,
     SMALL_NOISE,
@@ -209,6 +210,7 @@ PROGRAMMED = [
         for label, params in {
             "generic, wide": WIDE,
             "generic, narrow": NARROW,
+            "generic, narrow, explicit": NARROW | EXPLICIT | {"width": 5},
             "generic, wide, mixing": WIDE | MIXED,
             "generic, narrow, mixing": NARROW | MIXED,
             "generic, narrow, power law": NARROW

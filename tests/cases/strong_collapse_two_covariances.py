@@ -13,7 +13,7 @@ from simulator.studies.collapse.strong_collapse._model import (
 from simulator.studies.collapse.strong_collapse._two_covariances_fit import two_covariances_fit
 from simulator.studies.collapse.strong_collapse.two_covariances import _covariances
 from tests.cases import Case, Mutant, Tests
-from tests.cases.strong_collapse import GENERIC, MIXED, swapped_noise
+from tests.cases.strong_collapse import EXPLICIT, GENERIC, MIXED, swapped_noise
 from tests.references import strong_collapse as reference
 
 I = {
@@ -116,6 +116,8 @@ CASES += [
     Case(label, OWN | params, rtol=1e-9, program=reference.theory_of_two_covariances)
     for label, params in {
         "generic": {},
+        "generic, explicit": EXPLICIT
+        | {"eigenvalues_synthetic": (0.6, 1.9, 0.2, 3.1, 0.8, 1.4, 0.05, 0.7)},
         "generic, real power law": REAL_LAW | {"spectrum_synthetic": "isotropic"},
         "generic, two power laws, mixing": REAL_LAW | MIXED,
         "no synthetic sample": {"synthetic_fraction": 0.0},

@@ -16,6 +16,14 @@ def spectrum_of(spectrum, dim, spectrum_exponent, source_exponent, signal_varian
     return eigen, signal_variance * signal / signal.sum() / eigen
 
 
+def explicit(eigen, weights, eigenvalues=None, teacher=None):
+    """What is given in place of the named spectrum; a named signal keeps its ``lambda_k w_k^2``."""
+    signal = eigen * weights
+    if eigenvalues is not None:
+        eigen = np.asarray(eigenvalues, float)
+    return eigen, signal / eigen if teacher is None else np.asarray(teacher, float) ** 2
+
+
 def effective_penalty(eigen, samples, ridge):
     """Largest root of ``kappa (1 - df1 / T) = ridge``, by bracketing in the logarithm."""
     if ridge == 0 and samples >= len(eigen):
@@ -67,11 +75,12 @@ class Fit:
 def theory(
     dim, num_samples, num_samples_generator, num_generations, ridge, ridge_generator, noise_std,
     noise_std_generator, spectrum, spectrum_exponent, source_exponent, signal_variance, design,
+    **arrays,
 ):  # fmt: skip
-    eigen, weights = spectrum_of(spectrum, dim, spectrum_exponent, source_exponent, signal_variance)
+    named = spectrum_of(spectrum, dim, spectrum_exponent, source_exponent, signal_variance)
     return errors_of(
-        eigen, weights, num_samples, num_samples_generator, num_generations, ridge, ridge_generator,
-        noise_std, noise_std_generator, design,
+        *explicit(*named, **arrays), num_samples, num_samples_generator, num_generations, ridge,
+        ridge_generator, noise_std, noise_std_generator, design,
     )  # fmt: skip
 
 

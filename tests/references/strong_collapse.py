@@ -8,7 +8,7 @@ from math import inf, nan
 import numpy as np
 from scipy.optimize import brentq
 
-from tests.references.ridge_collapse import spectrum_of
+from tests.references.ridge_collapse import explicit, spectrum_of
 
 
 def sources_of(p2, weighting, mixing_weight):
@@ -23,6 +23,14 @@ def sources_of(p2, weighting, mixing_weight):
 def shift_of(profile, eigen, signal, total):
     share = {"whitened": np.ones_like(eigen), "isotropic": eigen, "signal": signal}[profile]
     return total * share / share.sum()
+
+
+def labels_of(eigen, weights, profile, total, correlation, teacher=None, shift=None):
+    """``g_k``, their sum, and the correlation of each direction's teacher and shift."""
+    if shift is None:
+        return shift_of(profile, eigen, eigen * weights, total), total, correlation
+    found = eigen * np.asarray(shift) ** 2
+    return found, found.sum(), np.sign(np.asarray(teacher) * np.asarray(shift))
 
 
 def degrees(eigen, kappa, power):
@@ -113,7 +121,7 @@ def parts(eigen, signal, shift, correlation, noise, n, p, a, ridge, width):
             (1 + u) * np.sum(signal * left),
             u * np.sum(p * noise**2),
             np.sum(shift * (p2**2 * total + p[0] * p2 * u)),
-            2 * p2 * correlation * np.sum(both * (total - t1)),
+            2 * p2 * np.sum(correlation * both * (total - t1)),
         )
         return found, (kappa, df1, df2, omega, u)
     e = df1 / (n * omega)
@@ -131,8 +139,9 @@ def parts(eigen, signal, shift, correlation, noise, n, p, a, ridge, width):
                 + p2 * h2**2 * tau
             )
         ),
-        2 * p2 * h2 * correlation * np.sum(
-            both * ((1 + i) * t2 / omega - (eta / omega + h2) * tau * t1 + h2 * tau - t1 / omega)
+        2 * p2 * h2 * np.sum(
+            correlation * both
+            * ((1 + i) * t2 / omega - (eta / omega + h2) * tau * t1 + h2 * tau - t1 / omega)
         ),
     )  # fmt: skip
     return found, (kappa, df1, df2, omega, i)
@@ -162,11 +171,15 @@ def _kappa_of_many(eigen, omega, ridge, width):
 def theory(
     dim, num_samples, synthetic_fraction, ridge, noise_std_real, noise_std_synthetic, spectrum,
     spectrum_exponent, source_exponent, signal_variance, synthetic_shift, shift_profile,
-    shift_correlation, weighting, mixing_weight, width=None,
+    shift_correlation, weighting, mixing_weight, width=None, eigenvalues=None, teacher=None,
+    shift=None,
 ):  # fmt: skip
-    eigen, weights = spectrum_of(spectrum, dim, spectrum_exponent, source_exponent, signal_variance)
+    named = spectrum_of(spectrum, dim, spectrum_exponent, source_exponent, signal_variance)
+    eigen, weights = explicit(*named, eigenvalues, teacher)
     signal = eigen * weights
-    shift = shift_of(shift_profile, eigen, signal, synthetic_shift)
+    shift, synthetic_shift, shift_correlation = labels_of(
+        eigen, weights, shift_profile, synthetic_shift, shift_correlation, teacher, shift
+    )
     noise = np.array([noise_std_real, noise_std_synthetic])
     p, a = sources_of(synthetic_fraction, weighting, mixing_weight)
     active = p * a > 0
@@ -190,7 +203,7 @@ def theory(
             synthetic = inf
         if misfits:
             bias = inf
-            undefined = bool(active[1] and synthetic_shift > 0 and shift_correlation != 0)
+            undefined = bool(active[1] and synthetic_shift > 0 and np.any(shift_correlation != 0))
     if width is None and weighting == "uniform" and ridge == 0 and n >= dim + 2:
         bias, variance, synthetic, cross = least_squares(dim, n, p, noise, synthetic_shift)
     return {
@@ -219,11 +232,15 @@ def least_squares(dim, n, p, noise, shift):
 def theory_of_steps(
     dim, num_samples, synthetic_fraction, ridge, noise_std_real, noise_std_synthetic, spectrum,
     spectrum_exponent, source_exponent, signal_variance, synthetic_shift, shift_profile,
-    shift_correlation, num_steps,
+    shift_correlation, num_steps, eigenvalues=None, teacher=None, shift=None,
 ):  # fmt: skip
     """The iteration of the weights' second moments ``C_k``, ``M_k``, in the weights' own units."""
-    eigen, gamma = spectrum_of(spectrum, dim, spectrum_exponent, source_exponent, signal_variance)
-    delta = shift_of(shift_profile, eigen, eigen * gamma, synthetic_shift) / eigen
+    named = spectrum_of(spectrum, dim, spectrum_exponent, source_exponent, signal_variance)
+    eigen, gamma = explicit(*named, eigenvalues, teacher)
+    shift, _, shift_correlation = labels_of(
+        eigen, gamma, shift_profile, synthetic_shift, shift_correlation, teacher, shift
+    )
+    delta = shift / eigen
     p1, p2 = 1 - synthetic_fraction, synthetic_fraction
     noise = p1 * noise_std_real**2 + p2 * noise_std_synthetic**2
     kappa = kappa_of(eigen, num_samples, np.array([1.0, 0]), np.array([1.0, 0]), ridge, None)
@@ -253,14 +270,17 @@ def theory_of_two_covariances(
     dim, num_samples, synthetic_fraction, ridge, noise_std_real, noise_std_synthetic, spectrum,
     spectrum_exponent, source_exponent, signal_variance, synthetic_shift, shift_profile,
     spectrum_synthetic, spectrum_exponent_synthetic, covariance_scale_synthetic, weighting,
-    mixing_weight,
+    mixing_weight, eigenvalues=None, teacher=None, shift=None, eigenvalues_synthetic=None,
 ):  # fmt: skip
     """Damped iteration for ``e_k`` and 2 x 2 linear algebra, as the dossier has it."""
-    eigen, weights = spectrum_of(spectrum, dim, spectrum_exponent, source_exponent, signal_variance)
-    signal = eigen * weights
-    shift = shift_of(shift_profile, eigen, signal, synthetic_shift)
+    named = spectrum_of(spectrum, dim, spectrum_exponent, source_exponent, signal_variance)
+    eigen, weights = explicit(*named, eigenvalues, teacher)
+    shift, synthetic_shift, _ = labels_of(
+        eigen, weights, shift_profile, synthetic_shift, 0.0, teacher, shift
+    )
     k = np.arange(1.0, dim + 1)
     other = np.ones(dim) if spectrum_synthetic == "isotropic" else k**-spectrum_exponent_synthetic
+    other = other if eigenvalues_synthetic is None else np.asarray(eigenvalues_synthetic)
     sigma = np.stack([eigen, covariance_scale_synthetic * other])
     p, a = sources_of(synthetic_fraction, weighting, mixing_weight)
     active = p * a > 0

@@ -26,7 +26,6 @@ Collapse", ICLR 2025, arXiv 2410.04840.
 """
 
 import jax.numpy as jnp
-import numpy as np
 
 from simulator import eigenbasis
 from simulator.eigenbasis import is_given, spectrum_of
