@@ -10,7 +10,10 @@ import pytest
 import simulator
 
 PACKAGE = Path(__file__).parents[1] / "simulator"
-DECLARATIONS = {"study", "parameters", "paper", "vocabulary", "large_array", "eigenbasis"}
+DECLARATIONS = {
+    *("study", "outputs", "parameters", "parameter", "paper", "vocabulary"),
+    *("large_array", "eigenbasis"),
+}
 VERBS = {"engine", "store", "verdict", "search"}
 #: What each layer may import, besides itself.
 ALLOWED = {
@@ -26,10 +29,12 @@ ALLOWED = {
     "maths": {"runtime"},
     "sampling": {"large_array", "maths", "runtime"},
     "data": {"checks", "equality", "large_array", "maths", "runtime", "sampling"},
-    "parameters": {"checks", "large_array", "spelling", "vocabulary"},
+    "parameter": {"checks", "large_array", "spelling", "vocabulary"},
+    "parameters": {"parameter", "vocabulary"},
+    "outputs": set(),
     "door": {"parameters"},
     "eigenbasis": {"checks", "maths", "parameters"},
-    "study": {"checks", "door", "html", "parameters", "paper", "spelling"},
+    "study": {"checks", "door", "html", "outputs", "parameters", "paper", "spelling"},
     "studies": {*DECLARATIONS, "checks", "maths", "sampling", "data", "runtime"},
     "registry": {"checks", "spelling", "study", "studies"},
     "engine": {*DECLARATIONS, "checks", "defaults", "equality", "html", "runtime", "spelling"},

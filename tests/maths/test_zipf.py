@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
-from scipy.special import zeta
+from scipy.special import zeta as scipy_zeta
 
-from simulator.maths import zipf
+from simulator.maths import zeta, zipf
 
 mpmath.mp.dps = 40
 
 _hurwitz_zeta, _scaled_lower_gamma, _tail_mass = map(
-    jax.jit, (zipf.hurwitz_zeta, zipf.scaled_lower_gamma, zipf.tail_mass)
+    jax.jit, (zeta.hurwitz_zeta, zeta.scaled_lower_gamma, zipf.tail_mass)
 )
 OCCUPANCY = {name: jax.jit(getattr(zipf, name)) for name in ("unseen_mass", "distinct_ranks")}
 
@@ -50,7 +50,7 @@ def test_hurwitz_zeta(s, q):
 def test_zeta_without_its_pole(s):
     """zeta(s) = 1 / (s - 1) + gamma - gamma_1 (s - 1) + ...; its slope at 1 is -gamma_1."""
     with jax.enable_x64(True):
-        value, slope = jax.jit(jax.value_and_grad(zipf.zeta_without_pole))(s)
+        value, slope = jax.jit(jax.value_and_grad(zeta.zeta_without_pole))(s)
     with mpmath.workdps(40):
         at = mpmath.mpf(s) + (mpmath.mpf("1e-18") if s == 1 else 0)
         assert _relative(value, mpmath.zeta(at) - 1 / (at - 1)) < 1e-13
@@ -61,7 +61,7 @@ def test_zeta_without_its_pole(s):
 @pytest.mark.parametrize("y", [-3.0, -0.5, -1e-9, 0.0, 1e-5, 0.4999, 0.5, 2.0])
 def test_relative_expm1(y):
     with jax.enable_x64(True):
-        value, slope = jax.jit(jax.value_and_grad(zipf.relative_expm1))(y)
+        value, slope = jax.jit(jax.value_and_grad(zeta.relative_expm1))(y)
     with mpmath.workdps(60):
         at = mpmath.mpf(y) or mpmath.mpf("1e-25")
         assert _relative(value, mpmath.expm1(at) / at) < 1e-15
@@ -70,7 +70,7 @@ def test_relative_expm1(y):
 
 def test_derivative_of_zeta_in_its_exponent():
     with jax.enable_x64(True):
-        slope = jax.jit(jax.grad(zipf.hurwitz_zeta))(1.3, 4.0)
+        slope = jax.jit(jax.grad(zeta.hurwitz_zeta))(1.3, 4.0)
     assert _relative(slope, mpmath.zeta(mpmath.mpf(1.3), 4, 1)) < 1e-12
 
 
@@ -112,8 +112,8 @@ def _brute_force(beta, k, beta_synthetic, pi, t, fixed, last=1_000_000):
     """Both sums rank by rank, and by three terms of the expansion in t q beyond ``last``."""
     beta_synthetic = max(beta, beta_synthetic)
     i = np.arange(1, last + 1.0)
-    a = 1 / zeta(beta)
-    mass = zeta(beta_synthetic) - (zeta(beta_synthetic, k + 1) if np.isfinite(k) else 0)
+    a = 1 / scipy_zeta(beta)
+    mass = scipy_zeta(beta_synthetic) - (scipy_zeta(beta_synthetic, k + 1) if np.isfinite(k) else 0)
     p = a * i**-beta
     q = pi * p + (1 - pi) * np.where(i <= k, i**-beta_synthetic / mass, 0)
     log_missed = t * np.log1p(-q) if fixed else -t * q
@@ -127,7 +127,7 @@ def _brute_force(beta, k, beta_synthetic, pi, t, fixed, last=1_000_000):
             weight
             * real ** (order - j)
             * synthetic**j
-            * zeta(extra + (order - j) * beta + j * beta_synthetic, last + 1)
+            * scipy_zeta(extra + (order - j) * beta + j * beta_synthetic, last + 1)
             if extra + (order - j) * beta + j * beta_synthetic > 1
             else 0.0
             for j, weight in enumerate(binomials)
@@ -165,9 +165,9 @@ def test_sums_over_training_laws_match_brute_force(beta, k, beta_synthetic, pi, 
 def test_tails_of_occupancy_sums_match_brute_force(k):
     beta, t, last = 1.45, 700.0, 1_000_000
     i = np.arange(k + 1, last + 1)
-    a = 1 / zeta(beta)
+    a = 1 / scipy_zeta(beta)
     p = a * i**-beta
-    beyond = [a**n * zeta(n * beta, last + 1) for n in (1, 2, 3)]
+    beyond = [a**n * scipy_zeta(n * beta, last + 1) for n in (1, 2, 3)]
     mass = np.sum(p * np.exp(-t * p)) + beyond[0] - t * beyond[1] + t**2 / 2 * beyond[2]
     seen = np.sum(-np.expm1(-t * p)) + t * beyond[0] - t**2 / 2 * beyond[1] + t**3 / 6 * beyond[2]
     with jax.enable_x64(True):

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from simulator.maths import binomial, zipf
+from simulator.maths import binomial, zeta, zipf
 from simulator.maths.quadrature import log_panel_rule, unit_rule
 
 NUM_HEADS = 512
@@ -148,9 +148,9 @@ def two_term(beta, n) -> Array:
     log_a, log_n = zipf.log_amplitude(beta), jnp.log(n)
     tail = _regular_constant(beta) * jnp.exp(log_a / beta - zipf.clean_exponent(beta) * log_n)
     log_ratio = (log_a + log_n - np.log(_LAST_KINK)) / beta
-    poles = log_ratio * zipf.relative_expm1((1 - beta / 2) * log_ratio)
+    poles = log_ratio * zeta.relative_expm1((1 - beta / 2) * log_ratio)
     root = jnp.sqrt(2 / (np.pi * n))
-    heads = jnp.exp(log_a / 2) * (poles + zipf.zeta_without_pole(beta / 2))
+    heads = jnp.exp(log_a / 2) * (poles + zeta.zeta_without_pole(beta / 2))
     return tail + root * (heads + _head_corrections(beta))
 
 
@@ -168,7 +168,7 @@ def poisson_constant(beta) -> Array:
 
 def _regular_constant(beta) -> Array:
     """The part of `poisson_constant` from ``x`` below 64."""
-    first = 2 * zipf.scaled_lower_gamma(1 - 1 / beta, 1.0)  # h = 2 x e^-x below 1
+    first = 2 * zeta.scaled_lower_gamma(1 - 1 / beta, 1.0)  # h = 2 x e^-x below 1
     x, w = unit_rule(8)
     m = jnp.arange(1, _LAST_KINK, dtype=float)[:, None]
     h = binomial.poisson_mean_absolute_deviation(m + x, m)
@@ -177,7 +177,7 @@ def _regular_constant(beta) -> Array:
 
 def head_bracket(beta) -> Array:
     """``sqrt(A) zeta(beta/2) + sum_j (sqrt(p_j (1 - p_j)) - sqrt(p_j))``."""
-    leading = jnp.exp(zipf.log_amplitude(beta) / 2) * zipf.hurwitz_zeta(beta / 2)
+    leading = jnp.exp(zipf.log_amplitude(beta) / 2) * zeta.hurwitz_zeta(beta / 2)
     return leading + _head_corrections(beta)
 
 
@@ -189,5 +189,5 @@ def _head_corrections(beta) -> Array:
     total = jnp.sum(jnp.sqrt(p) * (jnp.sqrt(1 - p) - 1))
     start = zipf.HEAD + 1.0  # sqrt(1 - p) - 1 = -p/2 - p^2/8 - p^3/16 - ...
     for power, share in ((1.5, 1 / 2), (2.5, 1 / 8), (3.5, 1 / 16)):
-        total = total - share * jnp.exp(power * log_a) * zipf.hurwitz_zeta(power * beta, start)
+        total = total - share * jnp.exp(power * log_a) * zeta.hurwitz_zeta(power * beta, start)
     return total

@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import gamma
 
-from simulator.maths import zipf
+from simulator.maths import zeta, zipf
 from simulator.maths.slopes import at_most, only_slope, square_root
 from simulator.parameters import choice, parameters, traced
 from simulator.runtime.precision import float_dtype
@@ -152,7 +152,7 @@ def _closed_form(params: Params, law: zipf.TrainingLaw, ranks: zipf.RankNodes, p
 
     beta_synthetic = law.beta_synthetic
     slow = (beta - 1) / beta_synthetic
-    log_rate = jnp.log(t) - jnp.log(zipf.hurwitz_zeta(beta_synthetic))
+    log_rate = jnp.log(t) - jnp.log(zeta.hurwitz_zeta(beta_synthetic))
     narrowed = jnp.exp(law.log_a - slow * log_rate) * gamma(slow) / beta_synthetic
 
     same_exponent = beta_synthetic == beta

@@ -33,7 +33,7 @@ import numpy as np
 
 from simulator.maths.quadrature import log_panel_rule
 from simulator.maths.slopes import square_root
-from simulator.maths.zipf import hurwitz_zeta
+from simulator.maths.zeta import hurwitz_zeta
 from simulator.parameters import choice, parameters, static, traced
 from simulator.studies.memory.associative_memory import PAPER
 from simulator.studies.memory.associative_memory import _simulation as _sampling
