@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 from jax import Array
-from jax.scipy.linalg import cho_factor, cho_solve
+from jax.scipy.linalg import cho_factor, cho_solve, solve_triangular
 from jaxtyping import Bool, Float
 
 
@@ -39,3 +39,30 @@ def ridge_solution(
     missing = 0.0 if active is None else jnp.where(active, 0.0, 1.0)
     gram = design @ design.T + (penalty + missing) * identity
     return design.T @ cho_solve(cho_factor(gram, lower=True), targets)
+
+
+def factor_solution(
+    factor: Float[Array, "dim dim"],
+    active: Bool[Array, " dim"],
+    scale: Float[Array, " dim"],
+    targets: Float[Array, "dim columns"],
+    num_samples,
+    ridge,
+) -> Float[Array, "dim columns"]:
+    """`ridge_solution` for the design ``factor * scale``, ``factor`` triangular (trapezoidal).
+
+    Parameters
+    ----------
+    factor, active : as `simulator.sampling.trapezoid` draws them, for ``num_samples`` rows.
+    scale : array (dim,)
+        Standard deviations of the inputs.
+    ridge : float >= 0
+        Penalty of the mean-square loss.
+    """
+    dim = len(scale)
+    solution = ridge_solution(factor * scale, targets, num_samples * ridge, active)
+    # Without ridge a factor of full rank is inverted, not squared: half the digits lost.
+    overdetermined = num_samples >= dim
+    whole = jnp.where(overdetermined, factor, jnp.eye(dim, dtype=float))
+    inverted = solve_triangular(whole, targets) / scale[:, None]
+    return jnp.where((ridge == 0) & overdetermined, inverted, solution)

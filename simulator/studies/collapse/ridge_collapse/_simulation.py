@@ -7,10 +7,9 @@ kinds of label noise superpose; their cross terms have mean zero and are left ou
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.scipy.linalg import solve_triangular
 
 from simulator.eigenbasis import is_given, spectrum_of, true_weights
-from simulator.maths.least_squares import ridge_solution
+from simulator.maths.least_squares import factor_solution, ridge_solution
 from simulator.sampling.bidiagonal import isotropic_ridge
 from simulator.sampling.increments import increment_variance, least_squares_increment
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
@@ -83,7 +82,7 @@ def _factor_fit(params, weights, *, key_design, key_noise, num_samples, ridge, n
     factor, active, design = _factor_design(params, key_design, num_samples)
     noise = jnp.where(active, jax.random.normal(key_noise, (params.dim,), float), 0)
     labels = (design @ weights).at[:, column].add(noise_std * noise)
-    return _factor_solution(params, factor, active, design, labels, num_samples, ridge)
+    return _factor_solution(params, factor, active, labels, num_samples, ridge)
 
 
 def _factor_design(params, key, num_samples):
@@ -94,15 +93,10 @@ def _factor_design(params, key, num_samples):
     return factor, active, factor * jnp.sqrt(eigen)
 
 
-def _factor_solution(params, factor, active, design, labels, num_samples, ridge):
+def _factor_solution(params, factor, active, labels, num_samples, ridge):
     """The ridge fits to the columns of ``labels``."""
-    solution = ridge_solution(design, labels, num_samples * ridge, active)
-    # Without ridge a factor of full rank is inverted, not squared: half the digits lost.
-    eigen = spectrum_of(params).eigenvalues
-    overdetermined = num_samples >= params.dim
-    whole = jnp.where(overdetermined, factor, jnp.eye(params.dim, dtype=float))
-    inverted = solve_triangular(whole, labels) / jnp.sqrt(eigen)[:, None]
-    return jnp.where((ridge == 0) & overdetermined, inverted, solution)
+    scale = jnp.sqrt(spectrum_of(params).eigenvalues)
+    return factor_solution(factor, active, scale, labels, num_samples, ridge)
 
 
 def _downstream_fit(params, weights, key):
@@ -149,7 +143,7 @@ def averaged(key, params):
         which = jnp.where(last, index, 0) if params.design == "same" else index
         factor, active, design = _factor_design(params, jax.random.fold_in(key, which), num_samples)
         unit = jnp.diag(active.astype(float))
-        respond = _factor_solution(params, factor, active, design, unit, num_samples, ridge)
+        respond = _factor_solution(params, factor, active, unit, num_samples, ridge)
         keep = respond @ design
         added = noise_std**2 * respond @ respond.T
         covariance = keep @ covariance @ keep.T + jnp.where(last, 0, added)

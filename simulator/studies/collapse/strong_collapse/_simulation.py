@@ -117,8 +117,9 @@ def averaged_errors(problem: Experiment, fit: Fit) -> dict[str, Array]:
     kept = response @ fit.rows
     error = kept[0] + kept[1] - jnp.eye(dim, dtype=float)
     both, rho = geometric_mean(problem.signal, problem.shift), problem.correlation
-    if problem.whitened_shift is not None:
-        both, rho = jnp.sqrt(problem.signal) * problem.signs * problem.whitened_shift, 1
+    if problem.signs is not None and problem.whitened_shift is not None:
+        both = jnp.sqrt(problem.signal) * problem.signs * problem.whitened_shift
+        rho = jnp.ones(())
     return _summed(
         bias=jnp.sum(problem.signal * error**2),
         variance=jnp.sum(problem.noise_std[:, None, None] ** 2 * response**2),
