@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 
 def suggestion(name: str, allowed: Iterable[str]) -> str:
-    """``"; did you mean 'ridge'?"`` for the nearest allowed name, or an empty string."""
-    near = difflib.get_close_matches(name, list(allowed), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    """``"; did you mean 'ridge'?"`` for the nearest allowed name, or those that begin like it."""
+    known = list(allowed)
+    near = difflib.get_close_matches(name, known, n=1)
+    if not near and name:
+        near = [one for one in known if one.startswith(name) and "." not in one][:3]
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def meant(name: str, symbols: Mapping[str, Sequence[str]]) -> list[str]:

@@ -108,3 +108,8 @@ def test_the_verbs_carry_their_documentation():
         assert "Parameters" in verb.__doc__
         assert "study : str or Study" in verb.__doc__
         assert not verb.__name__.endswith("_study")
+
+
+def test_the_first_word_of_a_study_leads_to_it():
+    with pytest.raises(ValueError, match="did you mean 'ridge-collapse' or 'ridge-regression'"):
+        simulator.predict("ridge")
