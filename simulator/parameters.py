@@ -111,6 +111,8 @@ def _only_what_was_given(params: Any) -> str:
         value = getattr(params, name)
         if isinstance(value, jax.core.Tracer):
             shown.append(f"{name}=<traced>")
+        elif parameter.optional and np.size(value) == 0:
+            continue
         elif np.ndim(value) and not isinstance(value, tuple):
             shown.append(f"{name}=<array {np.shape(value)}>")
         elif value != parameter.default:

@@ -124,8 +124,12 @@ def identity(study: Study, values: Values, *, method: str, dtype: str, seed: int
 
 
 def describe(cell: Mapping[str, Any]) -> str:
-    """The parameters of a cell in one line."""
-    return ", ".join(f"{name} = {value}" for name, value in cell.items())
+    """The parameters of a cell in one line, without arrays that were not given."""
+    return ", ".join(
+        f"{name} = {value}"
+        for name, value in cell.items()
+        if not (isinstance(value, np.ndarray) and value.size == 0)
+    )
 
 
 def key_data(identity_json: str) -> np.ndarray:

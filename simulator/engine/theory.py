@@ -11,7 +11,7 @@ import numpy as np
 
 from simulator.engine import sizes
 from simulator.engine.batch_size import Cost, cost_of
-from simulator.engine.cells import Values, broadcast_cells, single_cells
+from simulator.engine.cells import Values, broadcast_cells, describe, single_cells
 from simulator.engine.declared import refuse_undeclared
 from simulator.large_array import LargeArray, content_key
 from simulator.parameters import Parameter, counted_fields, padded_lengths
@@ -229,4 +229,4 @@ def _point(values: Values, position: int) -> str:
             return value.ravel()[position]
         return value
 
-    return ", ".join(f"{name} = {at(value)}" for name, value in values.items())
+    return describe({name: at(value) for name, value in values.items()})

@@ -53,51 +53,72 @@ CASES = [
 ]
 
 
-def _summed(**parts):
-    return parts | {"test_error": parts["bias"] + parts["variance"]}
+def _with_parts(change):
+    def new(params, outputs):
+        parts = {name: outputs[name] for name in ("bias", "variance")} | change(params, outputs)
+        return parts | {"test_error": parts["bias"] + parts["variance"]}
+
+    return new
+
+
+def _parts(name, change, right=lambda params, outputs: {}, **others):
+    """A mutant of bias or variance; the control is their sum, and a part that is computed anew."""
+    return Mutant(name, after=_with_parts(change), control=_with_parts(right), **others)
+
+
+def _variance_with(df):
+    def variance(params, outputs):
+        return {"variance": params.noise_std**2 * outputs[df] / (params.num_samples - outputs[df])}
+
+    return variance
 
 
 def _left(params, outputs):
     return 1 - outputs["df1"] / params.num_samples
 
 
+def _train_error(noise):
+    """By the test error, ``noise`` times the noise of the labels added."""
+
+    def train_error(params, outputs):
+        inflated = outputs["test_error"] + noise * params.noise_std**2
+        return {"train_error": _left(params, outputs) ** 2 * inflated}
+
+    return train_error
+
+
 MUTANTS = [
-    Mutant(
+    _parts(
         "bias without 1/(1 - df2/n)",
-        after=lambda p, o: _summed(
-            bias=o["bias"] * (1 - o["df2"] / p.num_samples), variance=o["variance"]
-        ),
+        lambda p, o: {"bias": o["bias"] * (1 - o["df2"] / p.num_samples)},
     ),
-    Mutant(
+    _parts(
         "df1 in place of df2 in the variance",
-        after=lambda p, o: _summed(
-            bias=o["bias"], variance=p.noise_std**2 * o["df1"] / (p.num_samples - o["df1"])
-        ),
+        _variance_with("df1"),
+        _variance_with("df2"),
         cells=[GENERIC],
     ),
-    Mutant(
-        "noise level not squared",
-        after=lambda p, o: _summed(bias=o["bias"], variance=o["variance"] / p.noise_std),
-    ),
+    _parts("noise level not squared", lambda p, o: {"variance": o["variance"] / p.noise_std}),
     Mutant(
         "the noise of new labels counted in the test error",
         after=lambda p, o: {"test_error": o["test_error"] + p.noise_std**2},
     ),
     Mutant(
         "train error without the labels' own noise",
-        after=lambda p, o: {"train_error": o["train_error"] - (_left(p, o) * p.noise_std) ** 2},
+        after=_train_error(0),
+        control=_train_error(1),
+        cells=[GENERIC],
     ),
     Mutant(
         "train error with 1 - df1/n to the first power",
         after=lambda p, o: {"train_error": o["train_error"] / _left(p, o)},
     ),
     Mutant("penalty of the sum of squares", at=lambda p: {"ridge": p.ridge / p.num_samples}),
-    Mutant(
+    _parts(
         "n - d in place of the exact n - d - 1",
-        after=lambda p, o: _summed(
-            bias=o["bias"],
-            variance=o["variance"] * (p.num_samples - p.dim - 1) / (p.num_samples - p.dim),
-        ),
+        lambda p, o: {
+            "variance": o["variance"] * (p.num_samples - p.dim - 1) / (p.num_samples - p.dim)
+        },
         cells=[{"dim": 12, "num_samples": 17, "ridge": 0.0, "noise_std": 0.6}],
     ),
 ]

@@ -79,7 +79,10 @@ def shift_of(params) -> Array:
     elif params.shift_profile == "signal":
         share = spectrum.signal / jnp.sum(spectrum.signal)
     else:
-        share = jnp.where(spectrum.eigenvalues > 0, 1 / eigenbasis.dimension(params), 0.0)
+        dim = eigenbasis.dimension(params)
+        share = jnp.full(len(spectrum.eigenvalues), 1 / dim, float)
+        if not isinstance(dim, int):  # padded, or given
+            share = jnp.where(spectrum.eigenvalues > 0, share, 0)
     return params.synthetic_shift * share
 
 
