@@ -29,7 +29,9 @@ def wrong_values(study: Study, cases: Sequence[Case]) -> Iterator[str]:
                     f"case {case.label!r}: {name} has shape {np.shape(found[name])}, and should "
                     f"have {np.shape(value)}"
                 )
-            elif not np.allclose(found[name], value, rtol=case.rtol, atol=case.atol):
+            elif not np.allclose(
+                found[name], value, rtol=case.rtol, atol=case.atol, equal_nan=True
+            ):
                 yield f"case {case.label!r}: {difference(name, found[name], value, case)}"
 
 
@@ -38,7 +40,8 @@ def difference(name: str, found: Any, value: Any, case: Case) -> str:
     found, value = np.asarray(found, float), np.asarray(value, float)
     with np.errstate(invalid="ignore"):
         gap = np.abs(found - value) / (case.rtol * np.abs(value) + case.atol)
-    gap = np.where(found == value, 0.0, np.where(np.isnan(gap), np.inf, gap))
+    same = (found == value) | (np.isnan(found) & np.isnan(value))
+    gap = np.where(same, 0.0, np.where(np.isnan(gap), np.inf, gap))
     where = np.unravel_index(np.argmax(gap), gap.shape)
     a, b = float(found[where]), float(value[where])
     entry = f"[{', '.join(map(str, where))}]" if where else ""
