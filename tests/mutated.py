@@ -8,6 +8,7 @@ groups that never call the changed function are left out.
 
 import ast
 import collections
+import contextlib
 import dataclasses
 import functools
 import importlib.machinery
@@ -18,6 +19,7 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 #: Imported anew for each mutant: what the theory is made of.
 PARTS = ("simulator.maths.", "simulator.studies.")
 
-#: Seconds of computing beyond a multiple of what the unchanged group takes.
+#: Seconds of computing beyond a multiple of what the unchanged theory takes.
 GRACE = 10
 
 
@@ -38,9 +40,8 @@ class Group:
 
     study: str
     cases: tuple[int, ...]
-    expected: tuple[dict[str, np.ndarray], ...]
-    #: Of computing, for all cases, compilation included.
-    seconds: float
+    #: Bytes that the program writes.
+    work: float
     #: Files below the root and first lines of the functions that the theory called.
     called: frozenset[tuple[str, int]]
 
@@ -52,7 +53,7 @@ class TimedOut(Exception):
 class Worker:
     """A process that compares mutants with reference values; a new one where the last one died."""
 
-    def __init__(self, patience: float, lifetime: int = 40) -> None:
+    def __init__(self, patience: float, lifetime: int = 100) -> None:
         self._patience, self._lifetime = patience, lifetime
         self._process: Any = None
         self._asked = 0
@@ -62,7 +63,7 @@ class Worker:
         return self._ask(modules_of, study)
 
     def groups(self, study: str, slow: bool) -> list[Group]:
-        """Groups of the unchanged theory, the cheap ones first."""
+        """Groups of the unchanged theory, those with the least work first."""
         return self._ask(groups_of, study, slow)
 
     def complaint(self, module: str, source: str, groups: list[Group]) -> str:
@@ -136,72 +137,101 @@ def modules_of(name: str) -> set[str]:
 
 
 def groups_of(name: str, slow: bool) -> list[Group]:
-    """Groups of the unchanged theory; it must have the reference values."""
+    """Groups of the unchanged theory, those with the least work first."""
     import jax
 
+    from simulator.engine.batch_size import cost_of
+    from simulator.runtime.compilation import float64_on_cpu
     from tests.cases import load
 
-    cases = load(name).cases
     study = imported(name)
     members = collections.defaultdict(list)
-    for index, case in enumerate(cases):
-        if case.slow != slow:
-            continue
-        values = study.canonical(case.params)
-        static = (values[n] for n, p in study.declarations.items() if p.is_static("theory"))
-        members[tuple(static)].append(index)
+    for index, case in enumerate(load(name).cases):
+        if case.slow == slow:
+            values = study.canonical(case.params)
+            static = (values[n] for n, p in study.declarations.items() if p.is_static("theory"))
+            members[tuple(static)].append((index, values))
     found = []
-    for indices in members.values():
-        expected = tuple(dict(cases[i].values(study)) for i in indices)
+    for cases in members.values():
         study = imported(name)
         jax.clear_caches()  # what was traced before would not be called again
         called: set[tuple[str, int]] = set()
-        noting = dataclasses.replace(study, theory=noted(study.theory, called))
+        params, theory = study.params(**cases[0][1]), noted(study.theory, called)
+        with float64_on_cpu():
+            program = jax.make_jaxpr(lambda p=params, t=theory: t(p))()
+        indices = tuple(index for index, _ in cases)
+        found.append(Group(name, indices, cost_of(program.jaxpr).work, frozenset(called)))
+    return sorted(found, key=lambda group: group.work)
+
+
+#: Reference values and time of computing of the groups that were needed so far.
+_unchanged: dict[Group, tuple[list[Mapping[str, Any]], float]] = {}
+
+
+def unchanged(group: Group) -> tuple[list[Mapping[str, Any]], float]:
+    """Reference values of a group, which the unchanged theory has, and the seconds it takes."""
+    if group not in _unchanged:
+        from tests.cases import load
+
+        study = imported(group.study)
+        expected = [load(group.study).cases[i].values(study) for i in group.cases]
         begin = time.process_time()
-        group = Group(name, tuple(indices), expected, 0.0, frozenset())
-        wrong = wrong_value(noting, group)
+        wrong = wrong_value(study, group, expected)
         if wrong:
-            raise AssertionError(f"{name}, unchanged: {wrong}")
-        seconds = time.process_time() - begin
-        found.append(dataclasses.replace(group, seconds=seconds, called=frozenset(called)))
-    return sorted(found, key=lambda group: group.seconds)
+            raise AssertionError(f"without any change, {wrong}")
+        _unchanged[group] = expected, time.process_time() - begin
+    return _unchanged[group]
 
 
 def complaint(module: str, source: str, groups: list[Group], patience: float) -> str:
     """The first wrong value, or error, of a changed module."""
-    loader = Changed(module, source)
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    sys.meta_path.insert(0, loader)
-    try:
-        for group in groups:
-            limit = math.ceil(time.process_time() + GRACE + patience * group.seconds)
-            resource.setrlimit(resource.RLIMIT_CPU, (limit, hard))
+    for group in groups:
+        expected, seconds = unchanged(group)
+        with changed(module, source), limited(GRACE + patience * seconds):
             try:
-                wrong = wrong_value(imported(group.study), group)
+                wrong = wrong_value(imported(group.study), group, expected)
             except Exception as error:  # a theory that stops is noticed
                 wrong = f"{group.study}: {type(error).__name__}: {str(error)[:300]}"
-            if wrong:
-                return wrong
-        return ""
-    finally:
-        sys.meta_path.remove(loader)
-        resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
+        if wrong:
+            return wrong
+    return ""
 
 
-def wrong_value(study, group: Group) -> str:
+def wrong_value(study, group: Group, expected: list[Mapping[str, Any]]) -> str:
     """The first reference value of a group that a theory does not have."""
     from simulator.engine.theory import theory_of_cells
     from tests.cases import load
 
     cases = [load(group.study).cases[i] for i in group.cases]
     found = theory_of_cells(study, [study.canonical(case.params) for case in cases])
-    for case, outputs, expected in zip(cases, found, group.expected, strict=True):
-        for output, value in expected.items():
-            try:
-                np.testing.assert_allclose(outputs[output], value, case.rtol, case.atol)
-            except AssertionError:
+    for case, outputs, values in zip(cases, found, expected, strict=True):
+        for output, value in values.items():
+            if not np.allclose(outputs[output], value, case.rtol, case.atol, equal_nan=True):
                 return f"{group.study}: {case.label}: {output} {outputs[output]}, not {value}"
     return ""
+
+
+@contextlib.contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Within it, the process dies after so many seconds of computing."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = math.ceil(time.process_time() + seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
+
+
+@contextlib.contextmanager
+def changed(module: str, source: str) -> Iterator[None]:
+    """Within it, a module that is imported has another source than its file."""
+    finder = _Changed(module, source)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 def imported(name: str):
@@ -213,7 +243,7 @@ def imported(name: str):
     return get(name)
 
 
-class Changed:
+class _Changed:
     """Finds one module, with another source than its file has."""
 
     def __init__(self, module: str, source: str) -> None:
@@ -241,13 +271,16 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 def noted(theory, called: set[tuple[str, int]]):
     """The theory, which notes what it calls of the package's mathematics."""
-    parts = [ROOT / part.replace(".", "/") for part in PARTS]
+    parts = tuple(str(ROOT / part.replace(".", "/")) for part in PARTS)
+    met: dict[int, Any] = {}  # code by identity: millions of calls, thousands of functions
 
     def note(frame, event, argument):
-        if event == "call":
-            path = Path(frame.f_code.co_filename)
-            if any(path.is_relative_to(part) for part in parts):
-                called.add((str(path.relative_to(ROOT)), frame.f_code.co_firstlineno))
+        code = frame.f_code
+        if event == "call" and id(code) not in met:
+            met[id(code)] = code
+            if code.co_filename.startswith(parts):
+                path = str(Path(code.co_filename).relative_to(ROOT))
+                called.add((path, code.co_firstlineno))
 
     def noting(params):
         sys.setprofile(note)

@@ -58,6 +58,13 @@ CASES = [
         test_error=0.10774546,
         plateau_error=0.10773167,
     ),
+    Case(
+        "all tokens are drawn, and no more",
+        {"zipf_exponent": 1.05, "num_samples": 1e9, "cutoff": 2000.0},
+        {"num_distinct_tokens": 2000.0},
+        rtol=0,
+        atol=0,
+    ),
     _case(
         "narrowed",
         {"num_samples": 2000.0, "zipf_exponent_synthetic": 2.0},

@@ -11,6 +11,7 @@ from scipy import stats
 
 import simulator
 from simulator.runtime.compilation import jit_on_cpu
+from simulator.sampling import counts
 from simulator.studies.memory.associative_memory import _theory as _errors
 from simulator.studies.memory.associative_memory import sgd
 from simulator.studies.memory.associative_memory._simulation import vectors, wrong
@@ -237,6 +238,38 @@ def test_one_large_step_stores_frequencies():
     step = predict("associative-memory.sgd", batch_size=200, learning_rate=0.3, **shared)
     stored = finite(scheme_exponent=1.0, **shared)
     np.testing.assert_allclose(step["test_error"], stored["test_error"], rtol=1e-6)
+
+
+def test_a_step_takes_the_mean_gradient_of_its_batch():
+    """Two batches of four, token by token in NumPy, from the same draws."""
+    law = np.arange(1, 7.0) ** -1.1
+    law = jnp.asarray(law / law.sum(), jnp.float32)
+
+    def by_hand(key):
+        key_e, _, key_tokens = jax.random.split(key, 3)
+        e = np.asarray(jax.random.normal(key_e, (6, 4)), float) / 2
+        w = np.zeros((3, 4))
+        for batch in jax.random.split(key_tokens, 2):
+            tokens = np.asarray(counts.categorical(counts.uniform(batch, (4,)), law))
+            step = np.zeros_like(w)
+            for x in tokens:
+                chances = np.exp(w @ e[x]) / np.exp(w @ e[x]).sum()
+                step += np.outer(np.eye(3)[x % 3] - chances, e[x]) / 4
+            w += 6.0 * step
+        return np.argmax(e @ w.T, axis=1) != np.arange(6) % 3
+
+    params = sgd.Params(
+        num_tokens=6,
+        num_classes=3,
+        zipf_exponent=1.1,
+        dim=4,
+        num_samples=8,
+        batch_size=4,
+        learning_rate=6.0,
+    )
+    keys = jax.random.split(jax.random.key(5), 40)
+    found = jax.jit(jax.vmap(lambda key: sgd.simulate_direct(key, params)))(keys)
+    np.testing.assert_array_equal(found["per_token_error"], [by_hand(key) for key in keys])
 
 
 def test_a_score_that_is_no_number_is_not_a_right_answer():

@@ -15,7 +15,7 @@ from simulator.studies.robustness.implicit_bias._model import (
     gaussian_errors,
     signed_gaussian_inputs,
 )
-from simulator.studies.robustness.implicit_bias.main import Params
+from simulator.studies.robustness.implicit_bias.main import Params, realised
 from tests.cases import implicit_bias as cases
 
 SCALARS = ("sample_ratio", "attack_radius_fraction", "teacher_density")
@@ -132,6 +132,13 @@ def test_teacher_has_the_declared_number_of_entries_and_norm(teacher):
         np.testing.assert_allclose(squares, 1, rtol=1e-5)
     else:
         assert abs(squares.mean() - 1) < 5 * math.sqrt(2 / (50 * 52))
+
+
+@pytest.mark.parametrize(("density", "count"), [(0.3, 5), (0.2, 3), (0.01, 1)])
+def test_the_number_of_entries_is_rounded_as_the_theory_takes_it(density, count):
+    params = Params(dim=16, teacher_density=density)
+    assert np.count_nonzero(draw_teacher(jax.random.key(3), params)) == count
+    assert realised(params).teacher_density == count / 16
 
 
 @pytest.mark.slow

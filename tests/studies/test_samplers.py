@@ -73,7 +73,12 @@ CELLS = [
     ("ridge-collapse", _RIDGE | _UNBIASED | {"ridge": 0.0, "num_samples": 2}, True),
     ("strong-collapse", _MIXTURE | _CORRELATED | _MIXED, False),
     ("strong-collapse", _MIXTURE | _CORRELATED | {"num_samples": 2, "ridge": 0.0}, True),
-    ("strong-collapse.random-projections", _MIXTURE | _CORRELATED | _MIXED | {"width": 2}, False),
+    # A ridge against which the scale of the projection shows.
+    (
+        "strong-collapse.random-projections",
+        _MIXTURE | _CORRELATED | _MIXED | {"width": 2, "ridge": 0.6},
+        False,
+    ),
     (
         "strong-collapse.random-projections",
         _MIXTURE | _CORRELATED | _MIXED | {"width": 5, "num_samples": 2},
@@ -93,6 +98,7 @@ CELLS = [
     ("tail-collapse.bigram", _TOKENS | {"num_contexts": 2}, True),
     ("associative-memory", _MEMORY | {"scheme_exponent": 0.7, "threshold": 5}, False),
     ("associative-memory", _MEMORY | {"scheme_exponent": 0.7, "unembedding": "sphere"}, True),
+    ("associative-memory", _MEMORY | {"threshold": 1}, True),  # ties of classes without a token
     (
         "associative-memory.finite-data",
         _MEMORY | {"num_samples": 5.0, "scheme_exponent": 0.7, "threshold": 5, "cutoff": 4},
