@@ -2,8 +2,8 @@
 
 cosmic-ray changes one operator, comparison or number at a time; `tests.mutated` compares the
 changed theory with reference values. A mutant that survives is a mistake that no reference value
-would notice: it wants a new one, or an entry in ``tests/equivalent.toml`` that says why nothing can
-tell it from the original.
+would notice: it wants a new one, or an entry in ``tests/survivors.toml`` that says why nothing can
+tell it from the original, or which other test does.
 
 Changed is what the theory runs, the functions that are called while it is traced at its reference
 cases. Of a study: those in its paper's folder, with the study's own cases. Of a module of
@@ -195,13 +195,15 @@ def tried(name: str, item: WorkItem, bench: Bench) -> WorkResult:
     return WorkResult(WorkerOutcome.NORMAL, output, outcome, diff)
 
 
-def equivalents() -> dict[str, set[tuple[str, str]]]:
-    """Lines and what they are changed to without effect, by file."""
-    found = collections.defaultdict(set)
-    for entry in tomllib.loads((ROOT / "tests" / "equivalent.toml").read_text())["equivalent"]:
-        for old, new in entry["changes"]:
-            found[entry["file"]].add((old, new))
-    return found
+def explained() -> dict[tuple[str, str, str], str]:
+    """Outcome of survivors that somebody has looked at: file, line and changed line -> outcome."""
+    entries = tomllib.loads((ROOT / "tests" / "survivors.toml").read_text())
+    return {
+        (entry["file"], *change): outcome
+        for outcome in ("equivalent", "caught")
+        for entry in entries[outcome]
+        for change in entry["changes"]
+    }
 
 
 def report(name: str, show: bool = False) -> collections.Counter:
@@ -211,16 +213,18 @@ def report(name: str, show: bool = False) -> collections.Counter:
     with use_db(str(BUILD / name / "session.sqlite"), WorkDB.Mode.open) as database:
         items = {item.job_id: item for item in database.work_items}
         results = sorted(database.results, key=lambda pair: described(items[pair[0]]))
-    known = equivalents()
+    known = explained()
     for job, result in results:
         (mutation,) = items[job].mutations
-        lines = [line[1:].strip() for line in result.diff.split("\n")]
-        change = tuple(lines) if len(lines) == 2 else ("", "")
+        change = (
+            str(mutation.module_path),
+            *(line[1:].strip() for line in result.diff.split("\n")),
+        )
         outcome = "killed"
         if result.output == "timeout":
             outcome = "timed out"
         elif result.test_outcome == TestOutcome.SURVIVED:
-            outcome = "equivalent" if change in known[str(mutation.module_path)] else "survived"
+            outcome = known.get(change, "survived")
         counts[outcome] += 1
         if show and outcome in ("survived", "timed out"):
             print(f"\n{outcome}: {described(items[job])}\n{result.diff}")
@@ -231,19 +235,19 @@ def report(name: str, show: bool = False) -> collections.Counter:
     return counts
 
 
-SHOWN = ("killed", "survived", "equivalent", "timed out")
+SHOWN = ("killed", "caught", "equivalent", "timed out", "survived")
 
 
 def table() -> None:
     """The table of ``docs/mutation.md``."""
-    print("| changed | mutants | killed | equivalent | timed out | survived | score |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(f"| changed | tried | {' | '.join(SHOWN)} | score |")
+    print(f"| --- | --- |{' --- |' * len(SHOWN)} --- |")
     for file in sorted(BUILD.glob("*/session.sqlite")):
         c = report(file.parent.name)
-        score = f"{c['killed']} of {c['killed'] + c['survived']}"
-        numbers = (c["killed"], c["equivalent"], c["timed out"], c["survived"], score)
-        row = " | ".join(str(number) for number in numbers)
-        print(f"| `{file.parent.name}` | {c['tried']} of {c['mutants']} | {row} |")
+        numbers = " | ".join(str(c[outcome]) for outcome in SHOWN)
+        noticed = c["killed"] + c["caught"]
+        score = f"{noticed} of {noticed + c['survived']}"
+        print(f"| `{file.parent.name}` | {c['tried']} of {c['mutants']} | {numbers} | {score} |")
 
 
 if __name__ == "__main__":
