@@ -40,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("name", nargs="*", help="studies, or modules such as maths.zipf")
     parser.add_argument("--mutants", type=int, default=SETTINGS["mutants"], help="sample size")
+    parser.add_argument("--slow", action="store_true", help="survivors meet the slow cases too")
     parser.add_argument("--list", action="store_true", help="name the mutants and stop")
     parser.add_argument("--again", action="store_true", help="try survivors again: cases are new")
     parser.add_argument("--table", action="store_true", help="scores of all that was run, and stop")
@@ -71,7 +72,7 @@ def run(name: str, given: argparse.Namespace, worker: Worker) -> None:
     for item in chosen:
         if item.job_id in done and not (given.again and done[item.job_id] == TestOutcome.SURVIVED):
             continue
-        result = tried(name, item, bench)
+        result = tried(name, item, bench, given.slow)
         print(f"{name}: {described(item)}: {result.output or 'survived'}"[:200], flush=True)
         with use_db(str(folder / "session.sqlite"), WorkDB.Mode.open) as database:
             database.set_result(item.job_id, result)
@@ -172,7 +173,7 @@ def described(item: WorkItem) -> str:
 # --------------------------------------------------------------------------------------------
 # What becomes of them
 # --------------------------------------------------------------------------------------------
-def tried(name: str, item: WorkItem, bench: Bench) -> WorkResult:
+def tried(name: str, item: WorkItem, bench: Bench, with_slow: bool) -> WorkResult:
     """A mutant before the reference cases of one study after the other."""
     (mutation,) = item.mutations
     path = str(mutation.module_path)
@@ -182,7 +183,7 @@ def tried(name: str, item: WorkItem, bench: Bench) -> WorkResult:
     assert changed is not None, f"cosmic-ray does not find {described(item)} again"
     outcome, output = TestOutcome.SURVIVED, ""
     try:
-        for study, slow in itertools.product(judges(name), (False, True)):
+        for slow, study in itertools.product((False, True)[: 1 + with_slow], judges(name)):
             groups = bench.reaching(item, study, slow)
             output = bench.worker.complaint(module_of(path), changed, groups) if groups else ""
             if output:

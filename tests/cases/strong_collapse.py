@@ -170,6 +170,21 @@ LEAST_SQUARES = Case(
 # At a size that other cases have compiled.
 INFINITE = [
     Case(
+        "as many real samples as features, up to rounding; the others have no weight",
+        MIXING | {"num_samples": 1000, "synthetic_fraction": 0.9, "mixing_weight": 0.0},
+        {
+            "variance": float("inf"),
+            "synthetic_error": 0,
+            "cross_error": 0,
+            "kappa": 0,
+            "omega": 0,
+            "variance_inflation": float("inf"),
+        },
+        atol=0,
+    ),
+]
+INFINITE += [
+    Case(
         "noise at n = d without ridge",
         {"dim": 100, "num_samples": n, "ridge": 0.0, "synthetic_shift": 0.0},
         {

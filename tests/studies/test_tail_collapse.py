@@ -9,8 +9,12 @@ import pytest
 from scipy import special, stats
 
 import simulator
+from simulator.maths import zipf
+from simulator.runtime.compilation import jit_on_cpu
 from simulator.studies.collapse.tail_collapse import _theory as _l1
+from simulator.studies.collapse.tail_collapse import bigram as _bigram
 from simulator.studies.collapse.tail_collapse import generations
+from simulator.studies.collapse.tail_collapse._model import poisson_outcome, rank_cells
 from tests.cases import load
 
 STUDIES = ["tail-collapse", "tail-collapse.generations", "tail-collapse.bigram"]
@@ -427,3 +431,39 @@ def test_many_equal_tokens_make_contexts_of_equal_size():
     expected = np.sum(stats.binom.pmf(np.arange(t + 1), t, 1 / contexts) * errors)
     out = bigram(num_samples=float(t), num_contexts=contexts, zipf_exponent_context=1e-12)
     np.testing.assert_allclose(out["l1_error"], expected, rtol=1e-7)
+
+
+def test_an_empty_context_predicts_nothing():
+    """One token for two contexts: an error of 1 where none fell, 2 (1 - p) where rank x did."""
+    params = _bigram.Params(
+        zipf_exponent=1.5,
+        num_samples=1.0,
+        num_contexts=2,
+        zipf_exponent_context=1.6,
+        cutoff=3.0,
+    )
+    with jax.enable_x64(True):
+        draw = jit_on_cpu(jax.vmap(lambda key: _bigram.simulate_fast(key, params)["l1_error"]))
+        found = draw(jax.random.split(jax.random.key(2), 100))
+    weights = np.array([1, 2**-1.6]) / (1 + 2**-1.6)
+    seen = 2 * (1 - np.arange(1, 4.0) ** -1.5 / special.zeta(1.5))
+    possible = (weights[:, None] * seen + (1 - weights)[:, None]).ravel()
+    nearest = possible[np.argmin(np.abs(np.asarray(found)[:, None] - possible), axis=1)]
+    np.testing.assert_allclose(found, nearest, rtol=1e-6)
+
+
+def test_missed_mass_and_missed_number_of_blocks_move_together():
+    """Their covariance, rank by rank: every missed token is one less that is seen."""
+    with jax.enable_x64(True):
+        cells = rank_cells(zipf.training_law(1.4, 5000.0), 64)
+        every = jnp.ones(64, bool)
+        draw = jit_on_cpu(jax.vmap(lambda key: poisson_outcome(key, cells, 300.0, every)))
+        outcome = draw(jax.random.split(jax.random.key(3), 4000))
+    found = np.cov(outcome.unseen_mass, outcome.num_distinct)
+    p = np.arange(65, 5001.0) ** -1.4 / special.zeta(1.4)
+    missed = np.exp(-300 * p / (1 - special.zeta(1.4, 5001) / special.zeta(1.4)))
+    variance = missed * (1 - missed)
+    expected = -np.sum(p * variance)
+    error = np.sqrt((found[0, 0] * found[1, 1] + expected**2) / 4000)
+    # Within a block p varies a little, and the two are drawn as if it did not.
+    assert abs(found[0, 1] - expected) < 5 * error + 0.01 * abs(expected)
