@@ -170,7 +170,7 @@ def of_corpus(law: RankLaw, name: str, wish: Wish, replicates):
         place = {"xycoords": "data", "textcoords": "offset points", "xytext": (-4, 0)}
         pictures.note(panels[1], "half recovered", (recovery, 0.6), ha="right", **place)
     panels[1].set(xlabel="training tokens T", ylabel="test error", ylim=(1e-3, 1.2))
-    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 3}
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 3}
     pictures.kinds_legend(panels[1], **below)
     print(
         f"{name}: {law}\n  cut at rank {cutoff}: plateau {plateau:.4f}; with {share:.3g} of real "
