@@ -7,6 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
+
+import tests.checked  # noqa: F401  the hook finds it by its name
 
 # The suite compiles hundreds of small programs and runs each for a moment.
 FAST_COMPILATION = ["--xla_backend_optimization_level=0"]
@@ -26,6 +29,9 @@ SETTINGS = {
 }
 for _name, _value in SETTINGS.items():
     os.environ.setdefault(_name, _value)
+
+# What signatures say of shapes and dtypes is checked wherever the suite calls mathematics.
+install_import_hook(["simulator.maths", "simulator.sampling"], "tests.checked.signatures")
 
 # A worker holds millions of objects of compiled programs, and looking through them for cycles again
 # and again took a fifth of its time.

@@ -14,15 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.scipy.special import gammaln, xlogy
+from jaxtyping import Array, Float
 
 from simulator.maths.quadrature import unit_rule
 from simulator.runtime.precision import float_dtype
+from simulator.runtime.shapes import Numbers
 
 _EXPLICIT = 32
 _NODES = 16
 
 
-def log_probability(k, n, q):
+def log_probability(k: Numbers, n: Numbers, q: Numbers) -> Float[Array, "..."]:
     """``log P(Binomial(n, q) = k)`` for real ``0 <= k <= n`` and ``0 < q < 1``."""
     entropy = _deviance(k, n * q) + _deviance(n - k, n * (1 - q))
     return _stirling(n) - _stirling(k) - _stirling(n - k) - entropy
@@ -53,7 +55,7 @@ def _stirling_series(x):
     return jnp.log(2 * np.pi * x) / 2 + (1 / 12 - inverse * (1 / 360 - inverse / 1260)) / x
 
 
-def lower_tail_ratio(m, n, q):
+def lower_tail_ratio(m: Numbers, n: Numbers, q: Numbers) -> Float[Array, "..."]:
     """``P(N <= m) / P(N = m)`` for ``m`` up to the mean of ``N ~ Binomial(n, q)``.
 
     32 terms from ``m`` downwards, the rest by Gauss-Legendre on the midpoint-corrected integral.
@@ -85,7 +87,9 @@ def lower_tail_ratio(m, n, q):
     return explicit + jnp.where(m[..., 0] > start, rest, 0.0)
 
 
-def mean_absolute_deviation(n, q, a, below=None):
+def mean_absolute_deviation(
+    n: Numbers, q: Numbers, a: Numbers, below: Numbers | None = None
+) -> Float[Array, "..."]:
     """``E|N - a|`` for ``N ~ Binomial(n, q)`` and ``0 <= a <= n q``, to about 1e-9 relative.
 
     ``(nq - a)(1 - 2 P(N <= m)) + 2 n q (1-q) P(Binomial(n-1, q) = m)`` with ``m = floor(a)``; De
@@ -107,13 +111,17 @@ def mean_absolute_deviation(n, q, a, below=None):
     return (n * q - a) * (1 - 2 * cdf) + 2 * n * q * (1 - q) * jnp.exp(log_fewer)
 
 
-def poisson_mean_absolute_deviation(rate, below=None):
+def poisson_mean_absolute_deviation(
+    rate: Numbers, below: Numbers | None = None
+) -> Float[Array, "..."]:
     """``h(lambda) = E|N - lambda| = 2 e^-lambda lambda^{m+1} / m!``, ``m = floor(lambda)``."""
     m = lax.stop_gradient(jnp.floor(rate) if below is None else below)
     return 2 * rate * jnp.exp(-_stirling(m) - _deviance(m, rate))
 
 
-def expectation_nodes(n, q, count: int = 121, spacing: float = 0.2):
+def expectation_nodes(
+    n: Numbers, q: Float[Array, "*laws"], count: int = 121, spacing: float = 0.2
+) -> tuple[Float[Array, "*laws count"], Float[Array, "*laws count"], Float[Array, "*laws"]]:
     """Whole numbers k, weights and stride of ``E f(N) = sum weight f(k)``, ``N ~ Binomial(n, q)``.
 
     ``count`` values around the mean, at the stride nearest below ``spacing`` standard deviations

@@ -15,27 +15,28 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 from jax.scipy.special import erfc
+from jaxtyping import Array, Float
 
 from simulator.maths.quadrature import panel_rule
 from simulator.runtime.precision import float_dtype
+from simulator.runtime.shapes import Numbers, Scalar
 
 _NODES = 48  # Gauss-Legendre nodes of Owen's integral: absolute error below 1e-15
 
 
-def normal_pdf(x) -> Array:
+def normal_pdf(x: Numbers) -> Float[Array, "..."]:
     """Standard normal density ``phi``."""
     return jnp.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
 
 
-def normal_cdf(x) -> Array:
+def normal_cdf(x: Numbers) -> Float[Array, "..."]:
     """Standard normal distribution function ``Phi``, to rounding in both tails."""
     return erfc(-x / math.sqrt(2)) / 2
 
 
 @jax.custom_jvp
-def owens_t(h, a) -> Array:
+def owens_t(h: Scalar, a: Scalar) -> Float[Array, ""]:
     """Owen's T function, to about 1e-15 absolute (float64) for all real ``h`` and ``a``.
 
     Slopes beyond 1 are reflected, ``T(h, a) = (Phi(h) + Phi(a h))/2 - Phi(h) Phi(a h) -
@@ -63,7 +64,7 @@ def _owens_t_jvp(primals, tangents):
 
 
 @jax.custom_jvp
-def skew_normal_cdf(k, shape) -> Array:
+def skew_normal_cdf(k: Scalar, shape: Scalar) -> Float[Array, ""]:
     """``F0(k) = Phi(k) - 2 T(k, A)``, the integral of ``2 phi(x) Phi(A x)`` up to ``k``.
 
     ``A = inf`` is the half-normal law. In the lower tail, where the difference would cancel, it is
@@ -86,7 +87,9 @@ def _skew_normal_cdf_jvp(primals, tangents):
     return skew_normal_cdf(k, shape), by_k * dk + by_shape * dshape
 
 
-def skew_normal_moments(k, shape) -> tuple[Array, Array, Array]:
+def skew_normal_moments(
+    k: Scalar, shape: Scalar
+) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
     """Truncated moments ``F_j(k) = int_{-inf}^k x^j 2 phi(x) Phi(A x) dx``, j = 0, 1, 2.
 
     arXiv 2410.16073's channel averages for piecewise linear scores, in closed form: with
@@ -103,7 +106,9 @@ def skew_normal_moments(k, shape) -> tuple[Array, Array, Array]:
     return f0, f1, f2
 
 
-def attacked_error(overlap, label_norm, score_norm, damage) -> Array:
+def attacked_error(
+    overlap: Scalar, label_norm: Scalar, score_norm: Scalar, damage: Scalar
+) -> Float[Array, ""]:
     """``P(y s < damage)`` for ``y = sign(s*)``: the error of a linear classifier under attack.
 
     Exact for jointly Gaussian scores, whatever the dimension.

@@ -20,10 +20,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import lax
+from jaxtyping import Array, Float
 
 from simulator.maths.resolvent import RidgeFit, no_fit, noise_variance
 from simulator.maths.spectra import Spectrum
+from simulator.runtime.shapes import Scalar
 
 
 class GenerationErrors(NamedTuple):
@@ -32,18 +34,18 @@ class GenerationErrors(NamedTuple):
     The excess test error after ``n`` generators is ``bias[n] + variance + generator_variance[n]``.
     """
 
-    bias: Array  # (num_generations + 1,) the noise-free part
-    variance: Array  # () label noise of the downstream fit
-    generator_variance: Array  # (num_generations + 1,) label noise of all generators
-    collapse_slope: Array  # () generator_variance of the last generator alone
+    bias: Float[Array, " fits"]  # the noise-free part
+    variance: Float[Array, ""]  # label noise of the downstream fit
+    generator_variance: Float[Array, " fits"]  # label noise of all generators
+    collapse_slope: Float[Array, ""]  # generator_variance of the last generator alone
 
 
 def generation_errors(
     spectrum: Spectrum,
     downstream: RidgeFit,
     generator: RidgeFit,
-    noise_std,
-    noise_std_generator,
+    noise_std: Scalar,
+    noise_std_generator: Scalar,
     num_generations: int,
     *,
     same_design: bool = False,
@@ -80,27 +82,27 @@ def generation_errors(
     if same_design:
         count = jnp.arange(num_generations + 1)
         bias = bias[jnp.minimum(count, length)]
-        total = jnp.where(count > 0, count * increment[0], 0)
+        total = jnp.where(count > 0, count.astype(total.dtype) * increment[0], 0)
     return GenerationErrors(bias, variance, total, increment[0])
 
 
 class LastErrors(NamedTuple):
     """Errors of the downstream model after the last generator, and without any."""
 
-    bias: Array
-    clean_bias: Array  # without generators
-    variance: Array
-    generator_variance: Array
-    collapse_slope: Array
+    bias: Float[Array, ""]
+    clean_bias: Float[Array, ""]  # without generators
+    variance: Float[Array, ""]
+    generator_variance: Float[Array, ""]
+    collapse_slope: Float[Array, ""]
 
 
 def last_errors(
     spectrum: Spectrum,
     downstream: RidgeFit,
     generator: RidgeFit,
-    noise_std,
-    noise_std_generator,
-    num_generations,
+    noise_std: Scalar,
+    noise_std_generator: Scalar,
+    num_generations: Scalar,
     *,
     same_design: bool = False,
 ) -> LastErrors:
@@ -116,7 +118,8 @@ def last_errors(
         length = jnp.minimum(length, 1) if isinstance(length, Array) else min(length, 1)
     form, total = lax.fori_loop(0, length, lambda _, carry: one_generation(carry)[0], start)
     if same_design:
-        total = jnp.where(num_generations > 0, num_generations * slope, 0)
+        count = jnp.asarray(num_generations, slope.dtype)
+        total = jnp.where(count > 0, count * slope, 0)
     clean_bias = start[0].error(spectrum.signal)
     return LastErrors(form.error(spectrum.signal), clean_bias, variance, total, slope)
 

@@ -1,15 +1,16 @@
 """Ridge regression of one small dense problem, on either side of the interpolation threshold."""
 
 import jax.numpy as jnp
-from jax import Array
 from jax.scipy.linalg import cho_factor, cho_solve, solve_triangular
-from jaxtyping import Bool, Float
+from jaxtyping import Array, Bool, Float
+
+from simulator.runtime.shapes import Scalar
 
 
 def ridge_solution(
     design: Float[Array, "rows dim"],
     targets: Float[Array, "rows columns"],
-    penalty,
+    penalty: Scalar,
     active: Bool[Array, " rows"] | None = None,
 ) -> Float[Array, "dim columns"]:
     """``argmin ||design w - targets||^2 + penalty ||w||^2`` for every column of targets.

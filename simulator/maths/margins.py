@@ -27,10 +27,12 @@ import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import lax
 from jax.scipy.linalg import cho_factor, cho_solve
+from jaxtyping import Array, Float
 
 from simulator.maths.norms import dual_norm, lp_norm, soft_threshold
+from simulator.runtime.shapes import Numbers, Scalar
 
 
 class MaxMargin(NamedTuple):
@@ -42,18 +44,18 @@ class MaxMargin(NamedTuple):
     solver found the data not (robustly) separable; the direction is then meaningless.
     """
 
-    direction: Array
-    margin: Array
-    upper_bound: Array
-    weights: Array
+    direction: Float[Array, " dim"]
+    margin: Float[Array, ""]
+    upper_bound: Float[Array, ""]
+    weights: Float[Array, " samples"]
 
     @property
-    def relative_gap(self) -> Array:
+    def relative_gap(self) -> Numbers:
         """``(upper_bound - margin) / upper_bound``: the largest possible relative error."""
         return (self.upper_bound - self.margin) / self.upper_bound
 
     @property
-    def residual(self) -> Array:
+    def residual(self) -> Numbers:
         """The relative gap in units of what its precision allows: the same bound fits all.
 
         A solver limited by rounding leaves gaps of order ``sqrt(eps)``; scaled by the ratio to
@@ -63,22 +65,32 @@ class MaxMargin(NamedTuple):
         return self.relative_gap * math.sqrt(2.0**-52 / rounding)
 
 
-def robust_margin(signed_inputs: Array, weights: Array, radius: Array | float, order: float):
+def robust_margin(
+    signed_inputs: Float[Array, "samples dim"],
+    weights: Float[Array, " dim"],
+    radius: Scalar,
+    order: float,
+) -> Float[Array, ""]:
     """``min_i (A_i . w - e ||w||_1) / ||w||_p`` (0 at ``w = 0``)."""
     size = lp_norm(weights, order)
     worst = (signed_inputs @ weights).min() - radius * jnp.abs(weights).sum()
     return worst / jnp.where(size > 0, size, 1)
 
 
-def margin_upper_bound(signed_inputs: Array, simplex: Array, radius: Array | float, order: float):
+def margin_upper_bound(
+    signed_inputs: Float[Array, "samples dim"],
+    simplex: Float[Array, " samples"],
+    radius: Scalar,
+    order: float,
+) -> Float[Array, ""]:
     """``||soft(A^T a, e)||_{p*}``: no direction has a larger robust margin (weak duality)."""
     return dual_norm(soft_threshold(signed_inputs.T @ simplex, radius), order)
 
 
 def max_margin(
-    signed_inputs: Array,
+    signed_inputs: Float[Array, "samples dim"],
     order: float,
-    radius: Array | float = 0.0,
+    radius: Scalar = 0.0,
     max_steps: int = 60,
     any_units: bool = False,
 ) -> MaxMargin:
@@ -239,7 +251,7 @@ def _newton_step(data, attack, order, point: _Point, any_units) -> _Point:
     inverse = 1 / (curvature + reduced / z + ceiling / room)
     first, second = jnp.split(inverse, 2)
     skew = attack * (data @ (first - second))
-    matrix = (data * (first + second)) @ data.T - skew[:, None] - skew[None, :]
+    matrix = (data * (first + second)[None, :]) @ data.T - skew[:, None] - skew[None, :]
     matrix = matrix + attack**2 * inverse.sum()
     # sum(da) is known, so any multiple of 1 1^T may be added (it only shifts dg). It keeps M well
     # conditioned where fewer features are free than margins are active.

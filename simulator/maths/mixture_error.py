@@ -19,7 +19,7 @@ relative error ``O(1/df2)``.
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 from simulator.maths.mixture_resolvent import MixtureFit
 from simulator.maths.resolvent import shrinkage
@@ -28,14 +28,20 @@ from simulator.maths.resolvent import shrinkage
 class MixtureErrors(NamedTuple):
     """The four parts; their sum is the excess test error."""
 
-    bias: Array
-    variance: Array
-    synthetic_error: Array
-    cross_error: Array
+    bias: Float[Array, ""]
+    variance: Float[Array, ""]
+    synthetic_error: Float[Array, ""]
+    cross_error: Float[Array, ""]
 
 
 def mixture_errors(
-    fit: MixtureFit, eigenvalues, fractions, noise_variances, signal, shift, cross
+    fit: MixtureFit,
+    eigenvalues: Float[Array, " dim"],
+    fractions: Float[Array, "2"],
+    noise_variances: Float[Array, "2"],
+    signal: Float[Array, " dim"],
+    shift: Float[Array, " dim"],
+    cross: Float[Array, " dim"],
 ) -> MixtureErrors:
     """The four parts of the module docstring.
 

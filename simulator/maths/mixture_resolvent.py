@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import lax
+from jaxtyping import Array, Float
 
 from simulator.maths.resolvent import (
     degrees_of_freedom,
@@ -32,6 +33,7 @@ from simulator.maths.resolvent import (
 from simulator.maths.roots import increasing_root, newton_steps, nonzero_slope
 from simulator.maths.slopes import ratio
 from simulator.runtime.precision import float_dtype
+from simulator.runtime.shapes import Numbers, Scalar
 
 
 class MixtureFit(NamedTuple):
@@ -60,7 +62,14 @@ class MixtureFit(NamedTuple):
 
 
 def mixture_fit(
-    eigenvalues, num_samples, fractions, sample_weights, ridge, width=None, per=1.0, dim=None
+    eigenvalues: Float[Array, " dim"],
+    num_samples: Scalar,
+    fractions: Float[Array, "2"],
+    sample_weights: Float[Array, "2"],
+    ridge: Scalar,
+    width: Scalar | None = None,
+    per: Numbers = 1.0,
+    dim: Scalar | None = None,
 ) -> MixtureFit:
     """Solve for ``(kappa, omega)`` and gather what the error of the fit needs.
 

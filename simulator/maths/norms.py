@@ -15,7 +15,10 @@ so that ``<u, g> = ||g||_*`` and ``||u||_p = 1`` for every ``g != 0``; ``u = 0``
 import math
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import lax
+from jaxtyping import Array, Float
+
+from simulator.runtime.shapes import Scalar
 
 GEOMETRIES = ("l1", "l2", "linf")
 """The three geometries of the steepest-descent studies, in the order of their array outputs."""
@@ -33,7 +36,7 @@ def dual_order(order: float) -> float:
     return 1.0 if math.isinf(order) else order / (order - 1)
 
 
-def lp_norm(vector: Array, order: float) -> Array:
+def lp_norm(vector: Float[Array, " dim"], order: float) -> Float[Array, ""]:
     """``(sum |x_j|^p)^{1/p}``, free of overflow and with a finite gradient (0) at the origin."""
     size = jnp.abs(vector)
     if order == 1:
@@ -47,12 +50,12 @@ def lp_norm(vector: Array, order: float) -> Array:
     return jnp.where(largest > 0, scale * root, 0)
 
 
-def dual_norm(gradient: Array, order: float) -> Array:
+def dual_norm(gradient: Float[Array, " dim"], order: float) -> Float[Array, ""]:
     """``||g||_* = max_{||u||_p <= 1} <u, g>``: the norm of order ``p*``."""
     return lp_norm(gradient, dual_order(order))
 
 
-def steepest_direction(gradient: Array, order: float) -> Array:
+def steepest_direction(gradient: Float[Array, " dim"], order: float) -> Float[Array, " dim"]:
     """The unit vector ``u`` of the p-norm with the largest ``<u, g>``; 0 where ``g = 0``.
 
     Steepest *descent* moves along ``-u``. At ties of ``|g_j|`` coordinate descent (p = 1) takes
@@ -68,6 +71,6 @@ def steepest_direction(gradient: Array, order: float) -> Array:
     return jnp.sign(relative) * jnp.abs(relative) ** (dual_order(order) - 1)
 
 
-def soft_threshold(vector: Array, threshold: Array | float) -> Array:
+def soft_threshold(vector: Float[Array, "*shape"], threshold: Scalar) -> Float[Array, "*shape"]:
     """``sign(x) (|x| - threshold)_+``, the proximal map of ``threshold * ||x||_1``."""
     return jnp.sign(vector) * jnp.maximum(jnp.abs(vector) - threshold, 0)

@@ -12,7 +12,10 @@ theorem).
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import lax
+from jaxtyping import Array, Float
+
+from simulator.runtime.shapes import Numbers
 
 LOSSES = ("logistic", "hinge")
 
@@ -20,7 +23,7 @@ _LOGISTIC_STEPS = 7  # to rounding for steps from 1e-8 to 1e12
 _POWER_STEPS = 8
 
 
-def loss_value(loss: str, margin) -> Array:
+def loss_value(loss: str, margin: Numbers) -> Float[Array, "..."]:
     """``l(margin)``."""
     if loss == "logistic":
         return jax.nn.softplus(-margin)
@@ -29,7 +32,7 @@ def loss_value(loss: str, margin) -> Array:
     raise ValueError(f"loss = {loss!r} is not allowed: it must be one of {', '.join(LOSSES)}")
 
 
-def logistic_proximal(omega, step, shift=0.0) -> Array:
+def logistic_proximal(omega: Numbers, step: Numbers, shift: Numbers = 0.0) -> Float[Array, "..."]:
     """``argmin_z (z - omega)^2 / (2 step) + log(1 + e^{-(z - shift)})``.
 
     The root of ``F(x) = x - o - V sigmoid(-x)``, ``o = omega - shift``, shifted back.
@@ -54,7 +57,9 @@ def logistic_proximal(omega, step, shift=0.0) -> Array:
     return shift + newton(lax.stop_gradient(jnp.where(below, -x, x)), start, step)
 
 
-def power_proximal(pull, curvature, weight, order) -> tuple[Array, Array]:
+def power_proximal(
+    pull: Float[Array, "*shape"], curvature: Numbers, weight: Numbers, order: Numbers
+) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
     """``w = argmin_{w >= 0} D w^2 / 2 + lambda w^r - h w`` for pulls ``h >= 0``, and ``dw/dh``.
 
     Parameters

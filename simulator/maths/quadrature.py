@@ -7,16 +7,18 @@ Edges may be traced; integrals follow them, derivatives too. Where an edge is on
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float
 
 
-def unit_rule(order: int) -> tuple[Array, Array]:
+def unit_rule(order: int) -> tuple[Float[Array, " order"], Float[Array, " order"]]:
     """Nodes and weights on [0, 1], both of shape (order,)."""
     node, weight = np.polynomial.legendre.leggauss(order)
     return jnp.asarray((node + 1) / 2, float), jnp.asarray(weight / 2, float)
 
 
-def panel_rule(edges: Array, order: int) -> tuple[Array, Array]:
+def panel_rule(
+    edges: Float[Array, " edges"], order: int
+) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
     """Nodes and weights on the panels between ``edges``, both of shape (panels * order,).
 
     Parameters
@@ -28,10 +30,13 @@ def panel_rule(edges: Array, order: int) -> tuple[Array, Array]:
     """
     node, weight = unit_rule(order)
     length = jnp.diff(edges)[:, None]
-    return (edges[:-1, None] + length * node).ravel(), (length * weight).ravel()
+    nodes = edges[:-1, None] + length * node[None, :]
+    return nodes.ravel(), (length * weight[None, :]).ravel()
 
 
-def log_panel_rule(log_edges: Array, order: int) -> tuple[Array, Array]:
+def log_panel_rule(
+    log_edges: Float[Array, " edges"], order: int
+) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
     """`panel_rule` in ``log x``, for integrals over ``x`` from and to ``exp(log_edges)``."""
     log_x, weight = panel_rule(log_edges, order)
     x = jnp.exp(log_x)

@@ -15,21 +15,28 @@ without ridge where such exist.
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import lax
+from jaxtyping import Array, Bool, Float
 
 from simulator.maths.roots import MAX_ITERATIONS, nonzero_slope
 from simulator.maths.slopes import ratio
+from simulator.runtime.shapes import Scalar
 
 
 # ------------------------------------------------------------------------------------------------
 # The effective penalty
 # ------------------------------------------------------------------------------------------------
-def degrees_of_freedom(eigenvalues, kappa, order: int = 1, weights=None) -> Array:
+def degrees_of_freedom(
+    eigenvalues: Float[Array, " dim"],
+    kappa: Scalar,
+    order: int = 1,
+    weights: Float[Array, " dim"] | None = None,
+) -> Float[Array, ""]:
     """``df_j(kappa) = sum_k weights_k (lambda_k / (lambda_k + kappa))^order``."""
     return jnp.sum(_multiplicity(eigenvalues, weights) * survival(eigenvalues, kappa) ** order)
 
 
-def survival(eigenvalues, kappa) -> Array:
+def survival(eigenvalues: Float[Array, " dim"], kappa: Scalar) -> Float[Array, " dim"]:
     """``S_k = lambda_k / (lambda_k + kappa)``: how much of direction k a fit keeps on average.
 
     A direction without variance is never learned: ``S_k = 0``, also at ``kappa = 0``.
@@ -37,14 +44,19 @@ def survival(eigenvalues, kappa) -> Array:
     return ratio(eigenvalues, eigenvalues + kappa)
 
 
-def shrinkage(eigenvalues, kappa) -> Array:
+def shrinkage(eigenvalues: Float[Array, " dim"], kappa: Scalar) -> Float[Array, " dim"]:
     """``1 - S_k = kappa / (lambda_k + kappa)``, without cancellation; 1 at ``kappa = inf``."""
     finite = jnp.isfinite(kappa)
     safe = jnp.where(finite, kappa, 1)
     return jnp.where(finite, ratio(safe, eigenvalues + safe, otherwise=1), 1)
 
 
-def effective_penalty(eigenvalues, num_samples, ridge, weights=None) -> Array:
+def effective_penalty(
+    eigenvalues: Float[Array, " dim"],
+    num_samples: Scalar,
+    ridge: Scalar,
+    weights: Float[Array, " dim"] | None = None,
+) -> Float[Array, ""]:
     """Largest root ``kappa`` of ``kappa (1 - df1(kappa) / num_samples) = ridge``.
 
     Without ridge it is exactly 0 if ``num_samples >= rank``, else ``df1(kappa) = num_samples``.
@@ -99,7 +111,13 @@ def _newton_step(kappa, eigenvalues, weights, num_samples, ridge):
     return numerator / nonzero_slope(slope)
 
 
-def residual_fraction(eigenvalues, kappa, num_samples, order: int = 1, weights=None) -> Array:
+def residual_fraction(
+    eigenvalues: Float[Array, " dim"],
+    kappa: Scalar,
+    num_samples: Scalar,
+    order: int = 1,
+    weights: Float[Array, " dim"] | None = None,
+) -> Float[Array, ""]:
     """``1 - df_order(kappa) / num_samples`` (order 1 or 2), accurate also near 0."""
     finite = jnp.isfinite(num_samples)
     count = jnp.where(finite, num_samples, 1)
@@ -107,7 +125,13 @@ def residual_fraction(eigenvalues, kappa, num_samples, order: int = 1, weights=N
     return jnp.where(finite, left / count, 1)
 
 
-def samples_left(eigenvalues, kappa, num_samples, order: int = 1, weights=None) -> Array:
+def samples_left(
+    eigenvalues: Float[Array, " dim"],
+    kappa: Scalar,
+    num_samples: Scalar,
+    order: int = 1,
+    weights: Float[Array, " dim"] | None = None,
+) -> Float[Array, ""]:
     """``T - df_order(kappa)`` (order 1 or 2) for finite ``T``.
 
     With at least as many samples as directions it is summed from positive terms,
@@ -186,13 +210,19 @@ class RidgeFit(NamedTuple):
         return jnp.sum(self.weights * self.survival**2 * form.second_moment())
 
 
-def no_fit(eigenvalues) -> ErrorForm:
+def no_fit(eigenvalues: Float[Array, " dim"]) -> ErrorForm:
     """The form before any fit: nothing forgotten, no spread (``b = l = lambda``)."""
     zero = jnp.zeros(jnp.shape(eigenvalues), float)
     return ErrorForm(zero, zero)
 
 
-def ridge_fit(eigenvalues, num_samples, ridge, weights=None, exact=True) -> RidgeFit:
+def ridge_fit(
+    eigenvalues: Float[Array, " dim"],
+    num_samples: Scalar,
+    ridge: Scalar,
+    weights: Float[Array, " dim"] | None = None,
+    exact: bool | Bool[Array, ""] = True,
+) -> RidgeFit:
     """Equivalent of ``A = (X^T X/T + ridge)^-1 X^T X/T`` and of its response to label noise.
 
     Mean ``E A = diag(S)``; second moment ``E A^T B A = diag(quad(b))``,
@@ -223,7 +253,7 @@ def ridge_fit(eigenvalues, num_samples, ridge, weights=None, exact=True) -> Ridg
     )
 
 
-def noise_variance(variance, noise) -> Array:
+def noise_variance(variance: Scalar, noise: Scalar) -> Float[Array, ""]:
     """``variance * noise``, where a variance of 0 contributes 0 even if ``noise`` is infinite."""
     return variance * jnp.where((variance > 0) | jnp.isfinite(noise), noise, 0)
 

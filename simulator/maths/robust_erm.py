@@ -24,13 +24,15 @@ import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import lax
 from jax.nn import sigmoid
 from jax.scipy.linalg import cho_solve
 from jax.scipy.special import entr
+from jaxtyping import Array, Float, Int
 
 from simulator.maths.proximal import loss_value
 from simulator.maths.slopes import square_root
+from simulator.runtime.shapes import Numbers, Scalar
 
 _STEPS = 60
 _TO_BOUNDARY = 0.995
@@ -41,13 +43,13 @@ _STALLED = 6
 class RobustFit(NamedTuple):
     """Minimiser with its certificate: ``objective (1 - relative_gap) <= min P <= objective``."""
 
-    weights: Array
-    objective: Array
-    relative_gap: Array
-    steps: Array
+    weights: Float[Array, " dim"]
+    objective: Float[Array, ""]
+    relative_gap: Float[Array, ""]
+    steps: Int[Array, ""]
 
     @property
-    def residual(self) -> Array:
+    def residual(self) -> Numbers:
         """The relative gap in units of what its precision allows: the same bound fits all.
 
         Scaled like ``sqrt(eps)``, 1e-8 refuses gaps of 1e-8 in float64 and 2e-4 in float32.
@@ -83,14 +85,14 @@ class _Point(NamedTuple):
 
 
 def robust_erm(
-    data: Array,
-    radius,
-    penalty,
+    data: Float[Array, "samples dim"],
+    radius: Scalar,
+    penalty: Numbers,
     *,
     order: float = 2.0,
     loss: str = "logistic",
     attack: str = "linf",
-    spread=1.0,
+    spread: Numbers = 1.0,
     tolerance: float | None = None,
 ) -> RobustFit:
     """Minimise ``sum_i l(Z_i . w - e N(w)) + sum_j lambda_j |w_j|^r``.
@@ -272,7 +274,7 @@ def _newton_step(problem: _Problem, point: _Point, mu) -> tuple[_Point, Array]:
     if linf:
         tau = radius  # the margins fall by tau sum(u + v)
         g_sum = g_sum - tau * slope.sum()
-        jacobian = data + tau * skew
+        jacobian = data + tau * skew[None, :]
         lift = (g_sum / mean).sum() * tau
         looseness = tau**2 * (1 / mean).sum()
         damping = 1 + looseness * curvature.sum()
@@ -282,7 +284,7 @@ def _newton_step(problem: _Problem, point: _Point, mu) -> tuple[_Point, Array]:
     else:
         size = _size(problem, w)
         rank_one = problem.spread * w / size
-        jacobian = data - radius * rank_one
+        jacobian = data - radius * rank_one[None, :]
         weight = radius * -by_margin.sum() / size
         diagonal = diagonal + weight * problem.spread
         right = -g_w - jacobian.T @ slope + skew * g_sum
@@ -381,7 +383,7 @@ def _solve(diagonal, jacobian, curvature, weight, rank_one, right) -> Array:
     """``(D + J^T C J - weight g g^T)^{-1} right`` by one Cholesky factor of order min(n, d)."""
     rows, columns = jacobian.shape
     root = jnp.sqrt(diagonal)
-    scaled = jnp.sqrt(curvature)[:, None] * jacobian / root
+    scaled = jnp.sqrt(curvature)[:, None] * jacobian / root[None, :]
     wide = rows < columns
     small = scaled @ scaled.T if wide else scaled.T @ scaled
     factor = jnp.linalg.cholesky(small + jnp.eye(len(small), dtype=small.dtype))

@@ -11,14 +11,19 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import lax
+from jaxtyping import Array, Float
+
+from simulator.runtime.shapes import Numbers, Scalar
 
 #: A safeguard. Newton's method needs about ten; towards a root that is double but for a penalty of
 #: 1e-300 it halves its distance in every step.
 MAX_ITERATIONS = 1000
 
 
-def increasing_root(function: Callable[..., Array], lower, upper, *args: Any) -> Array:
+def increasing_root(
+    function: Callable[..., Array], lower: Scalar, upper: Scalar, *args: Any
+) -> Float[Array, ""]:
     """Root ``x`` in ``[lower, upper]`` of ``function(x, *args) = 0``, increasing through it.
 
     Newton from the upper end, with a bisection in ``log x`` whenever it leaves the bracket; it
@@ -62,14 +67,14 @@ def increasing_root(function: Callable[..., Array], lower, upper, *args: Any) ->
     return newton_steps(function, root, *args)
 
 
-def relative_error(function: Callable[..., Array], root, *args: Any) -> Array:
+def relative_error(function: Callable[..., Array], root: Scalar, *args: Any) -> Float[Array, ""]:
     """How far Newton's method would still move a root, relative to it; without derivatives."""
     x, args = lax.stop_gradient((root, args))
     value, slope = _value_and_slope(function, x, args)
     return jnp.abs(value / (slope * x))
 
 
-def newton_steps(function: Callable[..., Array], root, *args: Any) -> Array:
+def newton_steps(function: Callable[..., Array], root: Scalar, *args: Any) -> Float[Array, ""]:
     """Give a known root of ``function(x, *args) = 0`` its derivatives in ``args``.
 
     Where the slope vanishes (a double root) the root is returned as it is and its derivatives,
@@ -82,7 +87,7 @@ def newton_steps(function: Callable[..., Array], root, *args: Any) -> Array:
     return x
 
 
-def nonzero_slope(slope) -> Array:
+def nonzero_slope(slope: Numbers) -> Float[Array, "..."]:
     """A slope to divide by: where it vanishes, so small that derivatives are huge but finite."""
     return jnp.where(slope > 0, slope, float(jnp.finfo(slope.dtype).eps) ** 2)
 

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import optax
-from jax import Array, nn
+from jax import nn
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
 
 from simulator.maths.norms import GEOMETRIES, ORDERS, dual_norm, lp_norm, steepest_direction
 
@@ -65,7 +66,7 @@ OPTIMIZERS = ("coordinate_descent", "gradient_descent", "sign_descent")
 OPTIMIZER_ORDERS = dict(zip(OPTIMIZERS, (ORDERS[g] for g in GEOMETRIES), strict=True))
 
 
-def log_exponential_loss(margins: Array) -> Array:
+def log_exponential_loss(margins: Float[Array, " samples"]) -> Float[Array, ""]:
     """``log sum_i exp(-m_i)`` for margins ``m_i = y_i f(x_i)``, free of under- and overflow."""
     least = margins.min()
     return jnp.log(jnp.exp(least - margins).sum()) - least
@@ -91,16 +92,20 @@ class MarginMeasures(NamedTuple):
         ``||theta||``.
     """
 
-    margin: Array
-    smoothed_margin: Array
-    alignment: Array
-    bregman: Array
-    slackness: Array
-    parameter_norm: Array
+    margin: Float[Array, "..."]
+    smoothed_margin: Float[Array, "..."]
+    alignment: Float[Array, "..."]
+    bregman: Float[Array, "..."]
+    slackness: Float[Array, "..."]
+    parameter_norm: Float[Array, "..."]
 
 
 def margin_measures(
-    theta: Array, margins: Array, descent: Array, homogeneity: int, order: float
+    theta: Float[Array, " parameters"],
+    margins: Float[Array, " samples"],
+    descent: Float[Array, " parameters"],
+    homogeneity: int,
+    order: float,
 ) -> MarginMeasures:
     """All measures of one norm.
 
@@ -137,7 +142,12 @@ def margin_measures(
     )
 
 
-def all_geometries(theta: Array, margins: Array, descent: Array, homogeneity: int):
+def all_geometries(
+    theta: Float[Array, " parameters"],
+    margins: Float[Array, " samples"],
+    descent: Float[Array, " parameters"],
+    homogeneity: int,
+) -> MarginMeasures:
     """`margin_measures` in (l1, l2, linf), stacked on the last axis."""
     rows = [
         margin_measures(theta, margins, descent, homogeneity, ORDERS[name]) for name in GEOMETRIES

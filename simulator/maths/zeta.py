@@ -3,12 +3,15 @@
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
+from jaxtyping import Array, Float
+
+from simulator.runtime.shapes import Numbers
 
 # B_{2m} / (2m)! of the Euler-Maclaurin formula, m = 1..6
 _BERNOULLI = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000)
 
 
-def hurwitz_zeta(s, q=1.0):
+def hurwitz_zeta(s: Numbers, q: Numbers = 1.0) -> Float[Array, "..."]:
     """``zeta(s, q) = sum_{j>=0} (q + j)^-s``, continued analytically to ``s < 1``.
 
     ``jax.scipy.special.zeta`` needs ``s > 1`` and has no derivative in ``s``; this one is the
@@ -21,7 +24,7 @@ def hurwitz_zeta(s, q=1.0):
     return _with_end_terms(total, s, x)
 
 
-def zeta_without_pole(s):
+def zeta_without_pole(s: Numbers) -> Float[Array, "..."]:
     """``zeta(s) - 1 / (s - 1)``, also at ``s = 1`` (Euler's constant)."""
     s = jnp.asarray(s, float)
     q = jnp.ones_like(s)
@@ -30,7 +33,7 @@ def zeta_without_pole(s):
     return _with_end_terms(total + jnp.exp(-s * jnp.log(x)) / 2, s, x)
 
 
-def relative_expm1(y):
+def relative_expm1(y: Numbers) -> Float[Array, "..."]:
     """``(e^y - 1) / y``, 1 at 0; its derivatives do not cancel there."""
     small = jnp.abs(y) < 0.5
     near, far = jnp.where(small, y, 0), jnp.where(small, 1, y)
@@ -58,7 +61,7 @@ _LAGUERRE_NODES = 24
 _SWITCH = 6.0
 
 
-def scaled_lower_gamma(a, z):
+def scaled_lower_gamma(a: Numbers, z: Numbers) -> Float[Array, "..."]:
     """``g(a, z) = int_0^1 u^{a-1} e^{-zu} du = z^-a gamma(a, z)`` for ``a > 0``, ``z >= 0``.
 
     Small ``z``: ``e^-z sum_n z^n / (a (a+1) ... (a+n))`` (Abramowitz and Stegun 6.5.29). Large

@@ -36,27 +36,26 @@ from simulator.maths.quadrature import log_panel_rule
 from simulator.maths.slopes import at_least, only_slope
 from simulator.maths.zeta import hurwitz_zeta, scaled_lower_gamma
 from simulator.runtime.precision import float_dtype
+from simulator.runtime.shapes import Numbers, Scalar
 
 HEAD = 128
 """Ranks summed term by term; the end-point corrections at this rank are good to 1e-12."""
-
-Scalar = Float[Array, ""] | float
 
 
 # --------------------------------------------------------------------------------------------
 # The law itself
 # --------------------------------------------------------------------------------------------
-def log_amplitude(beta):
+def log_amplitude(beta: Scalar) -> Float[Array, ""]:
     """``log A = -log zeta(beta)``."""
     return -jnp.log(hurwitz_zeta(beta))
 
 
-def probability(beta, rank):
+def probability(beta: Scalar, rank: Numbers) -> Float[Array, "..."]:
     """``p_i = A i^-beta``."""
     return jnp.exp(log_amplitude(beta) - beta * jnp.log(rank))
 
 
-def tail_mass(beta, k):
+def tail_mass(beta: Scalar, k: Numbers) -> Float[Array, "..."]:
     """``m_k = sum_{i>k} p_i = A zeta(beta, k + 1)``; 0 at ``k = inf``."""
     finite = jnp.isfinite(k)
     # Above the switch q + 16 ~ q: the formula keeps its relative precision at any k.
@@ -64,7 +63,7 @@ def tail_mass(beta, k):
     return jnp.where(finite, mass, 0.0)
 
 
-def clean_exponent(beta):
+def clean_exponent(beta: Scalar) -> Float[Array, ""]:
     """``c = 1 - 1/beta``: the error of a memory falls as ``T^-c`` (arXiv 2402.07043, thm 2.1)."""
     return 1 - 1 / beta
 
@@ -72,7 +71,7 @@ def clean_exponent(beta):
 # --------------------------------------------------------------------------------------------
 # Occupancy sums of Poisson sampling: sum_{i>k} p_i e^{-t p_i} and sum_{i>k} (1 - e^{-t p_i})
 # --------------------------------------------------------------------------------------------
-def unseen_mass(beta, t, k=0.0):
+def unseen_mass(beta: Scalar, t: Numbers, k: Numbers = 0.0) -> Float[Array, "..."]:
     """``sum_{i>k} p_i e^{-t p_i}``: expected mass beyond rank k unseen in ``Poisson(t)`` draws.
 
     Parameters
@@ -87,7 +86,7 @@ def unseen_mass(beta, t, k=0.0):
     return _occupancy_sum(_UNSEEN_MASS, beta, t, k)
 
 
-def distinct_ranks(beta, t, k=0.0):
+def distinct_ranks(beta: Scalar, t: Numbers, k: Numbers = 0.0) -> Float[Array, "..."]:
     """``sum_{i>k} (1 - e^{-t p_i})``: expected number of ranks beyond k that are seen."""
     return _occupancy_sum(_DISTINCT, beta, t, k)
 
@@ -177,7 +176,12 @@ def _power_tail(log_scale, beta, k):
     return jnp.where(finite, value, 0.0)
 
 
-def training_law(beta, cutoff=jnp.inf, beta_synthetic=0.0, real_fraction=0.0) -> TrainingLaw:
+def training_law(
+    beta: Scalar,
+    cutoff: Scalar = jnp.inf,
+    beta_synthetic: Scalar = 0.0,
+    real_fraction: Scalar = 0.0,
+) -> TrainingLaw:
     """The law of the training tokens (arXiv 2402.07043, sections 2 to 4).
 
     Parameters
@@ -253,7 +257,7 @@ class RankNodes(NamedTuple):
 _NOTHING = Rare(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
-def rank_nodes(law: TrainingLaw, t) -> RankNodes:
+def rank_nodes(law: TrainingLaw, t: Scalar) -> RankNodes:
     """Nodes of all sums over the ranks of one training law that ``t`` draws can resolve.
 
     Ranks up to `HEAD` one by one, then Gauss-Legendre in ``log x`` up to the cutoff and beyond it
@@ -267,6 +271,7 @@ def rank_nodes(law: TrainingLaw, t) -> RankNodes:
     ranks = jnp.arange(1, HEAD + 1, dtype=float)
     scales = ((law.log_real, law.beta), (law.log_synthetic, law.beta_synthetic))
     cut = jnp.isfinite(law.cutoff)
+    once = cut.astype(float)  # what is beyond a cutoff counts if there is one
     edge = jnp.maximum(jnp.where(cut, law.cutoff, HEAD), HEAD)
     top = jnp.where(cut, jnp.log(edge + 0.5), jnp.inf)
     head = jnp.asarray(HEAD, float)
@@ -274,9 +279,9 @@ def rank_nodes(law: TrainingLaw, t) -> RankNodes:
         RankNodes(law.p(ranks), law.q(ranks), jnp.ones(HEAD, float), _NOTHING, 0.0),
         _segment(law, t, below, jnp.log(head + 0.5), top, scales),
         _end_nodes(law, below, head),
-        _scaled(_segment(law, t, law.real_part, jnp.log(edge + 0.5), jnp.inf, scales[:1]), cut),
-        _scaled(_end_nodes(law, law.real_part, edge), cut),
-        _scaled(_end_nodes(law, below, edge), -1.0 * cut),
+        _scaled(_segment(law, t, law.real_part, jnp.log(edge + 0.5), jnp.inf, scales[:1]), once),
+        _scaled(_end_nodes(law, law.real_part, edge), once),
+        _scaled(_end_nodes(law, below, edge), -once),
     ]
     p, q, weight, rare, frequent = zip(*parts, strict=True)
     return RankNodes(

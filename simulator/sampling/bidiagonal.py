@@ -23,20 +23,24 @@ ridge far above all eigenvalues of ``S`` costs it digits.
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import lax
+from jaxtyping import Array, Float
 
+from simulator.runtime.shapes import Numbers, RandomKey, Scalar
 from simulator.sampling.gamma import chi_square
 
 
 class IsotropicRidge(NamedTuple):
     """Isotropic ridge regression given its inputs, averaged over label noise; for each penalty."""
 
-    bias: Array  # ||noise-free fit - w0||^2 / ||w0||^2
-    noise: Array  # E ||response to label noise of variance 1||^2
-    df2: Array  # E ||noise-free fit||^2 to labels of standard normal weights
+    bias: Float[Array, "*ridges"]  # ||noise-free fit - w0||^2 / ||w0||^2
+    noise: Float[Array, "*ridges"]  # E ||response to label noise of variance 1||^2
+    df2: Float[Array, "*ridges"]  # E ||noise-free fit||^2 to labels of standard normal weights
 
 
-def isotropic_ridge(key: Array, num_samples, dim: int, ridges) -> IsotropicRidge:
+def isotropic_ridge(
+    key: RandomKey, num_samples: Scalar, dim: int, ridges: Numbers
+) -> IsotropicRidge:
     """``(X^T X/N + ridge)^-1 X^T y/N`` for all penalties of one draw of ``X``.
 
     Parameters
@@ -83,16 +87,21 @@ def isotropic_ridge(key: Array, num_samples, dim: int, ridges) -> IsotropicRidge
     first, keep, lose, bend, curvature, df1 = sweep
     slope = curvature + bend  # -d df1 / d log ridge
     return IsotropicRidge(
-        bias=keep * ridges / first, noise=slope / (ridges * num_samples), df2=df1 + lose - slope
+        bias=keep * ridges / first,
+        noise=slope / (ridges * jnp.asarray(num_samples, ridges.dtype)),
+        df2=df1 + lose - slope,
     )
 
 
-def squared_bidiagonal(key: Array, num_samples, dim: int) -> tuple[Array, Array]:
+def squared_bidiagonal(
+    key: RandomKey, num_samples: Scalar, dim: int
+) -> tuple[Float[Array, " dim"], Float[Array, " dim-1"]]:
     """Squared entries of ``B`` divided by ``num_samples``: diagonal (dim,), superdiagonal (dim-1,).
 
     Rows beyond ``num_samples`` are zero.
     """
     index = jnp.arange(dim)
     above = jnp.where(index[:-1] < num_samples, dim - 1 - index[:-1], 0)
-    entries = chi_square(key, jnp.concatenate([num_samples - index, above])) / num_samples
+    entries = chi_square(key, jnp.concatenate([num_samples - index, above]))
+    entries = entries / jnp.asarray(num_samples, entries.dtype)
     return entries[:dim], entries[dim:]

@@ -12,7 +12,10 @@ Neither needs a loop of data-dependent length (except `draw_tokens`), so replica
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from simulator.runtime.shapes import RandomKey, Scalar
 
 _LARGE_RATE = 16.0
 _LARGEST_SMALL = 48  # P(Poisson(16) > 48) = 1e-10
@@ -22,7 +25,7 @@ _MARGIN = 5.0  # P(N > T) = 3e-7 in a round
 _CHUNK = 1024
 
 
-def uniform(key: Array, shape) -> Array:
+def uniform(key: RandomKey, shape: tuple[int, ...]) -> Float[Array, "..."]:
     """Uniform on (0, 1] with relative precision near 0 (`jax.random.uniform` has steps of 1e-7).
 
     Events of probability 1e-9 then happen at the right rate in float32 too.
@@ -31,7 +34,7 @@ def uniform(key: Array, shape) -> Array:
     return (bits + 0.5) * 2.0**-32
 
 
-def poisson(key: Array, rate) -> Array:
+def poisson(key: RandomKey, rate: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Poisson counts (as floats) for any array of rates >= 0, one per entry.
 
     Below rate 16 by inversion, exact. Above by the expansion of the quantile function in
@@ -47,8 +50,8 @@ def poisson(key: Array, rate) -> Array:
 
     def count_up(j, carry):
         count, above, mass = carry  # above = P(N > j), mass = P(N = j)
-        count = count + (v <= above)
-        mass = mass * low / (j + 1)
+        count = count + (v <= above).astype(count.dtype)
+        mass = mass * low / (j + 1).astype(mass.dtype)
         return count, above - mass, mass
 
     start = (jnp.zeros_like(rate), -jnp.expm1(-low), jnp.exp(-low))
@@ -66,7 +69,9 @@ def poisson(key: Array, rate) -> Array:
     return jnp.where(large, jnp.maximum(jnp.floor(quantile), 0), small_count)
 
 
-def multinomial(key: Array, total, probabilities: Array) -> Array:
+def multinomial(
+    key: RandomKey, total: Scalar, probabilities: Float[Array, " cells"]
+) -> Float[Array, " cells"]:
     """Counts of ``total`` independent draws from ``probabilities`` (1-d, summing to 1).
 
     Parameters
@@ -90,34 +95,39 @@ def multinomial(key: Array, total, probabilities: Array) -> Array:
     start = (jnp.zeros_like(probabilities), jnp.asarray(total, probabilities.dtype))
     (counts, left), _ = lax.scan(draw_most, start, jax.random.split(key_rounds, _ROUNDS))
     cells = categorical(uniform(key_last, (_LAST_TOKENS,)), probabilities)
-    drawn = jnp.arange(_LAST_TOKENS) < left
+    drawn = jnp.arange(_LAST_TOKENS, dtype=left.dtype) < left
     return counts.at[cells].add(drawn.astype(counts.dtype))
 
 
-def draw_tokens(key: Array, total, probabilities: Array) -> Array:
+def draw_tokens(
+    key: RandomKey, total: Scalar, probabilities: Float[Array, " cells"]
+) -> Float[Array, " cells"]:
     """The counts of `multinomial`, drawn token by token: cost proportional to ``total``."""
     total = jnp.asarray(total, probabilities.dtype)
     beyond = cells_beyond(probabilities)
 
     def unfinished(carry):
-        return carry[0] * _CHUNK < total
+        return (carry[0] * _CHUNK).astype(total.dtype) < total
 
     def draw_chunk(carry):
         chunk, counts = carry
         v = uniform(jax.random.fold_in(key, chunk), (_CHUNK,))
-        wanted = jnp.arange(_CHUNK) < total - chunk * _CHUNK
+        left = total - (chunk * _CHUNK).astype(total.dtype)
+        wanted = jnp.arange(_CHUNK, dtype=total.dtype) < left
         counts = counts.at[_locate(v, beyond)].add(wanted.astype(counts.dtype))
         return chunk + 1, counts
 
     return lax.while_loop(unfinished, draw_chunk, (0, jnp.zeros_like(probabilities)))[1]
 
 
-def categorical(v: Array, probabilities: Array) -> Array:
+def categorical(
+    v: Float[Array, "*shape"], probabilities: Float[Array, " cells"]
+) -> Int[Array, "*shape"]:
     """Cells of tokens with uniforms ``v``, by inversion of the upper tail."""
     return _locate(v, cells_beyond(probabilities))
 
 
-def cells_beyond(probabilities: Array) -> Array:
+def cells_beyond(probabilities: Float[Array, " cells"]) -> Float[Array, " cells"]:
     """``sum_{j>i} p_j``: tail sums, which keep the relative precision of rare last cells."""
     return jnp.cumsum(probabilities[::-1])[::-1] - probabilities
 

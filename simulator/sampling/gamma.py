@@ -13,12 +13,15 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import lax
+from jaxtyping import Array, Float
+
+from simulator.runtime.shapes import Numbers, RandomKey
 
 _BLOCK = 32  # entries that share one redraw: about as many as hold one refusal at worst
 
 
-def gamma(key: Array, concentration) -> Array:
+def gamma(key: RandomKey, concentration: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Gamma(concentration, scale 1), one variate per entry; exact for every concentration > 0.
 
     Entries with concentration <= 0 are 0 (the limit of the law).
@@ -34,12 +37,12 @@ def gamma(key: Array, concentration) -> Array:
     return jnp.where(positive, draw, 0)
 
 
-def chi_square(key: Array, dof) -> Array:
+def chi_square(key: RandomKey, dof: Numbers) -> Float[Array, "..."]:
     """Chi-square with ``dof`` degrees of freedom (real, traced), one variate per entry."""
     return 2 * gamma(key, jnp.asarray(dof, float) / 2)
 
 
-def chi(key: Array, dof) -> Array:
+def chi(key: RandomKey, dof: Numbers) -> Float[Array, "..."]:
     """Norm of a standard normal vector of length ``dof``; 0 where ``dof <= 0``."""
     return jnp.sqrt(chi_square(key, dof))
 
@@ -50,7 +53,7 @@ def _marsaglia_tsang(key, concentration):
     block = min(_BLOCK, max(size, 1))
     padding = math.ceil(size / block) * block - size
     a = jnp.pad(concentration.ravel(), (0, padding), constant_values=1).reshape(-1, block)
-    column = jnp.arange(block)
+    column = jnp.arange(block)[None, :]
     draw, accepted = _propose(jax.random.fold_in(key, 0), a)
 
     def redraw(carry):

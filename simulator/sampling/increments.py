@@ -13,12 +13,16 @@ norm for the error ``||.||^2_Sigma``. Sample sizes and numbers of generations ma
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import lax
+from jaxtyping import Array, Float
 
+from simulator.runtime.shapes import RandomKey, Scalar
 from simulator.sampling.gamma import chi_square
 
 
-def least_squares_increment(key: Array, num_samples, dim: int, num_generations=1) -> Array:
+def least_squares_increment(
+    key: RandomKey, num_samples: Scalar, dim: int, num_generations: Scalar = 1
+) -> Float[Array, " dim"]:
     """Sum of the whitened errors of independent fits to unit label noise; shape (dim,).
 
     Parameters
@@ -36,7 +40,9 @@ def least_squares_increment(key: Array, num_samples, dim: int, num_generations=1
     return jnp.sqrt(scale) * jax.random.normal(key_normal, (dim,), float)
 
 
-def increment_variance(key: Array, num_samples, dim, num_generations=1) -> Array:
+def increment_variance(
+    key: RandomKey, num_samples: Scalar, dim: Scalar, num_generations: Scalar = 1
+) -> Float[Array, ""]:
     """``sum_m 1 / chi^2_{N - dim + 1}``: variance of every entry of the sum, given the designs."""
 
     def add(generation, total):

@@ -15,12 +15,13 @@ Multivariate Statistical Theory" (1982), theorem 3.2.14.
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Bool, Float
 
+from simulator.runtime.shapes import RandomKey, Scalar
 from simulator.sampling.gamma import chi
 
 
-def trapezoidal_factor(key: Array, num_samples, dim: int) -> Array:
+def trapezoidal_factor(key: RandomKey, num_samples: Scalar, dim: int) -> Float[Array, "dim dim"]:
     """``U`` with ``U^T U ~ Wishart(num_samples, I_dim)``, upper triangular, inactive rows zero.
 
     Parameters
@@ -48,6 +49,6 @@ def trapezoidal_factor(key: Array, num_samples, dim: int) -> Array:
     return factor.at[top:, top:].set(last + jnp.diag(diagonal[top:]))
 
 
-def active_rows(num_samples, dim: int) -> Array:
+def active_rows(num_samples: Scalar, dim: int) -> Bool[Array, " dim"]:
     """Which rows of the factor carry data: the first ``min(num_samples, dim)``; shape (dim,)."""
     return jnp.arange(dim) < num_samples

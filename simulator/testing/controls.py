@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator.engine.cells import Values
 from simulator.engine.theory import theory_of_cells
 from simulator.runtime.compilation import float64_on_cpu
 from simulator.spelling import suggestion
@@ -20,7 +21,7 @@ EQUAL = {"rtol": 1e-9, "atol": 1e-12}
 Outputs = Mapping[str, Any]
 
 
-def misspelt(mutant: Mutant, study: Study, cell: Mapping[str, Any]) -> Iterator[str]:
+def misspelt(mutant: Mutant, study: Study, cell: Values) -> Iterator[str]:
     """Complaints about outputs and parameters of a mutant that the study does not have."""
     known = [output.name for output in study.outputs]
     for name in (*(mutant.outputs or ()), *_written(mutant, study, cell)):
@@ -38,7 +39,7 @@ def misspelt(mutant: Mutant, study: Study, cell: Mapping[str, Any]) -> Iterator[
             )
 
 
-def off_control(mutant: Mutant, study: Study, cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def off_control(mutant: Mutant, study: Study, cells: Sequence[Values]) -> Iterator[str]:
     """Complaints about a mutant that is wrong in more than its mistake, or may be."""
     right = theory_of_cells(study, cells)
     anew = _written_anew(mutant, study, cells[0], right[0])
@@ -68,9 +69,7 @@ def off_control(mutant: Mutant, study: Study, cells: Sequence[Mapping[str, Any]]
         yield from _compared(mutant, found, outputs, cell)
 
 
-def _compared(
-    mutant: Mutant, found: Outputs, right: Outputs, cell: Mapping[str, Any]
-) -> Iterator[str]:
+def _compared(mutant: Mutant, found: Outputs, right: Outputs, cell: Values) -> Iterator[str]:
     for name in found:
         if not np.allclose(found[name], right[name], **EQUAL, equal_nan=True):
             yield (
@@ -79,16 +78,14 @@ def _compared(
             )
 
 
-def _written(mutant: Mutant, study: Study, cell: Mapping[str, Any]) -> list[str]:
+def _written(mutant: Mutant, study: Study, cell: Values) -> list[str]:
     if mutant.after is None:
         return []
     (right,) = theory_of_cells(study, [cell])
     return list(_applied(mutant.after, study, cell, right))
 
 
-def _written_anew(
-    mutant: Mutant, study: Study, cell: Mapping[str, Any], right: Outputs
-) -> list[str]:
+def _written_anew(mutant: Mutant, study: Study, cell: Values, right: Outputs) -> list[str]:
     """The outputs that a mutant has even where their right values are withheld."""
     if mutant.theory is not None:
         return list(right)
@@ -104,9 +101,7 @@ def _written_anew(
     ]
 
 
-def _computes(
-    function: Callable, study: Study, cell: Mapping[str, Any], right: Outputs, name: str
-) -> bool:
+def _computes(function: Callable, study: Study, cell: Values, right: Outputs, name: str) -> bool:
     withheld = {**right, name: np.full(np.shape(right[name]), np.nan)}
     found = _applied(function, study, cell, withheld)
     return bool(np.isfinite(found.get(name, np.nan)).all())
@@ -118,9 +113,7 @@ def _as_after(theory: Callable) -> Callable:
     }
 
 
-def _applied(
-    function: Callable, study: Study, cell: Mapping[str, Any], outputs: Outputs
-) -> Outputs:
+def _applied(function: Callable, study: Study, cell: Values, outputs: Outputs) -> Outputs:
     with float64_on_cpu():
         found = function(study.params(**cell), dict(outputs))
         return {name: np.asarray(value) for name, value in found.items()}

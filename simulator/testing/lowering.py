@@ -36,7 +36,12 @@ def lowers(study: Study) -> Iterator[str]:
             lane = jax.jit(
                 one_lane(simulate, study.params, static_at(study, side, cell), study.controls)
             )
-            arguments = (KEY, np.int32(0), traced_at(study, side, cell, np.float32), {})
+            arguments: tuple[Any, ...] = (
+                KEY,
+                np.int32(0),
+                traced_at(study, side, cell, np.float32),
+                {},
+            )
             kinds = set(_kinds(lane.trace(*arguments).jaxpr.jaxpr))
             doubles = sorted({n for n, types in kinds if any(t == "float64" for t, _ in types)})
             if doubles:

@@ -3,6 +3,7 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -134,9 +135,10 @@ def test_the_last_errors_are_the_end_of_all(same_design):
     ridge = 0.0 if same_design else 0.07
 
     def last(std0, n):
-        downstream = ridge_fit(SPECTRUM.eigenvalues, 110.0, 0.3)
-        generator = ridge_fit(SPECTRUM.eigenvalues, 45.0, ridge)
-        return last_errors(SPECTRUM, downstream, generator, 0.4, std0, n, same_design=same_design)
+        spectrum = Spectrum(*map(jnp.asarray, SPECTRUM))
+        downstream = ridge_fit(spectrum.eigenvalues, 110.0, 0.3)
+        generator = ridge_fit(spectrum.eigenvalues, 45.0, ridge)
+        return last_errors(spectrum, downstream, generator, 0.4, std0, n, same_design=same_design)
 
     with jax.enable_x64(True):
         every = errors(SPECTRUM, 110, 45, 0.3, ridge, 0.4, 0.9, 6, same_design=same_design)

@@ -290,12 +290,16 @@ def test_gradients(points):
 
 
 def test_vmap_equals_loop():
-    eigen = np.arange(1, 31) ** -1.5
+    eigen, weights = np.arange(1, 31) ** -1.5, (0.4, 1.9)
     p2 = np.array([0.0, 0.2, 0.7, 1.0])
     fractions = np.stack([1 - p2, p2], axis=1)
     with jax.enable_x64(True):
         together = jax.jit(
-            jax.vmap(lambda p: mixture_fit(eigen, 35.0, p, (0.4, 1.9), 0.03, 30.0).kappa)
+            jax.vmap(
+                lambda p: (
+                    mixture_fit(*map(jnp.asarray, (eigen, 35.0, p, weights)), 0.03, 30.0).kappa
+                )
+            )
         )(fractions)
-        alone = [FIT(eigen, 35.0, p, (0.4, 1.9), 0.03, 30.0).kappa for p in fractions]
+        alone = [FIT(eigen, 35.0, p, weights, 0.03, 30.0).kappa for p in fractions]
     np.testing.assert_allclose(together, alone, rtol=1e-13)

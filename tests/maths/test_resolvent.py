@@ -113,8 +113,8 @@ def test_isotropic_closed_form(ratio, ridge):
 
 
 def test_multiplicities_and_null_directions():
-    eigen, count = np.array([2.0, 0.7, 0.05]), np.array([3, 9, 4])
-    full = np.concatenate([np.repeat(eigen, count), np.zeros(4)])
+    eigen, count = np.array([2.0, 0.7, 0.05]), np.array([3.0, 9.0, 4.0])
+    full = np.concatenate([np.repeat(eigen, count.astype(int)), np.zeros(4)])
     with jax.enable_x64(True):
         for num_samples, ridge in [(8.0, 0.3), (14.0, 0.0), (16.0, 0.0), (17.0, 1e-3)]:
             got = PENALTY(eigen, num_samples, ridge, weights=count)
@@ -160,7 +160,9 @@ def test_vmap_equals_loop():
     eigen = np.arange(1, 21) ** -1.5
     ridges = np.concatenate([[0.0], np.logspace(-8, 2, 9)])
     with jax.enable_x64(True):
-        together = jax.jit(jax.vmap(lambda r: effective_penalty(eigen, 17.0, r)))(ridges)
+        together = jax.jit(jax.vmap(lambda r: effective_penalty(jnp.asarray(eigen), 17.0, r)))(
+            ridges
+        )
         np.testing.assert_allclose(
             together, [PENALTY(eigen, 17.0, float(r)) for r in ridges], rtol=1e-14
         )

@@ -47,7 +47,7 @@ def test_signal_is_the_source_condition():
 
 def test_gradient_in_the_exponents_is_finite():
     slopes = jax.grad(
-        lambda b, r: jnp.sum(jnp.arange(30) * signal_profile("power_law", 30, b, r, 2.0)), (0, 1)
+        lambda b, r: jnp.sum(jnp.arange(30.0) * signal_profile("power_law", 30, b, r, 2.0)), (0, 1)
     )
     gradient = jax.jit(slopes)(1.4, 0.8)
     assert np.all(np.isfinite(gradient))

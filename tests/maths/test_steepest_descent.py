@@ -90,7 +90,7 @@ def test_loss_decrease_is_the_learning_rate(order):
 
 def test_any_order_decreases_a_quadratic():
     """An order that no study uses, with a schedule, inside jit."""
-    optimiser = steepest_descent(lambda count: 0.5 / jnp.sqrt(1.0 + count), 3.0)
+    optimiser = steepest_descent(lambda count: 0.5 / jnp.sqrt(1.0 + count.astype(float)), 3.0)
     theta = jnp.asarray(_point(4, 6))
 
     @jax.jit
@@ -183,7 +183,7 @@ def test_linear_descent_tends_to_the_largest_margin(order):
     """The guarantee ``gamma* - log(n)/S1 - R^2 S2/(2 S1)`` of unit-norm steps, and the bound."""
     rows = jnp.asarray(ROWS)
     best = float(jax.jit(max_margin, static_argnums=1)(rows, order).margin)
-    optimiser = steepest_descent(lambda count: 0.3 / jnp.sqrt(1.0 + count), order)
+    optimiser = steepest_descent(lambda count: 0.3 / jnp.sqrt(1.0 + count.astype(float)), order)
     steps = 4000
 
     def step(carry, _):

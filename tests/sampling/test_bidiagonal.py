@@ -109,7 +109,9 @@ def test_single_precision_follows_double_at_tiny_penalties():
                 "squared_bidiagonal",
                 lambda *_: [jax.numpy.asarray(x, dtype) for x in entries],
             )
-            return jax.device_get(jax.jit(lambda: isotropic_ridge(None, 40, 64, ridges))())
+            return jax.device_get(
+                jax.jit(lambda: isotropic_ridge(jax.random.key(0), 40, 64, ridges))()
+            )
 
     single, double = path(False), path(True)
     np.testing.assert_allclose(single.bias, double.bias, rtol=1e-4)

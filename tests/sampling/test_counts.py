@@ -1,6 +1,7 @@
 """Counts of T tokens at a cost that does not depend on T: whole laws against exact ones."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
@@ -49,7 +50,7 @@ def test_large_counts_are_the_quantiles_of_their_normals(rate, monkeypatch):
     normals = stats.norm.ppf(chance)
     monkeypatch.setattr(jax.random, "normal", lambda key, shape, dtype: normals)
     with jax.enable_x64(True):
-        drawn = np.asarray(counts.poisson(jax.random.key(0), np.full(chance.size, rate)))
+        drawn = np.asarray(counts.poisson(jax.random.key(0), jnp.full(chance.size, rate)))
     wrong = drawn != stats.poisson.ppf(chance, rate)
     assert wrong.mean() < 2.3e-4 * (rate / 16) ** -1.5 + 5e-5
     assert np.abs(drawn.mean() - rate) < 1e-4 * np.sqrt(rate)

@@ -29,7 +29,7 @@ def draw_labelled(key, num_samples):
     """``X^T y`` and ``X^T X`` from the factor."""
     key_factor, key_noise = jax.random.split(key)
     factor = trapezoidal_factor(key_factor, num_samples, 7)
-    noise = jax.random.normal(key_noise, (7,)) * active_rows(num_samples, 7)
+    noise = jnp.where(active_rows(num_samples, 7), jax.random.normal(key_noise, (7,)), 0)
     return factor.T @ (factor @ TEACHER + 0.7 * noise), factor.T @ factor
 
 

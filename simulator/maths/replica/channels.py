@@ -12,7 +12,8 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import lax
+from jaxtyping import Array, Float
 
 from simulator.maths.gaussian import (
     normal_cdf,
@@ -23,12 +24,13 @@ from simulator.maths.gaussian import (
 from simulator.maths.proximal import logistic_proximal, loss_value
 from simulator.maths.quadrature import panel_rule
 from simulator.maths.replica.order_parameters import Averages, Order
+from simulator.runtime.shapes import Scalar
 
 SLOPE_AT_ZERO = {"logistic": 0.5, "hinge": 1.0}
 """``-loss'(0)``: how strongly a sample pulls while the weights are zero."""
 
 
-def hard_margin(order: Order, shift, label_variance) -> Averages:
+def hard_margin(order: Order, shift: Scalar, label_variance: Scalar) -> Averages:
     """No loss, but margins of at least 1: ``g = (1 + c - omega)_+ / V``.
 
     ``V stiffness`` is the fraction of training points on the margin.
@@ -46,7 +48,7 @@ def hard_margin(order: Order, shift, label_variance) -> Averages:
     )
 
 
-def hinge(order: Order, shift, label_variance) -> Averages:
+def hinge(order: Order, shift: Scalar, label_variance: Scalar) -> Averages:
     """``g = [(K - omega)_+ - (K - V - omega)_+] / V``, ``K = 1 + c``, in closed form."""
     v0, shape = _law(order, label_variance)
     V, root = order.V, jnp.sqrt(order.q)
@@ -71,7 +73,7 @@ _TURNS = (-8, -4, -2, 0, 2, 4, 8, 16)  # z - c, where the logistic score turns
 _NODES = 16
 
 
-def logistic(order: Order, shift, label_variance) -> Averages:
+def logistic(order: Order, shift: Scalar, label_variance: Scalar) -> Averages:
     """``g = sigmoid(c - prox)``, on panels refined wherever a factor of the integrands turns."""
     _, shape = _law(order, label_variance)
     V, root = order.V, jnp.sqrt(order.q)
@@ -94,7 +96,14 @@ CHANNELS = {"logistic": logistic, "hinge": hinge}
 """Of the losses in `simulator.maths.proximal`."""
 
 
-def smooth_averages(order: Order, label_variance, rule, g, curvature, loss) -> Averages:
+def smooth_averages(
+    order: Order,
+    label_variance: Scalar,
+    rule: tuple[Float[Array, " nodes"], Float[Array, " nodes"]],
+    g: Float[Array, " nodes"],
+    curvature: Float[Array, " nodes"],
+    loss: Float[Array, " nodes"],
+) -> Averages:
     """Averages of a smooth loss by quadrature in ``z = prox(omega)``, which needs no inner solve.
 
     ``omega = z - V g`` and ``domega = (1 + V loss'') dz``.
@@ -122,13 +131,13 @@ def smooth_averages(order: Order, label_variance, rule, g, curvature, loss) -> A
     )
 
 
-def train_error(loss: str, order: Order, shift, label_variance) -> Array:
+def train_error(loss: str, order: Order, shift: Scalar, label_variance: Scalar) -> Float[Array, ""]:
     """Share of training samples with negative robust margin: ``prox < c``."""
     _, shape = _law(order, label_variance)
     return skew_normal_cdf((shift - SLOPE_AT_ZERO[loss] * order.V) / jnp.sqrt(order.q), shape)
 
 
-def _law(order: Order, label_variance) -> tuple[Array, Array]:
+def _law(order: Order, label_variance) -> tuple[Scalar, Array]:
     """``V0`` and ``A``."""
     v0 = label_variance - order.m**2 / order.q
     return v0, order.m / jnp.sqrt(order.q * v0)

@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 from simulator.maths.saddle_point import saddle_point, saddle_point_curve
+from simulator.runtime.shapes import Scalar
 
 PATH_POINTS = 8
 
@@ -48,12 +49,12 @@ class Averages(NamedTuple):
     loss: Array
 
 
-def linf_damage(P) -> Array:
+def linf_damage(P: Scalar) -> Scalar:
     """``N = P`` for ``P = mean |w|``: what every coordinate moved by ``1 / sqrt d`` costs."""
     return P
 
 
-def l2_damage(P) -> Array:
+def l2_damage(P: Scalar) -> Float[Array, ""]:
     """``N = sqrt(P)`` for ``P = mean w^2``, or ``w.Sd w / d`` (Mahalanobis)."""
     return jnp.sqrt(P)
 
@@ -76,7 +77,7 @@ class Solution(NamedTuple):
     """Order parameters and the relative residual of their fixed point."""
 
     order: Order
-    residual: Array
+    residual: Float[Array, "..."]
 
     def end(self) -> "Solution":
         """The last one of a path."""
@@ -122,7 +123,7 @@ def solve_path(fit: Fit, weights: WeightLaw) -> Solution:
     return Solution(_order(fit, found.value), found.residual)
 
 
-def sample_ratio_path(sample_ratio) -> Array:
+def sample_ratio_path(sample_ratio: Scalar) -> Float[Array, " points"]:
     """A geometric path of sample ratios from 1 (exclusive) to the one asked for."""
     share = jnp.arange(1, PATH_POINTS + 1, dtype=float) / PATH_POINTS
     return jnp.asarray(sample_ratio, float) ** share

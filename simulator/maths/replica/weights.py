@@ -10,21 +10,27 @@ averages over ``b``:
 import math
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import lax
 from jax.scipy.special import erfinv
+from jaxtyping import Array, Float
 
 from simulator.maths.gaussian import normal_cdf, normal_pdf
 from simulator.maths.proximal import power_proximal
 from simulator.maths.quadrature import panel_rule
 from simulator.maths.replica.order_parameters import Hats, Order
 from simulator.runtime.precision import float_dtype
+from simulator.runtime.shapes import Scalar
 
 
 # --------------------------------------------------------------------------------------------
 # Penalty lambda |w|^r, teacher N(0, rho)
 # --------------------------------------------------------------------------------------------
 def power_weights(
-    hats: Hats, attack_norm: str, penalty_order, regularization, teacher_variance
+    hats: Hats,
+    attack_norm: str,
+    penalty_order: Scalar,
+    regularization: Scalar,
+    teacher_variance: Scalar,
 ) -> Order:
     """``w = argmin D w^2 / 2 - b w + T |w| + lambda |w|^r``, by quadrature from ``b = T`` on.
 
@@ -52,7 +58,7 @@ _LEVELS = 9  # geometric panels: w(b) may be singular just below the threshold
 _TAIL = 40.0  # the weight left out is below exp(-40)
 
 
-def folded_normal(threshold) -> tuple[Array, Array]:
+def folded_normal(threshold: Scalar) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
     """Nodes ``x >= 0`` and weights of ``int_0^inf f(x) 2 phi(threshold + x) dx``."""
     u = lax.stop_gradient(threshold)
     length = jnp.sqrt(u**2 + 2 * _TAIL) - u
@@ -64,7 +70,7 @@ def folded_normal(threshold) -> tuple[Array, Array]:
 # --------------------------------------------------------------------------------------------
 # Least norms under hard margins: mean |w| (l1), mean w^2 / 2 (l2) and max |w| (linf)
 # --------------------------------------------------------------------------------------------
-def soft_weights(hats: Hats, norm: Array | int, teacher: str, density: Array | float) -> Order:
+def soft_weights(hats: Hats, norm: Scalar, teacher: str, density: Scalar) -> Order:
     """``w = sign(b) (|b| - T)_+ / D``: the least l1 norm or l2 norm, under a linf attack.
 
     ``D = V_hat + 1``, ``T = P_hat`` for ``norm = 2`` and ``D = V_hat``, ``T = P_hat + 1`` for
@@ -100,7 +106,7 @@ def soft_weights(hats: Hats, norm: Array | int, teacher: str, density: Array | f
     )
 
 
-def bounded_weights(hats: Hats, V: Array) -> tuple[Order, Array]:
+def bounded_weights(hats: Hats, V: Scalar) -> tuple[Order, Float[Array, ""]]:
     """``w = clip(b / V_hat)``: the least linf norm; the law, and the bound ``max |w|``.
 
     Teacher N(0, 1). The weights at the bound ``c s / V_hat``, ``s^2 = q_hat + m_hat^2``, are those

@@ -1,0 +1,10 @@
+"""Mathematics is tested in strict modes: no dtype and no rank is promoted without a word."""
+
+import jax
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def strict():
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        yield
