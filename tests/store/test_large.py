@@ -18,6 +18,7 @@ from simulator.paper import Paper
 from simulator.parameters import array, parameters, traced
 from simulator.store.contents import open_store, store_status
 from simulator.store.files import StoreError
+from simulator.store.large import tokens, with_arrays
 from simulator.store.sweep import sweep_study
 from simulator.study import Study, both, exact
 
@@ -191,6 +192,16 @@ def test_a_manifest_with_a_strange_digest_leads_nowhere(store):
     assert file.exists()
     with pytest.raises(StoreError, match="names no digest"):
         open_store(path, STUDY)
+
+
+def test_tasks_of_a_cluster_travel_without_the_arrays(store):
+    path, _ = store
+    cell = STUDY.canonical({"rows": ROWS})
+    sent = tokens(cell)
+    assert json.loads(json.dumps(sent["rows"])) == cell["rows"].token
+    received = with_arrays(path, STUDY, sent)
+    assert received["rows"].digest == cell["rows"].digest
+    assert np.array_equal(received["small"], cell["small"])
 
 
 def test_a_sweep_with_rows_can_be_exported(tmp_path):
