@@ -96,7 +96,6 @@ MUTANTS = [
         "df1 in place of df2 in the variance",
         _variance_with("df1"),
         _variance_with("df2"),
-        cells=[GENERIC],
     ),
     _parts("noise level not squared", lambda p, o: {"variance": o["variance"] / p.noise_std}),
     Mutant(
@@ -107,7 +106,6 @@ MUTANTS = [
         "train error without the labels' own noise",
         after=_train_error(0),
         control=_train_error(1),
-        cells=[GENERIC],
     ),
     Mutant(
         "train error with 1 - df1/n to the first power",

@@ -239,7 +239,7 @@ STUDY = Study(
         },
         {
             "dim": 96,
-            "num_samples": 70,
+            "num_samples": 40,
             "ridge": 0.02,
             "noise_std": 0.4,
             "spectrum": "power_law",
