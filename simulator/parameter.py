@@ -44,6 +44,8 @@ class Parameter:
         a length over which they loop. Reverse differentiation through the loop needs it static.
     at_least, above, at_most, below : number or str, optional
         Closed and open bounds; a string names another parameter, as in ``"dim"`` or ``"dim + 2"``.
+    multiple_of : int
+        Whole numbers must be multiples of it.
     integer : bool
         The value must be a whole number (always true for ``int``).
     infinite : bool
@@ -79,6 +81,7 @@ class Parameter:
     above: Bound | None = None
     at_most: Bound | None = None
     below: Bound | None = None
+    multiple_of: int = 1
     integer: bool = False
     infinite: bool = False
     choices: tuple[str, ...] = ()
@@ -133,6 +136,8 @@ class Parameter:
         if self.below is not None:
             bounds.append(f"< {self.below}")
         kind = "a whole number" if self.is_whole else "a finite number"
+        if self.multiple_of > 1:
+            kind = f"a multiple of {self.multiple_of}"
         if self.type == "array":
             kind = f"an array with dims ({', '.join(self.dims)}) of " + (
                 "whole numbers" if self.integer else "finite numbers"
@@ -178,7 +183,7 @@ class Parameter:
         if math.isnan(number) or (math.isinf(number) and not (self.infinite and number > 0)):
             raise ValueError(self._refusal(value))
         if self.is_whole and math.isfinite(number):
-            if number != int(number):
+            if number != int(number) or int(number) % self.multiple_of:
                 raise ValueError(self._refusal(value))
             if self.type == "int":
                 return int(number)
@@ -240,7 +245,8 @@ class Parameter:
         """``value * factor``: rounded if it counts something, not below a numeric lower bound."""
         scaled = value * factor
         if self.integer or self.type == "int":
-            scaled = round(scaled) if math.isfinite(scaled) else scaled
+            step = self.multiple_of
+            scaled = step * round(scaled / step) if math.isfinite(scaled) else scaled
         return max(scaled, self.at_least) if isinstance(self.at_least, (int, float)) else scaled
 
     def canonical_grid(self, given: Any) -> np.ndarray:
@@ -254,7 +260,8 @@ class Parameter:
         grid = self._numeric(given).astype(np.float64) + 0.0  # -0.0 is 0.0
         legal = np.isfinite(grid) | (self.infinite & (grid == np.inf))
         if self.is_whole:
-            legal &= np.isinf(grid) | (grid == np.round(np.where(legal, grid, 0.0)))
+            steps = np.where(legal, grid, 0.0) / self.multiple_of
+            legal &= np.isinf(grid) | (steps == np.round(steps))
         if not legal.all():
             raise ValueError(self._refusal(grid[~legal].flat[0]))
         return grid

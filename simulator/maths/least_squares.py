@@ -67,3 +67,24 @@ def factor_solution(
     whole = jnp.where(overdetermined, factor, jnp.eye(dim, dtype=float))
     inverted = solve_triangular(whole, targets) / scale[:, None]
     return jnp.where((ridge == 0) & overdetermined, inverted, solution)
+
+
+def smallest_norm(design: Array, penalty):
+    """Ridge regression by an eigendecomposition, for designs of any rank.
+
+    Returns ``solve(targets) -> argmin ||design w - targets||^2 + penalty ||w||^2``, for every
+    column of targets; without penalty the least-squares solution of smallest norm.
+    """
+    num_rows, num_columns = design.shape
+    dual = num_rows < num_columns
+    values, vectors = jnp.linalg.eigh(design @ design.T if dual else design.T @ design)
+    cutoff = num_rows * num_columns * jnp.finfo(values.dtype).eps * jnp.max(values)
+    total = jnp.where(values > cutoff, values, 0) + penalty
+    inverse = jnp.where(total > 0, 1 / jnp.where(total > 0, total, 1), 0)[:, None]
+
+    def solve(labels):
+        if dual:
+            return design.T @ (vectors @ (inverse * (vectors.T @ labels)))
+        return vectors @ (inverse * (vectors.T @ (design.T @ labels)))
+
+    return solve

@@ -23,6 +23,9 @@ SIGNED = (
     "price",
     "boundary_error",
     "V_hat",
+    "threshold",
+    "core_weight",
+    "spurious_weight",
 )
 
 

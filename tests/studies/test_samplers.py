@@ -110,6 +110,68 @@ CELLS = [
         _ATTACK | {"dim": 5, "sample_ratio": 0.2, "spectrum": _BLOCKS},
         False,
     ),
+    (
+        "verified-synthesis",
+        {"dim": 4, "num_samples_synthetic": 6, "ridge": 0.2, "keep_incorrect": 0.5},
+        False,
+    ),
+    (
+        "verified-synthesis",  # fewer rows than dimensions, often none, no ridge
+        {"dim": 4, "num_samples_synthetic": 3, "ridge": 0.0, "keep_correct": 0.5},
+        True,
+    ),
+    (
+        "verified-synthesis.halfspace",
+        {"dim": 5, "num_samples_synthetic": 7, "azimuth": 0.8, "keep_disagree": 0.2},
+        False,
+    ),
+    (
+        "verified-synthesis.halfspace",  # fewer than four rows are kept
+        {"dim": 6, "num_samples_synthetic": 4, "signal_norm": 1.2, "ridge": 0.01},
+        True,
+    ),
+    (
+        "verified-synthesis.retraining",
+        {"dim": 5, "num_samples_synthetic": 8, "azimuth": 0.8, "num_generations": 2},
+        True,
+    ),
+    (
+        "group-aware-prior",
+        {"dim": 4, "num_samples": 5, "num_group_samples": 4, "minority_fraction": 0.3},
+        False,
+    ),
+    (
+        "group-aware-prior",  # fewer rows than dimensions
+        {"dim": 12, "num_samples": 5, "num_group_samples": 4, "minority_fraction": 0.3},
+        True,
+    ),
+    (
+        "group-aware-prior.population",
+        {"dim": 3, "num_samples": 5, "num_group_samples": 4, "minority_fraction": 0.3},
+        True,
+    ),
+    (
+        "group-aware-prior.last-layer",
+        {"dim": 3, "num_samples": 4, "minority_fraction": 0.3},
+        False,
+    ),
+    (
+        "robust-pruning.finite-sample",
+        # Far apart and of like deviations: no threshold is infinite.
+        {
+            "num_samples": 12,
+            "estimator": "plug_in",
+            "density": 0.6,
+            "means": (-3.0, 3.0),
+            "stds": (0.9, 1.0),
+        },
+        False,
+    ),
+    (
+        "robust-pruning.high-dim",
+        {"dim": 3, "num_samples": 10, "density": 0.6, "means": (0.0, 6.0), "stds": (0.9, 0.9)},
+        False,
+    ),
 ]
 
 #: Outputs whose law the fast sampler does not keep, for it draws their parts apart.

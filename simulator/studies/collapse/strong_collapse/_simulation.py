@@ -21,6 +21,7 @@ from jax import Array
 from jax.scipy.linalg import cho_factor, cho_solve
 
 from simulator.eigenbasis import is_given, spectrum_of
+from simulator.maths.least_squares import smallest_norm
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
 from simulator.studies.collapse.strong_collapse._model import (
     counts_of,
@@ -171,7 +172,7 @@ def drawn_fit(num_samples: int, width: int | None = None):
             projection = jax.random.normal(key_projection, (dim, width), float)
             projection = projection / jnp.sqrt(dim)
         scale = jnp.sqrt(jnp.where(real, problem.weights[0], problem.weights[1]) / num_samples)
-        solve = _smallest_norm(scale[:, None] * inputs @ projection, problem.ridge)
+        solve = smallest_norm(scale[:, None] * inputs @ projection, problem.ridge)
 
         def respond(labels):
             coefficients = solve(scale[:, None] * jnp.sum(labels, axis=0))
@@ -180,23 +181,6 @@ def drawn_fit(num_samples: int, width: int | None = None):
         return Fit(rows * problem.label_std[:, None, :], active, respond)
 
     return draw_fit
-
-
-def _smallest_norm(design, ridge):
-    """Ridge regression by an eigendecomposition; without ridge the solution of smallest norm."""
-    num_rows, num_columns = design.shape
-    dual = num_rows < num_columns
-    values, vectors = jnp.linalg.eigh(design @ design.T if dual else design.T @ design)
-    cutoff = num_rows * num_columns * jnp.finfo(values.dtype).eps * jnp.max(values)
-    total = jnp.where(values > cutoff, values, 0) + ridge
-    inverse = jnp.where(total > 0, 1 / jnp.where(total > 0, total, 1), 0)[:, None]
-
-    def solve(labels):
-        if dual:
-            return design.T @ (vectors @ (inverse * (vectors.T @ labels)))
-        return vectors @ (inverse * (vectors.T @ (design.T @ labels)))
-
-    return solve
 
 
 # --------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Which data to keep, weigh and collect."""

@@ -1,0 +1,308 @@
+"""A perturbed group-aware prior with many samples: when is the minimax classifier reached?
+
+Question. The prior also asks for a small group loss after a worst-case perturbation of radius
+``rho``. How much does the worst group gain, and is there a radius that is enough?
+
+Model. ``group-aware-prior`` for ``N, M -> inf`` at fixed dimension, squared or logistic loss,
+
+    J(w) = mean_train loss + k mean_group loss(w + eps) + λ|w|²,   eps = rho g/|g|,
+
+``g`` the gradient of the group loss at ``w``, ``eps`` not differentiated (a simulation may:
+``perturbation_gradient = full``).
+
+Theory. At ``rho = 0`` with squared loss the prior reweighs: ``delta_e = delta/(1+k)``,
+``λ_e = λ/(1+k)``, ``w = (C(delta_e) + λ_e)^-1 v(delta_e)``. The perturbation is an exact penalty:
+from ``critical_radius`` on the solution is the group-balanced optimum, ``(c/(1+c²), 0)`` for the
+squared and ``(2c, 0)`` for the logistic loss: error ``Phi(-c)`` in every group. For squared loss
+
+    critical_radius = (1/k) sqrt([λ c/(1+c²)²]² + [delta s/((1+c²)(1+s²))]²).
+
+Below it the two coordinates solve ``F(w) = 0`` (see `_perturbed`). Relative error O(d/N + d/M); at
+and beyond the critical radius the groups tie, and the mean of the larger error exceeds the larger
+mean by O(M^-1/2).
+
+Reference: arXiv 2403.09869 (the prior; the formulas are this package's own).
+"""
+
+from math import pi
+
+import jax
+import jax.numpy as jnp
+
+from simulator.maths.gaussian import normal_cdf, normal_pdf
+from simulator.maths.quadrature import panel_rule
+from simulator.maths.slopes import square_root
+from simulator.parameters import choice, parameters, static, traced
+from simulator.sampling.counts import multinomial
+from simulator.sampling.row_types import rows_of_types
+from simulator.studies.data.group_aware_prior import PAPER
+from simulator.studies.data.group_aware_prior._model import (
+    GroupParams,
+    first_moment,
+    group_errors,
+    group_means,
+    second_moment,
+)
+from simulator.studies.data.group_aware_prior._perturbed import (
+    Quadratic,
+    full_gradient_minimum,
+    quadratic_solution,
+    smooth_solution,
+)
+from simulator.study import Figure, Output, Study, asymptotic, both, theory_only
+
+_REACH, _PANELS, _ORDER = 9.5, 12, 24  # of the expected logistic loss, in standard deviations
+_DIRECTIONS = 1440  # in which the logistic group loss must grow
+
+
+@parameters
+class Params(GroupParams):
+    num_samples: int = traced(
+        20000,
+        symbol="N",
+        detail="simulation only",
+        at_least=4,
+        static_in=("direct",),
+        grows=1,
+        typical=(100, 100_000),
+    )
+    num_group_samples: int = traced(
+        20000,
+        detail="simulation only",
+        at_least=4,
+        multiple_of=4,
+        static_in=("direct",),
+        grows=1,
+        typical=(100, 100_000),
+    )
+    dim: int = static(
+        3, detail="simulation only", at_least=2, traced_in=("theory",), typical=(2, 100)
+    )
+    group_prior_weight: float = traced(1.0, at_least=0)
+    ridge: float = traced(0.01, at_least=0)
+    perturbation_radius: float = traced(0.0, at_least=0)
+    loss: str = choice("squared", ("squared", "logistic"))
+    perturbation_gradient: str = choice(
+        "stopped", ("stopped", "full"), "–", "whether the perturbation is differentiated"
+    )
+
+
+def theory(params):
+    """Two coordinates: a scalar equation for the squared loss, Newton's method for the logistic."""
+    delta = 1 - 2 * params.minority_fraction
+    k, ridge, radius = params.group_prior_weight, params.ridge, params.perturbation_radius
+    if params.loss == "squared":
+        found = quadratic_solution(
+            Quadratic(second_moment(params, delta), first_moment(params, delta)),
+            Quadratic(second_moment(params, 0.0 * delta), first_moment(params, 0.0 * delta)),
+            k,
+            ridge,
+            radius,
+        )
+    else:
+        start = jnp.stack([2 * params.core_strength, 0 * delta])
+        found = smooth_solution(
+            _expected_losses, params, k, radius, start, solvable=_grows_everywhere(params)
+        )
+    w = found.weights
+    return {
+        **group_errors(params, w[0], w[1], square_root(w @ w)),
+        "core_weight": w[0],
+        "spurious_weight": w[1],
+        "critical_radius": found.critical_radius,
+        "minimax_error": normal_cdf(-params.core_strength),
+    }
+
+
+def _expected_losses(params):
+    """Training loss with its ridge, and group loss, on ``(e1, e2)``."""
+    node, weight = panel_rule(jnp.linspace(-_REACH, _REACH, _PANELS + 1), _ORDER)
+    weight = weight * normal_pdf(node)
+
+    def loss(w, delta):
+        size = square_root(w @ w)
+        core, spurious = w[0] * params.core_strength, w[1] * params.spurious_strength
+        margins = jnp.stack([core + spurious, core - spurious])[:, None] + size * node
+        share = jnp.stack([1 + delta, 1 - delta]) / 2
+        return share @ (jnp.logaddexp(0, -margins) @ weight)
+
+    delta = 1 - 2 * params.minority_fraction
+    return (
+        lambda w: loss(w, delta) + params.ridge * (w @ w),
+        lambda w: loss(w, 0 * delta),
+    )
+
+
+def _grows_everywhere(params):
+    """Whether ``k L_group(w_b + v) + b.v`` has a minimum: it must grow in every direction."""
+    angle = jnp.linspace(0, 2 * pi, _DIRECTIONS, dtype=float)
+    u = jnp.stack([jnp.cos(angle), jnp.sin(angle)])
+    core, spurious = params.core_strength * u[0], params.spurious_strength * u[1]
+    z = jnp.stack([core + spurious, core - spurious])
+    growth = jnp.mean(normal_pdf(z) - z * normal_cdf(-z), axis=0)
+    balanced = jnp.stack([2 * params.core_strength, 0 * params.core_strength])
+    pull = jax.grad(_expected_losses(params)[0])(balanced)
+    return jnp.all(params.group_prior_weight * growth + pull @ u > 0)
+
+
+def simulate_direct(key, params):
+    """Draw both sets, times their labels, and minimise."""
+    keys = jax.random.split(key, 3)
+    train, group = params.num_samples, params.num_group_samples
+    means = group_means(params, params.dim)
+    minority = jax.random.uniform(keys[0], (train,), float) < params.minority_fraction
+    rows = jax.random.normal(keys[1], (train, params.dim), float) + means[minority.astype(int)]
+    balanced = jax.random.normal(keys[2], (group, params.dim), float) + means[jnp.arange(group) % 2]
+    if params.loss == "squared":
+        return _squared_outputs(
+            params,
+            Quadratic(rows.T @ rows / train, jnp.mean(rows, axis=0)),
+            Quadratic(balanced.T @ balanced / group, jnp.mean(balanced, axis=0)),
+        )
+
+    def losses(params):
+        return (
+            lambda w: jnp.mean(jnp.logaddexp(0, -rows @ w)) + params.ridge * (w @ w),
+            lambda w: jnp.mean(jnp.logaddexp(0, -balanced @ w)),
+        )
+
+    start = jnp.zeros(params.dim, float).at[0].set(2 * params.core_strength)
+    found = smooth_solution(
+        losses, params, params.group_prior_weight, params.perturbation_radius, start
+    )
+    return _outputs(params, found, losses(params))
+
+
+def simulate_fast(key, params):
+    """Squared loss: the same law from turned rows, for only Gram matrices enter."""
+    if params.loss != "squared":
+        return simulate_direct(key, params)
+    key_counts, key_train, key_group = jax.random.split(key, 3)
+    fraction = params.minority_fraction
+    drawn = multinomial(key_counts, params.num_samples, jnp.stack([1 - fraction, fraction]))
+    half = jnp.full(2, params.num_group_samples // 2)
+    means, one = group_means(params, params.dim), jnp.ones(2, float)
+
+    def quadratic(key, counts, total):
+        turned = rows_of_types(key, counts, means, one)
+        return Quadratic(
+            turned.rows.T @ turned.rows / total, turned.rows.T @ turned.targets / total
+        )
+
+    return _squared_outputs(
+        params,
+        quadratic(key_train, drawn, params.num_samples),
+        quadratic(key_group, half, params.num_group_samples),
+    )
+
+
+def _squared_outputs(params, train, group):
+    found = quadratic_solution(
+        train, group, params.group_prior_weight, params.ridge, params.perturbation_radius
+    )
+    return _outputs(
+        params,
+        found,
+        (
+            lambda w: w @ train.second @ w - 2 * train.first @ w + params.ridge * (w @ w),
+            lambda w: w @ group.second @ w - 2 * group.first @ w,
+        ),
+    )
+
+
+def _outputs(params, found, losses):
+    """Group errors of the fit in closed form, and its coordinates."""
+    w = found.weights
+    if params.perturbation_gradient == "full":
+        train, group = losses
+        w = full_gradient_minimum(
+            train, group, params.group_prior_weight, params.perturbation_radius, w
+        )
+    return {
+        **group_errors(params, w[0], w[1], square_root(w @ w)),
+        "core_weight": w[0],
+        "spurious_weight": w[1],
+        "critical_radius": found.critical_radius,
+    }
+
+
+def validate(params, side):
+    """A group set that determines its optimum, and a theory for what it covers."""
+    if side != "theory" and params.num_group_samples < params.dim:
+        raise ValueError(
+            f"num_group_samples = {params.num_group_samples} is not allowed for dim = "
+            f"{params.dim}: fewer samples than dimensions have no unique group-balanced optimum"
+        )
+    if side == "theory" and params.perturbation_gradient == "full":
+        raise ValueError(
+            "perturbation_gradient = 'full' is not allowed in the theory: it is for 'stopped'"
+        )
+
+
+def _of_the_larger(params):
+    """Where the groups' errors agree, the mean of the larger one is off by O(M^-1/2)."""
+    tied = params.spurious_strength == 0 or params.minority_fraction == 0.5
+    if tied or params.perturbation_radius > 0:
+        return asymptotic("O(M^-1/2) where the groups' errors agree", rate=0.5)
+    return asymptotic("O(d/N + d/M)")
+
+
+figures = {
+    "radius": Figure(
+        title="From a critical radius on, every group has the minimax error",
+        x="perturbation_radius",
+        y=("worst_group_error", "average_error"),
+        grid={
+            "perturbation_radius": [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4],
+            "minority_fraction": [0.05, 0.2],
+        },
+        series="minority_fraction",
+        params={"ridge": 0.0},
+        replicates=30,
+        xscale="linear",
+        yscale="linear",
+        caption="Squared loss, c = 1, s = 1.5, k = 1, λ = 0; N = M = 20000, d = 3.",
+    ),
+}
+
+STUDY = Study(
+    name="group-aware-prior.population",
+    title="a perturbed group-aware prior with many samples",
+    paper=PAPER,
+    params=Params,
+    outputs=(
+        *both(
+            asymptotic("O(d/N + d/M)"),
+            majority_error="error where the attribute agrees with the label",
+            minority_error="error where it does not",
+            average_error="error on the training law",
+        ),
+        Output("worst_group_error", "the larger of the two", _of_the_larger),
+        *both(
+            asymptotic("O(d/N + d/M)"),
+            core_weight="w·e1",
+            spurious_weight="w·e2",
+            critical_radius="radius from which all groups have the minimax error; inf: none",
+        ),
+        *theory_only(minimax_error="smallest worst-group error of any linear classifier"),
+    ),
+    theory=theory,
+    simulate_direct=simulate_direct,
+    simulate_fast=simulate_fast,
+    validate=validate,
+    figures=figures,
+    tolerance=0.05,
+    check_cells=(
+        {"num_samples": 2000, "num_group_samples": 2000, "minority_fraction": 0.1},
+        {
+            "num_samples": 2000,
+            "num_group_samples": 2000,
+            "core_strength": 1.2,
+            "spurious_strength": 0.9,
+            "minority_fraction": 0.15,
+            "group_prior_weight": 0.7,
+            "ridge": 0.2,
+            "perturbation_radius": 0.08,
+        },
+    ),
+)

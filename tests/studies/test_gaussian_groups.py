@@ -1,0 +1,225 @@
+"""arXiv 2403.09869 and 2404.05579: identities and limits of priors and quotas."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+import simulator
+from simulator.runtime.compilation import float64_on_cpu
+from simulator.studies.data.robust_pruning._model import saturate
+from tests.references import robust_pruning as reference
+
+GROUPS = {
+    "num_samples": 150,
+    "num_group_samples": 40,
+    "dim": 37,
+    "core_strength": 1.2,
+    "spurious_strength": 0.8,
+    "minority_fraction": 0.13,
+    "ridge": 0.03,
+}
+POPULATION = {name: GROUPS[name] for name in ("core_strength", "spurious_strength", "ridge")} | {
+    "minority_fraction": 0.13
+}
+
+
+# --------------------------------------------------------------------------------------------
+# Group-aware prior
+# --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("change", [{"spurious_strength": 0.0}, {"minority_fraction": 0.5}])
+def test_without_an_attribute_groups_agree(change):
+    for study, params in (
+        ("group-aware-prior", GROUPS),
+        ("group-aware-prior.population", POPULATION),
+    ):
+        found = simulator.predict(study, **params | change)
+        assert found["minority_error"] == pytest.approx(float(found["majority_error"]), rel=1e-12)
+        assert found["spurious_weight"] == pytest.approx(0, abs=1e-14)
+
+
+def test_no_linear_rule_beats_the_minimax_one():
+    found = simulator.predict(
+        "group-aware-prior", **GROUPS, group_prior_weight=np.array([0.0, 0.3, 3.0, 300.0])
+    )
+    assert np.all(found["worst_group_error"] >= found["minimax_error"])
+
+
+def test_many_samples_are_the_population():
+    many = GROUPS | {"num_samples": 10**8, "num_group_samples": 10**8}
+    found = simulator.predict("group-aware-prior", **many)
+    limit = simulator.predict("group-aware-prior.population", **POPULATION)
+    for name in ("majority_error", "minority_error", "core_weight", "spurious_weight"):
+        assert found[name] == pytest.approx(float(limit[name]), rel=1e-6)
+
+
+def test_the_prior_helps_the_population_without_end():
+    found = simulator.predict(
+        "group-aware-prior.population",
+        **POPULATION,
+        group_prior_weight=np.array([0.0, 0.1, 1.0, 10.0, 1e7]),
+    )
+    errors = found["worst_group_error"]
+    assert np.all(np.diff(errors) < 0)
+    assert errors[-1] == pytest.approx(norm.cdf(-1.2), rel=1e-5)
+
+
+def test_critical_radius_falls_with_the_weight_and_vanishes_without_bias():
+    found = simulator.predict(
+        "group-aware-prior.population", **POPULATION, group_prior_weight=np.array([0.5, 1.0, 2.0])
+    )["critical_radius"]
+    np.testing.assert_allclose(found * [0.5, 1.0, 2.0], found[1], rtol=1e-12)
+    fair = POPULATION | {"minority_fraction": 0.5, "ridge": 0.0}
+    assert simulator.predict("group-aware-prior.population", **fair)["critical_radius"] == 0
+
+
+def test_continuous_across_the_critical_radius():
+    radius = float(
+        simulator.predict("group-aware-prior.population", **POPULATION)["critical_radius"]
+    )
+    found = simulator.predict(
+        "group-aware-prior.population",
+        **POPULATION,
+        perturbation_radius=radius * np.array([1 - 1e-6, 1.0, 1 + 1e-6]),
+    )
+    np.testing.assert_allclose(found["core_weight"], found["core_weight"][1], rtol=1e-5)
+    np.testing.assert_allclose(found["spurious_weight"], 0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_differentiating_the_perturbation_changes_little():
+    params = POPULATION | {"perturbation_radius": 0.05, "num_samples": 4000}
+    stopped, full = (
+        simulator.simulate(
+            "group-aware-prior.population", replicates=64, perturbation_gradient=which, **params
+        )
+        for which in ("stopped", "full")
+    )
+    difference = full.mean["core_weight"] - stopped.mean["core_weight"]
+    assert 0 < abs(difference) < 0.02
+
+
+def test_groups_are_four_and_theory_is_for_the_stopped_gradient():
+    with pytest.raises(ValueError, match="multiple of 4"):
+        simulator.predict("group-aware-prior", num_group_samples=10)
+    with pytest.raises(ValueError, match="perturbation_gradient"):
+        simulator.predict("group-aware-prior.population", perturbation_gradient="full")
+    with pytest.raises(ValueError, match="ridge"):
+        simulator.predict("group-aware-prior", dim=2000, ridge=0.0)
+
+
+# --------------------------------------------------------------------------------------------
+# Robust pruning
+# --------------------------------------------------------------------------------------------
+CLASSES = {"means": (-0.7, 1.2), "stds": (1.3, 0.8), "priors": (0.35, 0.65)}
+PRUNERS = ("random", "balanced", "optimal", "drop", "drop_equal_base", "ssp")
+
+
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_shares_add_up_and_stay_below_one(pruner):
+    for density in (0.1, 0.5, 0.95, 1.0):
+        found = simulator.predict("robust-pruning", **CLASSES, density=density, pruner=pruner)
+        share = found["class_density"]
+        assert np.dot(CLASSES["priors"], share) == pytest.approx(density, rel=1e-12)
+        assert np.all(share <= 1 + 1e-15)
+        assert found["worst_class_risk"] >= found["minimax_risk"] * (1 - 1e-12)
+
+
+def test_optimal_quotas_are_the_best_and_reach_the_minimax_risk():
+    for density in (0.2, 0.5, 0.8, 0.95):
+        worst = {
+            pruner: float(
+                simulator.predict("robust-pruning", **CLASSES, density=density, pruner=pruner)[
+                    "worst_class_risk"
+                ]
+            )
+            for pruner in PRUNERS[:-1]
+        }
+        assert worst["optimal"] == pytest.approx(min(worst.values()), rel=1e-12)
+    few = simulator.predict("robust-pruning", **CLASSES, density=0.2, pruner="optimal")
+    assert few["worst_class_risk"] == pytest.approx(float(few["minimax_risk"]), rel=1e-12)
+
+
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_reflection_exchanges_the_classes(pruner):
+    found = simulator.predict("robust-pruning", **CLASSES, density=0.6, pruner=pruner)
+    reflected = simulator.predict(
+        "robust-pruning",
+        means=(-1.2, 0.7),
+        stds=(0.8, 1.3),
+        priors=(0.65, 0.35),
+        density=0.6,
+        pruner=pruner,
+    )
+    np.testing.assert_allclose(reflected["class_risk"], found["class_risk"][::-1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_shift_and_scale(pruner):
+    found = simulator.predict("robust-pruning", **CLASSES, density=0.6, pruner=pruner)
+    moved = simulator.predict(
+        "robust-pruning",
+        means=(3 * -0.7 + 2, 3 * 1.2 + 2),
+        stds=(3.9, 2.4),
+        priors=(0.35, 0.65),
+        density=0.6,
+        pruner=pruner,
+    )
+    assert moved["threshold"] == pytest.approx(3 * float(found["threshold"]) + 2, rel=1e-10)
+    np.testing.assert_allclose(moved["class_risk"], found["class_risk"], rtol=1e-10)
+
+
+@pytest.mark.parametrize("pruner", PRUNERS[:-1])
+def test_equal_classes_are_cut_in_the_middle(pruner):
+    found = simulator.predict(
+        "robust-pruning", means=(-1, 2), stds=(0.7, 0.7), priors=(0.5, 0.5), pruner=pruner
+    )
+    assert found["threshold"] == pytest.approx(0.5, rel=1e-12)
+
+
+def test_hard_examples_keep_the_threshold_until_it_jumps():
+    found = simulator.predict(
+        "robust-pruning", pruner="ssp", density=np.array([0.47, 0.4748, 0.4749, 0.9, 1.0])
+    )
+    full = simulator.predict("robust-pruning", pruner="full")
+    np.testing.assert_allclose(found["threshold"][2:], full["threshold"], rtol=1e-13)
+    assert np.all(found["threshold"][:2] < -1.4)
+    assert found["prune_radius"][-1] == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_saturation_against_bisection(seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(20):
+        classes = rng.integers(2, 9)
+        sizes = rng.uniform(0.1, 2, classes)
+        weights = rng.exponential(1, classes) * (rng.uniform(size=classes) < 0.8)
+        density = rng.uniform(0.05, 1)
+        with float64_on_cpu():
+            found = np.asarray(saturate(density, np.asarray(sizes), np.asarray(weights)))
+        expected = reference.saturated(density, sizes, weights)
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_bad_classes_are_refused():
+    for change, what in (
+        ({"means": (1.0, -1.0)}, "means"),
+        ({"priors": (0.5, 0.6)}, "priors"),
+        ({"stds": (1.0, 1.0, 1.0)}, "stds"),
+    ):
+        with pytest.raises(ValueError, match=what):
+            simulator.predict("robust-pruning", **CLASSES | change)
+    with pytest.raises(ValueError, match="plug_in"):
+        simulator.predict("robust-pruning.finite-sample", estimator="plug_in", pruner="ssp")
+    assert math.isinf(
+        float(
+            simulator.predict(
+                "robust-pruning",
+                means=(0, 1),
+                stds=(0.5, 1.5),
+                priors=(0.05, 0.95),
+                pruner="random",
+            )["threshold"]
+        )
+    )

@@ -1,0 +1,226 @@
+"""arXiv 2406.07515: identities, limits, and special cases of selection."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+import simulator
+from simulator.maths.wedge import wedge_moments, wedge_probability
+from simulator.runtime.compilation import float64_on_cpu
+from tests.cases.verified_synthesis import lost
+from tests.references import verified_synthesis as reference
+
+STUDY = "verified-synthesis"
+POINT = {
+    "dim": 37,
+    "num_samples_synthetic": 150,
+    "signal_norm": 1.3,
+    "ridge": 0.2,
+    "generator_accuracy": 0.55,
+    "keep_correct": 0.8,
+    "keep_incorrect": 0.3,
+}
+
+
+def accuracy(study=STUDY, **params):
+    return simulator.predict(study, **params)["test_accuracy"]
+
+
+# --------------------------------------------------------------------------------------------
+# Independent errors
+# --------------------------------------------------------------------------------------------
+def test_a_stricter_verifier_of_more_samples_is_the_same():
+    """``(s phi, s psi, N)`` equals ``(phi, psi, s N)``, and the keep rate scales by ``s``."""
+    half = POINT | {"keep_correct": 0.4, "keep_incorrect": 0.15, "num_samples_synthetic": 300}
+    assert accuracy(**half) == pytest.approx(accuracy(**POINT), rel=1e-13)
+    rates = [simulator.predict(STUDY, **p)["keep_rate"] for p in (half, POINT)]
+    assert rates[0] == pytest.approx(rates[1] / 2, rel=1e-14)
+
+
+def test_turning_all_labels_turns_the_accuracy():
+    turned = POINT | {"generator_accuracy": 0.45, "keep_correct": 0.3, "keep_incorrect": 0.8}
+    assert accuracy(**turned) == pytest.approx(1 - accuracy(**POINT), rel=1e-13)
+
+
+def test_the_curves_cross_one_half_at_the_breakdown():
+    for count in (60, 150, 10**6):
+        found = accuracy(
+            **POINT
+            | {
+                "num_samples_synthetic": count,
+                "generator_accuracy": np.array([0.3 / 1.1 - 1e-3, 0.3 / 1.1, 0.3 / 1.1 + 1e-3]),
+            }
+        )
+        assert found[0] < 0.5 < found[2]
+        assert found[1] == pytest.approx(0.5, abs=1e-12)
+
+
+def test_infinitely_many_samples_jump_from_the_worst_to_the_best():
+    limits = simulator.predict(
+        STUDY,
+        **POINT | {"generator_accuracy": np.array([0.1, 0.25, 0.9]), "keep_incorrect": 0.8 / 3},
+    )
+    best = limits["bayes_accuracy"][0]
+    expected = [1 - best, 0.5, best]
+    np.testing.assert_allclose(limits["test_accuracy_infinite_data"], expected, rtol=1e-12)
+    many = accuracy(**POINT | {"generator_accuracy": 0.9, "num_samples_synthetic": 10**12})
+    assert many == pytest.approx(best, rel=1e-9)
+
+
+def test_a_large_ridge_counts_effective_samples():
+    found = simulator.predict(STUDY, **POINT | {"ridge": 1e9})
+    effective = POINT["num_samples_synthetic"] * found["effective_sample_fraction"]
+    mu = POINT["signal_norm"]
+    expected = reference.norm.cdf(mu / np.sqrt(1 + POINT["dim"] / (effective * mu**2)))
+    assert found["test_accuracy"] == pytest.approx(expected, rel=1e-8)
+
+
+def test_better_generators_and_verifiers_are_worth_more_samples():
+    """While right labels prevail; in the large-ridge limit the accuracy follows."""
+
+    def fraction(p, phi, psi):
+        params = POINT | {"generator_accuracy": p, "keep_correct": phi, "keep_incorrect": psi}
+        return simulator.theory(STUDY)(**params)["effective_sample_fraction"]
+
+    slopes = jax.grad(fraction, (0, 1, 2))(0.55, 0.8, 0.3)
+    assert slopes[0] > 0
+    assert slopes[1] > 0
+    assert slopes[2] < 0
+
+
+def test_control_of_the_noise_mutant():
+    """The re-implementation with its noise as it is gives the theory."""
+
+    class Params:
+        dim, num_samples_synthetic, signal_norm, ridge = 37, 150, 1.3, 0.2
+
+    theory = simulator.predict(STUDY, **POINT)
+    found = lost(Params, theory, lambda m, d: 1)["test_accuracy"]
+    assert found == pytest.approx(float(theory["test_accuracy"]), rel=1e-12)
+
+
+def test_optimal_verifier_threshold():
+    """Along a receiver's curve ``phi = sqrt(psi)`` the best acceptance is inside."""
+    found = [
+        accuracy(**POINT | {"keep_correct": math.sqrt(x), "keep_incorrect": x})
+        for x in np.geomspace(1e-4, 1, 9)
+    ]
+    assert 0 < int(np.argmax(found)) < len(found) - 1
+
+
+def test_the_strongest_penalty_is_best_for_isotropic_noise():
+    best = simulator.optimise(
+        STUDY,
+        "test_accuracy",
+        over={"ridge": (1e-3, 1e4)},
+        maximise=True,
+        **{name: value for name, value in POINT.items() if name != "ridge"},
+    )
+    assert best["at_boundary"].item()
+
+
+# --------------------------------------------------------------------------------------------
+# Halfspaces
+# --------------------------------------------------------------------------------------------
+HALFSPACE = "verified-synthesis.halfspace"
+ANGLES = {"generator_angle": 1.1, "verifier_angle": 0.6, "azimuth": 0.8, "dim": 37}
+
+
+def test_keeping_all_with_one_chance_is_no_selection():
+    some = accuracy(HALFSPACE, **ANGLES, keep_agree=0.5, keep_disagree=0.5)
+    all_ = accuracy(HALFSPACE, **ANGLES, keep_agree=1, keep_disagree=1, num_samples_synthetic=500)
+    assert some == pytest.approx(all_, rel=1e-12)
+
+
+def test_the_generator_as_its_own_verifier_is_no_selection():
+    same = ANGLES | {"verifier_angle": 1.1, "azimuth": 0.0}
+    alone = accuracy(HALFSPACE, **same, keep_agree=1, keep_disagree=1)
+    assert accuracy(HALFSPACE, **same) == pytest.approx(alone, rel=1e-12)
+
+
+def test_gaussian_inputs_in_closed_form():
+    """Rates of agreement, and the bisector with infinitely many data."""
+    found = simulator.predict(HALFSPACE, **ANGLES)
+    tg, tp, az = 1.1, 0.6, 0.8
+    cosine = math.cos(tg) * math.cos(tp) + math.sin(tg) * math.sin(tp) * math.cos(az)
+    t = math.acos(cosine)
+    assert found["keep_rate"] == pytest.approx(1 - t / math.pi, rel=1e-13)
+    right = (2 * math.pi - tg - tp - t) / (2 * math.pi - 2 * tg)
+    assert found["keep_correct"] == pytest.approx(right, rel=1e-13)
+    assert found["keep_incorrect"] == pytest.approx((tg + tp - t) / (2 * tg), rel=1e-13)
+    rho = (math.cos(tg) + math.cos(tp)) / (2 * math.cos(t / 2))
+    limit = 1 - math.acos(rho) / math.pi
+    assert found["test_accuracy_infinite_data"] == pytest.approx(limit, rel=1e-12)
+
+
+def test_a_perfect_generator_is_right():
+    found = simulator.predict(HALFSPACE, **ANGLES | {"generator_angle": 0.0})
+    assert found["generator_accuracy"] == pytest.approx(1, rel=1e-15)
+    assert found["keep_incorrect"] == 0
+
+
+def test_retraining_ends_at_the_verifier_when_data_are_many():
+    found = simulator.predict(
+        "verified-synthesis.retraining",
+        dim=20,
+        num_samples_synthetic=10**9,
+        ridge=0.0,
+        num_generations=40,
+    )
+    assert found["test_accuracy"][-1] == pytest.approx(float(found["verifier_accuracy"]), abs=1e-4)
+
+
+def test_nothing_kept_is_refused():
+    with pytest.raises(ValueError, match="keep_incorrect"):
+        simulator.predict(STUDY, generator_accuracy=0.0, keep_incorrect=0.0)
+    with pytest.raises(ValueError, match="keep_agree"):
+        simulator.predict(HALFSPACE, keep_agree=0.0, keep_disagree=0.0)
+    with pytest.raises(ValueError, match="keep_correct"):
+        simulator.predict("verified-synthesis.eigenvalues", keep_correct=0, keep_incorrect=0)
+
+
+# --------------------------------------------------------------------------------------------
+# The wedge
+# --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("angle", [1e-6, 0.3, math.pi / 2, 2.4, math.pi - 1e-6])
+@pytest.mark.parametrize("mean", [(0.0, 0.0), (0.7, 0.0), (0.0, -0.4), (-1.3, 0.6), (3.0, 2.0)])
+def test_wedge_probability_is_the_bivariate_normal(mean, angle):
+    along, across = mean
+    b = math.cos(angle) * along + math.sin(angle) * across
+    covariance = [[1, math.cos(angle)], [math.cos(angle), 1]]
+    law = multivariate_normal(cov=covariance, allow_singular=True)
+    with float64_on_cpu():
+        found = float(wedge_probability(along, across, angle))
+    # SciPy's own bivariate integral is good to about 1e-8 at correlations near ±1.
+    assert found == pytest.approx(law.cdf([along, b]), abs=2e-6 if angle < 1e-3 else 1e-8)
+
+
+def test_wedge_moments_by_polar_quadrature():
+    u = np.array([math.cos(1.1), math.sin(1.1), 0.0])
+    v = np.array([math.cos(0.6), math.sin(0.6) * math.cos(0.8), math.sin(0.6) * math.sin(0.8)])
+    rate, first, second = reference.kept_moments(u, v, 1.3, 1.0, 0.0)
+    across = v - (u @ v) * u
+    across /= np.linalg.norm(across)
+    angle = math.acos(u @ v)
+    with float64_on_cpu():
+        frame = jnp.asarray(u), jnp.asarray(across), angle
+        both = [wedge_moments(jnp.asarray([s * 1.3, 0.0, 0.0]), *frame) for s in (1.0, -1.0)]
+    # Class +1 on both sides of both halfspaces: the wedge and the opposite one, mirrored.
+    probability = both[0][0] + both[1][0]
+    assert float(probability) == pytest.approx(rate, rel=1e-10)
+    np.testing.assert_allclose((both[0][1] + both[1][1]) / probability, first, atol=1e-10)
+    np.testing.assert_allclose((both[0][2] + both[1][2]) / probability, second, atol=1e-10)
+
+
+@pytest.mark.parametrize("point", [(0.3, -0.4, 1.2), (0.0, 0.0, 0.7), (1.5, 0.2, 3.0)])
+def test_wedge_derivatives(point):
+    with float64_on_cpu():
+        slopes = jax.grad(wedge_probability, (0, 1, 2))(*point)
+        for i, slope in enumerate(slopes):
+            step = 1e-5 * np.eye(3)[i]
+            up, down = (wedge_probability(*(np.array(point) + s * step)) for s in (1, -1))
+            assert float(slope) == pytest.approx(float(up - down) / 2e-5, abs=1e-8)
