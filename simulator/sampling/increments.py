@@ -36,16 +36,25 @@ def least_squares_increment(
         May be traced. No generation gives 0.
     """
     key_normal, key_scale = jax.random.split(key)
-    scale = increment_variance(key_scale, num_samples, dim, num_generations)
+    scale, _ = increment_variance(key_scale, num_samples, dim, num_generations)
     return jnp.sqrt(scale) * jax.random.normal(key_normal, (dim,), float)
 
 
 def increment_variance(
     key: RandomKey, num_samples: Scalar, dim: Scalar, num_generations: Scalar = 1
-) -> Float[Array, ""]:
-    """``sum_m 1 / chi^2_{N - dim + 1}``: variance of every entry of the sum, given the designs."""
+) -> tuple[Float[Array, ""], Float[Array, " 2"]]:
+    """Variance of every entry of the sum, given the designs: ``sum_m 1/c_m``.
 
-    def add(generation, total):
-        return total + 1 / chi_square(jax.random.fold_in(key, generation), num_samples - dim + 1)
+    With it ``sum_m c_m`` and ``sum_m c_m^2``, in units of their degrees of freedom ``N - dim + 1``:
+    their means are known.
+    """
+    freedom = num_samples - dim + 1
 
-    return lax.fori_loop(0, num_generations, add, jnp.zeros((), float))
+    def add(generation, totals):
+        total, powers = totals
+        drawn = chi_square(jax.random.fold_in(key, generation), freedom)
+        scale = drawn / freedom
+        return total + 1 / drawn, powers + jnp.stack([scale, scale**2])
+
+    start = jnp.zeros((), float), jnp.zeros(2, float)
+    return lax.fori_loop(0, num_generations, add, start)

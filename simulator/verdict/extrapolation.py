@@ -4,17 +4,15 @@ The relative deviation of a right asymptotic theory is ``c1 h + c2 h^2 + c3 h^3 
 ``h = size^-rate``; that of a wrong one has an intercept. One or two orders are fitted, so that
 those beyond, the *omitted orders*, remain in the intercept. They do not fall with the number of
 replicates, and would reject any theory in the end. How large they are at the smallest size, where
-they are largest, is bounded twice:
+they are largest, follows from the largest deviation ``D`` of the ladder: it falls as ``h``, or as
+``h^2`` where the first order happens to vanish, and the first omitted order as ``h^(k+1)`` if ``k``
+orders are fitted. So it is taken to be no more than ``D^((k+1)/2)``, and not known to be less than
+half of that; in between, it is what is found when it is fitted too, less two of its standard
+errors.
 
-- by ``D^((k + 1)/2)`` where ``k`` orders are fitted, and ``D`` is the largest deviation of the
-  ladder. The first omitted order falls as ``h^(k+1)``, ``D`` as ``h``, or as ``h^2`` where the
-  first order happens to vanish;
-- by the next order that is found when it is fitted too, and five of its standard errors over
-  ``SAFETY``.
-
-``SAFETY`` times the smaller of the two, carried over to the intercept, is never held against a
-theory, and it counts against the resolution, so that nothing is overlooked silently. The second
-bound does not depend on an intercept, and the first one hardly (``share``).
+``SAFETY`` times that, carried over to the intercept, is never held against a theory, and it counts
+against the resolution, so that nothing is overlooked silently. The next order that is found does
+not depend on an intercept, and ``D`` hardly (``share``).
 
 Two orders err more and leave out less than one: what resolves more is taken. Either test alone has
 the stated error rate, so that the choice, however it is made, at most doubles it; the verdict
@@ -29,7 +27,8 @@ import numpy as np
 
 MOST_ORDERS = 2
 SAFETY = 2.0
-CONFIDENT = 5.0  # standard errors of the next order, as for a verdict
+LEAST = 0.5  # share of what the largest deviation allows that is never excluded
+SURE = 2.0  # standard errors by which a next order is seen
 ENOUGH = 512  # replicates whose standard errors may weigh the sizes
 LEAST_ERROR = 1e-3  # of the largest along the ladder: weights stay well conditioned
 
@@ -43,7 +42,7 @@ class Omitted:
     most : array or float
         If they are as large as the largest deviation allows.
     seen, error : array or float
-        If they are as the next order is found to be, and by how much that may be exceeded.
+        If they are as the next order is found to be, and the standard error of that.
     share : array or float
         Part of a wrong intercept that is taken for omitted orders.
     """
@@ -56,7 +55,8 @@ class Omitted:
     @property
     def bound(self) -> np.ndarray | float:
         """The deviation that they explain."""
-        return np.minimum(self.most, self.seen + self.error)
+        certain = self.seen - SURE * self.error
+        return np.minimum(self.most, np.maximum(LEAST * self.most, certain))
 
     def mapped(self, function: Callable[[Any, Any], Any], other: "Omitted") -> "Omitted":
         """A function of each attribute and that of another one."""
@@ -66,7 +66,9 @@ class Omitted:
 
     def with_errors(self, factor: float) -> "Omitted":
         """The same where standard errors are so many times as large."""
-        return replace(self, error=self.error * factor)
+        without = np.maximum(np.square(self.seen) - np.square(self.error), 0.0)
+        error = self.error * factor
+        return replace(self, seen=np.sqrt(without + np.square(error)), error=error)
 
 
 NOTHING = Omitted()
@@ -99,15 +101,15 @@ class Extrapolation:
     def omitted(self, deviations: np.ndarray, errors: np.ndarray) -> Omitted:
         """The bound on omitted orders."""
         share = SAFETY * np.abs(self.share)
-        power = (len(self.orders) + 1) / 2
         next_order = (self.next_order * deviations).sum(axis=0)
         error = np.sqrt(((self.next_order * errors) ** 2).sum(axis=0))
         largest = np.max(np.abs(deviations), axis=0)
+        power = (len(self.orders) + 1) / 2
         return Omitted(
             most=share * largest**power,
             seen=share * np.abs(next_order),
-            error=share * error * CONFIDENT / SAFETY,
-            share=share * power * largest ** (power - 1),
+            error=share * error,
+            share=LEAST * share * power * largest ** (power - 1),
         )
 
 

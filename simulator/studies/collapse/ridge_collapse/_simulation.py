@@ -10,9 +10,11 @@ from jax import lax
 
 from simulator.eigenbasis import is_given, spectrum_of, true_weights
 from simulator.maths.least_squares import factor_solution, ridge_solution
-from simulator.sampling.bidiagonal import isotropic_ridge
+from simulator.sampling.bidiagonal import isotropic_ridge, squared_bidiagonal
 from simulator.sampling.increments import increment_variance, least_squares_increment
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
+from simulator.studies.collapse.ridge_collapse import _controls
+from simulator.study import CONTROLS
 
 #: Columns of the propagated weights.
 NOISE_FREE, GENERATOR, DOWNSTREAM = range(3)
@@ -133,9 +135,10 @@ def _with_sum(bias, variance, generator_variance):
 def averaged(key, params):
     """Averaged over all label noise given the inputs: its covariance travels through the fits."""
     spectrum, truth = spectrum_of(params), true_weights(params)
+    fitted, missed = _controls.weights(params)
 
     def fit(index, state):
-        weights, covariance, _ = state
+        weights, covariance, _, statistics, _ = state
         last = index == params.num_generations
         num_samples = jnp.where(last, params.num_samples, params.num_samples_generator)
         ridge = jnp.where(last, params.ridge, params.ridge_generator)
@@ -147,19 +150,27 @@ def averaged(key, params):
         keep = respond @ design
         added = noise_std**2 * respond @ respond.T
         covariance = keep @ covariance @ keep.T + jnp.where(last, 0, added)
-        return keep @ weights, covariance, jnp.sum(spectrum.eigenvalues * jnp.diag(added))
+        gram = factor.T @ factor / num_samples
+        statistics = statistics + jnp.where(last, 0, _controls.of_generator(fitted, gram))
+        variance = jnp.sum(spectrum.eigenvalues * jnp.diag(added))
+        return keep @ weights, covariance, variance, statistics, gram
 
     start = (
         truth,
         jnp.zeros((params.dim, params.dim), float),
         jnp.zeros((), float),
+        jnp.zeros(2, float),
+        jnp.zeros((params.dim, params.dim), float),
     )
-    weights, covariance, variance = lax.fori_loop(0, params.num_generations + 1, fit, start)
-    return _with_sum(
+    steps = params.num_generations + 1
+    weights, covariance, variance, statistics, gram = lax.fori_loop(0, steps, fit, start)
+    outputs = _with_sum(
         bias=jnp.sum(spectrum.eigenvalues * (weights - truth) ** 2),
         variance=variance,
         generator_variance=jnp.sum(spectrum.eigenvalues * jnp.diag(covariance)),
     )
+    known = _controls.of_downstream(fitted, missed, gram) | {"generators": statistics}
+    return outputs | {CONTROLS: known}
 
 
 # --------------------------------------------------------------------------------------------
@@ -213,18 +224,22 @@ def average_one_isotropic_ridge(key, params):
     key_generators, key_downstream = jax.random.split(key)
     fit = isotropic_ridge(key_downstream, params.num_samples, params.dim, params.ridge)
     same = params.design == "same"
-    variance = increment_variance(
+    variance, scales = increment_variance(
         key_generators,
         params.num_samples_generator,
         params.dim,
         jnp.minimum(params.num_generations, 1) if same else params.num_generations,
     )
     variance = variance * (params.num_generations if same else 1)
-    return _with_sum(
+    outputs = _with_sum(
         bias=params.signal_variance * fit.bias,
         variance=params.noise_std**2 * fit.noise,
         generator_variance=params.noise_std_generator**2 * variance * fit.df2,
     )
+    entries = squared_bidiagonal(key_downstream, params.num_samples, params.dim)  # those of the fit
+    fitted, missed = _controls.weights(params)
+    known = _controls.of_bidiagonal(fitted, missed, *entries) | {"generator_scales": scales}
+    return outputs | {CONTROLS: known}
 
 
 def _generator_increment(key, params):

@@ -35,7 +35,7 @@ from simulator.maths.generations import last_errors
 from simulator.maths.resolvent import ridge_fit
 from simulator.maths.slopes import only_slope
 from simulator.parameters import choice, parameters, static, traced
-from simulator.studies.collapse.ridge_collapse import PAPER, _simulation
+from simulator.studies.collapse.ridge_collapse import PAPER, _controls, _simulation
 from simulator.study import Figure, Study, asymptotic, both, exact, theory_only
 
 SPECTRA = ("isotropic", "power_law")
@@ -312,6 +312,7 @@ STUDY = Study(
         ("conditional", _simulation.one_isotropic_ridge, _simulation.average_one_isotropic_ridge),
     ),
     complete=eigenbasis.completed,
+    controls=_controls.means,
     validate=validate,
     figures=figures,
     tolerance=0.05,  # second-order corrections on the ladder are of the order of a percent

@@ -1,17 +1,14 @@
 """Control variates of a fit on a mixture: statistics of its designs whose means are known exactly.
 
-With whitened rows ``X_j`` of source ``j``, ``W_j = a_j X_j^T X_j / n`` and ``W = W_1 + W_2``,
-
-    E W_j = m_j 1,   m_j = a_j n_j/n,     Var (W_j)_kl = v_j (1 + [k = l]),   v_j = a_j^2 n_j/n^2,
-
-for every size. What an error makes of the fluctuations of ``W``, to first and second order, has the
-weights ``D_k = λ_k/(λ_k + λ)`` of the directions that are fitted, ``q_k = s_k (1 - D_k)^2`` of the
-bias and ``r_k = g_k D_k^2`` of the shift. (At the penalty itself: that the effective one would be
-nearer to the optimum changes a few per cent.) In the second order ``(A∘B)_kl = A_kl B_kl``.
+With whitened rows ``X_j`` of source ``j`` these are statistics of ``W_2`` and of ``W = W_1 + W_2``,
+``W_j = a_j X_j^T X_j / n`` (`simulator.maths.wishart`). The weights of the directions are those of
+the fit, ``D_k = λ_k/(λ_k + λ)``, of the bias, ``s_k (1 - D_k)^2``, and of the shift, ``g_k D_k^2``:
+at the penalty itself, which serves as well as the effective one.
 """
 
 import jax.numpy as jnp
 
+from simulator.maths.wishart import mean_products, products
 from simulator.studies.collapse.strong_collapse._simulation import Experiment
 
 
@@ -23,14 +20,14 @@ def statistics(problem: Experiment, rows):
     fitted, bias, shift = _weights(problem)
     return {
         "fitted": fitted @ jnp.diag(both),
-        "fitted_squares": fitted @ (both * both) @ fitted,
+        "fitted_squares": products(fitted, both, both, fitted),
         "bias": bias @ jnp.diag(both),
-        "bias_squares": bias @ (both * both) @ fitted,
+        "bias_squares": products(bias, both, both, fitted),
         "synthetic": fitted @ jnp.diag(synthetic),
-        "synthetic_squares": fitted @ (synthetic * synthetic) @ fitted,
-        "synthetic_with_both": fitted @ (both * synthetic) @ fitted,
+        "synthetic_squares": products(fitted, synthetic, synthetic, fitted),
+        "synthetic_with_both": products(fitted, both, synthetic, fitted),
         "shift": shift @ jnp.diag(synthetic),
-        "shift_squares": shift @ (synthetic * synthetic) @ fitted,
+        "shift_squares": products(shift, synthetic, synthetic, fitted),
     }
 
 
@@ -41,21 +38,16 @@ def means(problem: Experiment):
     spread = problem.weights**2 * problem.counts / n**2
     synthetic, both = per_source[1], jnp.sum(per_source)
     fitted, bias, shift = _weights(problem)
-
-    def product(weights, product_of_means, variance):
-        diagonal = (product_of_means + variance) * jnp.sum(weights * fitted)
-        return variance * jnp.sum(weights) * jnp.sum(fitted) + diagonal
-
     return {
         "fitted": both * jnp.sum(fitted),
-        "fitted_squares": product(fitted, both**2, jnp.sum(spread)),
+        "fitted_squares": mean_products(fitted, fitted, both**2, jnp.sum(spread)),
         "bias": both * jnp.sum(bias),
-        "bias_squares": product(bias, both**2, jnp.sum(spread)),
+        "bias_squares": mean_products(bias, fitted, both**2, jnp.sum(spread)),
         "synthetic": synthetic * jnp.sum(fitted),
-        "synthetic_squares": product(fitted, synthetic**2, spread[1]),
-        "synthetic_with_both": product(fitted, both * synthetic, spread[1]),
+        "synthetic_squares": mean_products(fitted, fitted, synthetic**2, spread[1]),
+        "synthetic_with_both": mean_products(fitted, fitted, both * synthetic, spread[1]),
         "shift": synthetic * jnp.sum(shift),
-        "shift_squares": product(shift, synthetic**2, spread[1]),
+        "shift_squares": mean_products(shift, fitted, synthetic**2, spread[1]),
     }
 
 
