@@ -210,9 +210,7 @@ def _resolution(deviation: Deviation, threshold: float, replicates: float) -> np
     # Omitted orders may be held for what they are not, and may hide as much as they are.
     omitted = deviation.omitted
     blind = deviation.rounding + omitted.bound * (1 + 1 / SAFETY)
-    seen = np.maximum(1 - omitted.share, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return (detected + blind) / seen / deviation.reference
+    return (detected + blind) / deviation.reference
 
 
 def _finest(deviation: Deviation, needed: np.ndarray, threshold: float) -> float:

@@ -4,15 +4,15 @@ The relative deviation of a right asymptotic theory is ``c1 h + c2 h^2 + c3 h^3 
 ``h = size^-rate``; that of a wrong one has an intercept. One or two orders are fitted, so that
 those beyond, the *omitted orders*, remain in the intercept. They do not fall with the number of
 replicates, and would reject any theory in the end. How large they are at the smallest size, where
-they are largest, follows from the largest deviation ``D`` of the ladder: it falls as ``h``, or as
-``h^2`` where the first order happens to vanish, and the first omitted order as ``h^(k+1)`` if ``k``
-orders are fitted. So it is taken to be no more than ``D^((k+1)/2)``, and not known to be less than
-half of that; in between, it is what is found when it is fitted too, less two of its standard
-errors.
+they are largest, follows from how far the deviations spread along the ladder. Let ``D`` be the
+first order at the smallest size that would make up the spread. ``D`` falls as ``h``, or as ``h^2``
+where the first order happens to vanish, and the first omitted order as ``h^(k+1)`` if ``k`` orders
+are fitted. So it is taken to be no more than ``D^((k+1)/2)``, and not known to be less than half of
+that; in between, it is what is found when it is fitted too, less two of its standard errors.
 
 ``SAFETY`` times that, carried over to the intercept, is never held against a theory, and it counts
-against the resolution, so that nothing is overlooked silently. The next order that is found does
-not depend on an intercept, and ``D`` hardly (``share``).
+against the resolution, so that nothing is overlooked silently. Neither ``D`` nor the next order
+that is found depends on an intercept.
 
 Two orders err more and leave out less than one: what resolves more is taken. Either test alone has
 the stated error rate, so that the choice, however it is made, at most doubles it; the verdict
@@ -27,7 +27,7 @@ import numpy as np
 
 MOST_ORDERS = 2
 SAFETY = 2.0
-LEAST = 0.5  # share of what the largest deviation allows that is never excluded
+LEAST = 0.5  # share of what the spread of the deviations allows that is never excluded
 SURE = 2.0  # standard errors by which a next order is seen
 ENOUGH = 512  # replicates whose standard errors may weigh the sizes
 LEAST_ERROR = 1e-3  # of the largest along the ladder: weights stay well conditioned
@@ -40,17 +40,14 @@ class Omitted:
     Attributes
     ----------
     most : array or float
-        If they are as large as the largest deviation allows.
+        If they are as large as the spread of the deviations allows.
     seen, error : array or float
         If they are as the next order is found to be, and the standard error of that.
-    share : array or float
-        Part of a wrong intercept that is taken for omitted orders.
     """
 
     most: np.ndarray | float = 0.0
     seen: np.ndarray | float = 0.0
     error: np.ndarray | float = 0.0
-    share: np.ndarray | float = 0.0
 
     @property
     def bound(self) -> np.ndarray | float:
@@ -87,12 +84,15 @@ class Extrapolation:
         Of the first omitted order, as its value at the smallest size.
     share : array
         What a unit of it there adds to the intercept.
+    reach : float
+        The first order at the smallest size over the spread of the first order along the ladder.
     """
 
     intercept: np.ndarray
     orders: tuple[np.ndarray, ...]
     next_order: np.ndarray
     share: np.ndarray
+    reach: float
 
     def terms(self, deviations: np.ndarray) -> np.ndarray:
         """The fitted orders at the largest size: (orders, entries)."""
@@ -103,13 +103,12 @@ class Extrapolation:
         share = SAFETY * np.abs(self.share)
         next_order = (self.next_order * deviations).sum(axis=0)
         error = np.sqrt(((self.next_order * errors) ** 2).sum(axis=0))
-        largest = np.max(np.abs(deviations), axis=0)
+        first = self.reach * np.ptp(deviations, axis=0)
         power = (len(self.orders) + 1) / 2
         return Omitted(
-            most=share * largest**power,
+            most=share * first**power,
             seen=share * np.abs(next_order),
             error=share * error,
-            share=LEAST * share * power * largest ** (power - 1),
         )
 
 
@@ -137,13 +136,14 @@ def extrapolation(
     h = np.asarray(sizes) ** -rate
     if len(set(sizes)) < orders + 2:  # one more order could not be told from the intercept
         nothing = np.full(errors.shape, np.nan)
-        return Extrapolation(nothing, (nothing,), nothing, nothing[0])
+        return Extrapolation(nothing, (nothing,), nothing, nothing[0], np.nan)
     scale = np.array([h[-1] ** order for order in range(orders + 1)] + [h[0] ** (orders + 1)])
     powers = h[:, None] ** np.arange(orders + 2) / scale
     noise = _noise(h, errors, replicates)
     fitted = _weights(powers[:, :-1], noise)
     share = (fitted[0] * powers[:, -1:]).sum(axis=0)
-    return Extrapolation(fitted[0], tuple(fitted[1:]), _weights(powers, noise)[-1], share)
+    reach = float(h[0] / (h[0] - h[-1]))
+    return Extrapolation(fitted[0], tuple(fitted[1:]), _weights(powers, noise)[-1], share, reach)
 
 
 def _noise(h: np.ndarray, errors: np.ndarray, replicates: int) -> np.ndarray:
