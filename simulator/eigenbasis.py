@@ -35,7 +35,7 @@ def coordinates(symbol: str, meaning: str) -> Any:
 def teacher() -> Any:
     """Declare the true weights."""
     return coordinates(
-        "w", "true weights, along the eigenvectors or in the covariance's coordinates"
+        "w", "teacher: the true weights, along the eigenvectors or in the covariance's coordinates"
     )
 
 

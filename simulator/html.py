@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-LONGEST = 20  # rows; the rest is counted
+LONGEST = 40  # rows; the rest is counted
 
 
 def table(header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:

@@ -110,8 +110,10 @@ def get(study: Any) -> "Study":
     if study in _strangers():
         return _named(study, _strangers()[study].load())
     known = names()
+    papers = dict.fromkeys(name.split(".")[0] for name in known)
     raise ValueError(
-        f"unknown study {study!r}{suggestion(study, known)} (the studies are {', '.join(known)})"
+        f"unknown study {study!r}{suggestion(study, known)} (the studies are those of "
+        f"{', '.join(papers)}; `simulator list` names their parts)"
     )
 
 

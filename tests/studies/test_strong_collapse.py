@@ -668,6 +668,6 @@ def slope_at(module, name, value, **change):
     params = module.Params(**{n: p.default for n, p in module.STUDY.declarations.items()} | change)
     with float64_on_cpu():
         error = jax.jit(
-            jax.grad(lambda x: module.theory(replace(params, **{name: x}))["test_error"])
+            jax.grad(lambda x: module.STUDY.theory(replace(params, **{name: x}))["test_error"])
         )
         return error(value)
