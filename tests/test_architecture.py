@@ -42,7 +42,7 @@ ALLOWED = {
     "verdict": {*DECLARATIONS, "engine", "checks", "equality", "html"},
     "search": {*DECLARATIONS, "engine", "checks", "runtime"},
     "pictures": {*DECLARATIONS, "registry", "engine", "checks", "spelling"},
-    "testing": {*DECLARATIONS, "engine", "verdict", "runtime", "spelling"},
+    "testing": {*DECLARATIONS, "door", "engine", "verdict", "runtime", "spelling"},
     "results": {"engine", "store", "verdict", "pictures", "checks"},
     "api": {*DECLARATIONS, *VERBS, "registry", "studies", "checks"},
     "cli": {

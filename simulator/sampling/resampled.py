@@ -97,7 +97,7 @@ def _draw(key_rows, key_noise, data: DataSet, law: str) -> tuple[Array, Array]:
     gaussian_noise = data.noise_std() * jax.random.normal(key_noise, (BLOCK,), float)
     if law == "gaussian":
         normal = jax.random.normal(key_rows, (BLOCK, dim), float)
-        return normal * jnp.sqrt(data.eigenvalues), gaussian_noise
+        return normal * jnp.sqrt(data.eigenvalues)[None], gaussian_noise
     chosen = jax.random.randint(key_rows, (BLOCK,), 0, num_rows)
     return data.rows[chosen], data.residuals[chosen] if law == "targets" else gaussian_noise
 

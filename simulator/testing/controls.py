@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator.door import as_arrays
 from simulator.engine.cells import Values
 from simulator.engine.theory import theory_of_cells
 from simulator.runtime.compilation import float64_on_cpu
@@ -108,9 +109,13 @@ def _computes(function: Callable, study: Study, cell: Values, right: Outputs, na
 
 
 def _as_after(theory: Callable) -> Callable:
-    return lambda params, outputs: {
-        name: value for name, value in theory(params).items() if name != RESIDUAL
-    }
+    """A theory is called as the study's own is: with arrays."""
+
+    def after(params: Any, outputs: Outputs) -> Outputs:
+        found = theory(as_arrays(params, "theory"))
+        return {name: value for name, value in found.items() if name != RESIDUAL}
+
+    return after
 
 
 def _applied(function: Callable, study: Study, cell: Values, outputs: Outputs) -> Outputs:

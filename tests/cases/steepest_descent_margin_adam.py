@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 
+from simulator.door import as_arrays
 from simulator.studies.robustness.steepest_descent_margin._model import linear_margins
 from tests.cases import Case, Mutant, Tests
 
@@ -15,7 +16,7 @@ CASES = [
 
 def _bounded(name, change):
     def fraction(change):
-        return lambda p, o: {"margin_fraction": change(linear_margins(p)[0])}
+        return lambda p, o: {"margin_fraction": change(linear_margins(as_arrays(p, "theory"))[0])}
 
     return Mutant(name, after=fraction(change), control=fraction(lambda best: best / best))
 

@@ -277,6 +277,15 @@ CHECK_CELLS = (
         "spectrum": "power_law",
         "noise_std_generator": 0.3,
     },
+    {  # generators without ridge, and then one with: the shortcuts
+        "dim": 64,
+        "num_generations": 2,
+        "num_samples": 160,
+        "num_samples_generator": 128,
+        "ridge": 0.1,
+        "noise_std": 0.5,
+        "noise_std_generator": 0.4,
+    },
 )
 
 STUDY = Study(
