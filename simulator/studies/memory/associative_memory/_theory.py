@@ -24,8 +24,8 @@ from simulator.maths.quadrature import panel_rule
 from simulator.maths.slopes import square_root
 from simulator.runtime.precision import float_dtype
 
-_GAUSSIAN_EDGES = np.array([-9.0, -6.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 6.0, 9.0])
-_STEP_EDGES = np.array([-8.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0])
+_GAUSSIAN_EDGES = (-9.0, -6.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 6.0, 9.0)
+_STEP_EDGES = (-8.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0)
 
 
 class Rule(NamedTuple):
@@ -100,10 +100,10 @@ def _interpolated_error(drives, noise: Noise):
     x = -np.cos(angles)  # Chebyshev
     coefficients = np.linalg.inv(np.vander(x, increasing=True))
     middles = jnp.arange(_GRID_PANELS, dtype=float)[:, None] + 0.5
-    at = scale * jnp.sinh(width * (middles + x / 2))
+    at = scale * jnp.sinh(width * (middles + jnp.asarray(x / 2, float)))
     errors = jax.vmap(lambda drive: _error_at(drive, noise, FINE.panel_nodes))(at.ravel())
     logs = jnp.log(jnp.maximum(errors, jnp.finfo(float_dtype()).tiny)).reshape(at.shape)
-    polynomials = logs @ coefficients.T
+    polynomials = logs @ jnp.asarray(coefficients.T, float)
 
     position = jnp.minimum(jnp.arcsinh(drives / scale) / width, _GRID_PANELS)
     panel = jnp.clip(jnp.floor(position).astype(int), 0, _GRID_PANELS - 1)
@@ -165,11 +165,13 @@ def _error_at(drive, noise: Noise, panel_nodes: int):
     some = jnp.any(counted)
     smallest, largest = jnp.where(some, smallest, 0.0), jnp.where(some, largest, 0.0)
     widths = jnp.exp(jnp.stack([smallest, (smallest + largest) / 2, largest]))
-    steps = (widths[:, None] * _STEP_EDGES).ravel()
+    steps = (widths[:, None] * jnp.asarray(_STEP_EDGES, float)).ravel()
     at_steps = (steps - drive) / jnp.where(own > 0, own, 1.0)
     # Where the panels end does not change the integral: no derivative through them.
     edges = jax.lax.stop_gradient(
-        jnp.sort(jnp.concatenate([_GAUSSIAN_EDGES, jnp.clip(at_steps, -9.0, 9.0)]))
+        jnp.sort(
+            jnp.concatenate([jnp.asarray(_GAUSSIAN_EDGES, float), jnp.clip(at_steps, -9.0, 9.0)])
+        )
     )
 
     h, weight = panel_rule(edges, panel_nodes)
