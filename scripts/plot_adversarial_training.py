@@ -42,7 +42,7 @@ def penalties(dim, replicates):
         replicates=replicates,
         regularization=0.01,
     )
-    pictures.kinds_legend(figure)
+    pictures.kinds_legend(figure, caption=f"Theory: d → ∞; simulation: d = {dim}.")
     return figure
 
 
@@ -63,7 +63,7 @@ def radii(dim, replicates):
             regularization=strength,
         )
         axes.set_title(f"λ = {strength:g}")
-    pictures.kinds_legend(figure)
+    pictures.kinds_legend(figure, caption=f"Theory: d → ∞; simulation: d = {dim}.")
     return figure
 
 

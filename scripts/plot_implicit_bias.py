@@ -37,7 +37,7 @@ def price(dim, replicates):
         )
         axes.axhline(0, color=pictures.KEY, linewidth=0.8)
         axes.set(xlabel="attack radius / largest", title=SAMPLES[ratio])
-    pictures.kinds_legend(figure)
+    pictures.kinds_legend(figure, caption=f"Theory: d → ∞; simulation: d = {dim}.")
     return figure
 
 
@@ -67,7 +67,7 @@ def samples(dim, replicates):
                 title=f"{name}, f = {fraction:g}",
             )
             pictures.few_log_ticks(axes.xaxis)
-    pictures.kinds_legend(figure)
+    pictures.kinds_legend(figure, caption=f"Theory: d → ∞; simulation: d = {dim}.")
     return figure
 
 
@@ -101,13 +101,15 @@ def training(dim, replicates):
                 optimizer=optimizer, attack_radius_fraction=fraction, num_steps=20000,
             )  # fmt: skip
             steps = 50 * np.arange(1, 401)
-            mean = found.mean["robust_margin_fraction"]
-            label = f"{pictures.readable(optimizer)} (simulation)"
-            pictures.theory_line(axes, steps, mean, colour, label, order=order)
-        axes.axhline(1, color=pictures.KEY, linestyle=":", linewidth=1.2, label="largest margin")
-        axes.set(xscale="log", xlabel="step", ylabel="robust margin / largest", ylim=(-0.2, 1.05),
-                 title=f"f = {fraction:g}")  # fmt: skip
-    pictures.kinds_legend(figure, theory=False, simulated=False)
+            kept = np.unique(np.rint(np.geomspace(1, 400, 21)).astype(int)) - 1
+            mean, error = (part["robust_margin_fraction"][kept]
+                           for part in (found.mean, found.standard_error))  # fmt: skip
+            label = pictures.readable(optimizer)
+            pictures.simulation_points(axes, steps[kept], mean, error, colour, label, order=order)
+        axes.axhline(1, color=pictures.KEY, linewidth=1.2, label="theory: largest margin")
+        axes.set(xscale="log", xlabel="step", ylabel="robust margin / largest", ylim=(-0.2, 1.1),
+                 title=f"attack radius / largest = {fraction:g}")  # fmt: skip
+    pictures.kinds_legend(figure, theory=False)
     return figure
 
 
