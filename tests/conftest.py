@@ -64,7 +64,8 @@ def _concerns(item, study):
     params = item.callspec.params if hasattr(item, "callspec") else {}
     if "name" in params:
         return params["name"] == study
-    return item.path.stem == f"test_{study.partition('.')[0].replace('-', '_')}"
+    paper = study.partition(".")[0].replace("-", "_")
+    return f"{item.path.stem}_".startswith(f"test_{paper}_")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import math
 import os
 import re
 import stat
@@ -20,6 +21,7 @@ MISSING = frozenset(
     ("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "nil", "nat", "missing")
 )
 _NOT_NAMES = MISSING | {"inf", "infinity", "true", "false"}
+_IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
 class DataError(ValueError):
@@ -92,6 +94,24 @@ def read_npy(path: Path) -> np.ndarray:
         array.close()
         raise DataError(f"{path.name}: an archive of arrays; allowed: one array, or the name .npz")
     return array
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """An array in IDX format: two zero bytes, a type, the number of dims, the dims, the values."""
+    packed = content(path)
+    dims = packed[3] if len(packed) >= 4 and packed[:2] == b"\0\0" else 0
+    if not dims or packed[2] not in _IDX_TYPES or len(packed) < 4 + 4 * dims:
+        raise DataError(f"{path.name}: no IDX header; allowed: 00 00, type, number of dims, dims")
+    shape = tuple(int(size) for size in np.frombuffer(packed, ">u4", dims, offset=4))
+    dtype = np.dtype(_IDX_TYPES[packed[2]])
+    expected, found = math.prod(shape) * dtype.itemsize, len(packed) - 4 - 4 * dims
+    if found != expected:
+        raise DataError(
+            f"{path.name}: {found} bytes of values; allowed: {expected} for shape {shape}"
+        )
+    if dims > 32:
+        raise DataError(f"{path.name}: {dims} dims; allowed: at most 32")
+    return np.frombuffer(packed, dtype, offset=4 + 4 * dims).reshape(shape)
 
 
 # --------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ else is refused with one line that names the source, what is wrong and what is a
 """
 
 import io
-import math
 import operator
 import os
 import re
@@ -30,6 +29,7 @@ from simulator.data.files import (
     is_number,
     is_whole,
     kind_of,
+    read_idx,
     read_npy,
     read_rows,
     shown,
@@ -37,7 +37,6 @@ from simulator.data.files import (
 from simulator.equality import ByValue
 
 MIN_ROWS = 10
-_IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _FEATURE_KEYS = ("x", "X", "x_train", "features", "data", "images")
 _TARGET_KEYS = ("y", "y_train", "targets", "labels")
 _ODD = re.compile(r"[^0-9+\-.eE]")
@@ -378,28 +377,10 @@ def _load_idx(path: Path, target: Any) -> Table:
     else:
         renamed = path.name.replace("images", "labels").replace("idx3", "idx1")
         labels = path.with_name(renamed) if renamed != path.name else None
-    images = _read_idx(path)
+    images = read_idx(path)
     if labels is None or not labels.is_file():
         raise DataError(
             f"{path.name}: no file of labels{f' {labels}' if labels else ''}; allowed: give it as "
             "target, or name the pair ...images-idx3... and ...labels-idx1..."
         )
-    return from_arrays(images, _read_idx(labels), path.name)
-
-
-def _read_idx(path: Path) -> np.ndarray:
-    """An array in IDX format: two zero bytes, a type, the number of dims, the dims, the values."""
-    packed = content(path)
-    dims = packed[3] if len(packed) >= 4 and packed[:2] == b"\0\0" else 0
-    if not dims or packed[2] not in _IDX_TYPES or len(packed) < 4 + 4 * dims:
-        raise DataError(f"{path.name}: no IDX header; allowed: 00 00, type, number of dims, dims")
-    shape = tuple(int(size) for size in np.frombuffer(packed, ">u4", dims, offset=4))
-    dtype = np.dtype(_IDX_TYPES[packed[2]])
-    expected, found = math.prod(shape) * dtype.itemsize, len(packed) - 4 - 4 * dims
-    if found != expected:
-        raise DataError(
-            f"{path.name}: {found} bytes of values; allowed: {expected} for shape {shape}"
-        )
-    if dims > 32:
-        raise DataError(f"{path.name}: {dims} dims; allowed: at most 32")
-    return np.frombuffer(packed, dtype, offset=4 + 4 * dims).reshape(shape)
+    return from_arrays(images, read_idx(labels), path.name)

@@ -20,68 +20,30 @@ Any ``a`` in [0, 1]^n and any ``s`` in the dual ball of ``N`` bound the optimum 
 between the two sides is part of the result: it certifies the solution, whatever the solver did.
 """
 
-import math
-from typing import NamedTuple
-
 import jax.numpy as jnp
 from jax import lax
 from jax.nn import sigmoid
 from jax.scipy.linalg import cho_solve
-from jax.scipy.special import entr
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from simulator.maths.proximal import loss_value
-from simulator.maths.slopes import square_root
+from simulator.maths.robust_risk import (
+    Point,
+    Problem,
+    RobustFit,
+    certify,
+    damage,
+    penalty_of,
+    size_of,
+    start,
+    weights_of,
+)
 from simulator.runtime.shapes import Numbers, Scalar
 
 _STEPS = 60
 _TO_BOUNDARY = 0.995
 _HALVINGS = 12
 _STALLED = 6
-
-
-class RobustFit(NamedTuple):
-    """Minimiser with its certificate: ``objective (1 - relative_gap) <= min P <= objective``."""
-
-    weights: Float[Array, " dim"]
-    objective: Float[Array, ""]
-    relative_gap: Float[Array, ""]
-    steps: Int[Array, ""]
-
-    @property
-    def residual(self) -> Numbers:
-        """The relative gap in units of what its precision allows: the same bound fits all.
-
-        Scaled like ``sqrt(eps)``, 1e-8 refuses gaps of 1e-8 in float64 and 2e-4 in float32.
-        """
-        rounding = float(jnp.finfo(self.objective.dtype).eps)
-        return self.relative_gap * math.sqrt(2.0**-52 / rounding)
-
-
-class _Problem(NamedTuple):
-    data: Array  # (n, d)
-    radius: Array
-    penalty: Array  # (d,)
-    spread: Array  # (d,) S
-    order: float
-    loss: str
-    attack: str
-
-    @property
-    def split(self) -> bool:
-        return self.attack == "linf" or self.order < 2
-
-
-class _Point(NamedTuple):
-    """Iterate. ``z`` is (u, v), or ``w`` where nothing is split; ``reduced`` are the multipliers
-    of ``z >= 0``. Only the hinge uses the rest: ``xi`` and the multipliers ``a`` of
-    ``t + xi >= 1`` and ``b`` of ``xi >= 0``."""
-
-    z: Array
-    reduced: Array
-    xi: Array
-    a: Array
-    b: Array
 
 
 def robust_erm(
@@ -120,7 +82,7 @@ def robust_erm(
     def full(x):
         return jnp.broadcast_to(jnp.asarray(x, dtype), (dim,))
 
-    problem = _Problem(
+    problem = Problem(
         data, jnp.asarray(radius, dtype), full(penalty), full(spread), order, loss, attack
     )
     enough = 1e-10 if tolerance is None else tolerance
@@ -133,123 +95,26 @@ def robust_erm(
     def advance(carry):
         step, point, best, mu, stalled = carry
         point, mu = _newton_step(problem, point, mu)
-        new = _certify(problem, point)._replace(steps=step + 1)
+        new = certify(problem, point)._replace(steps=step + 1)
         better = new.relative_gap < best.relative_gap
         best = RobustFit(*(jnp.where(better, x, y) for x, y in zip(new, best, strict=True)))
         return step + 1, point, best, mu, jnp.where(better, 0, stalled + 1)
 
-    point, mu = _start(problem)
-    best = _certify(problem, point)
+    point, mu = start(problem)
+    best = certify(problem, point)
     return lax.while_loop(unfinished, advance, (best.steps, point, best, mu, best.steps))[2]
-
-
-# --------------------------------------------------------------------------------------------
-# The problem
-# --------------------------------------------------------------------------------------------
-def _weights(problem: _Problem, z) -> Array:
-    if not problem.split:
-        return z
-    u, v = jnp.split(z, 2)
-    return u - v
-
-
-def _size(problem: _Problem, w) -> Array:
-    """``N(w)``."""
-    if problem.attack == "linf":
-        return jnp.abs(w).sum()
-    return square_root(jnp.sum(problem.spread * w**2))
-
-
-def _damage(problem: _Problem, z) -> Array:
-    """``e N``, as a smooth function of ``z``."""
-    size = z.sum() if problem.attack == "linf" else _size(problem, _weights(problem, z))
-    return problem.radius * size
-
-
-def _penalty(problem: _Problem, z, derivative: int = 0) -> Array:
-    """``lambda |z|^r`` entry by entry, or its first or second derivative."""
-    weight = jnp.tile(problem.penalty, len(z) // len(problem.penalty))
-    r, size = problem.order, jnp.abs(z)
-    if derivative == 0:
-        return weight * size**r
-    if derivative == 1:
-        return weight * r * jnp.sign(z) * size ** (r - 1)
-    return weight * r * (r - 1) * size ** (r - 2) if r > 1 else jnp.zeros_like(z)
-
-
-def _start(problem: _Problem) -> tuple[_Point, Array]:
-    """A mean direction of unit size, where ``N`` is smooth."""
-    mean = problem.data.sum(axis=0)
-    w = mean / jnp.sqrt(jnp.mean(mean**2))
-    z = jnp.concatenate([w + jnp.abs(w), jnp.abs(w) - w]) / 2 + 1 if problem.split else w
-    margins = problem.data @ w - _damage(problem, z)
-    xi = jnp.maximum(1 - margins, 0) + 1
-    half = jnp.full_like(xi, 0.5)
-    scale = jnp.abs(_pull(problem, half, w)).mean() + _penalty(problem, z, 1).mean()
-    mu = scale if problem.split else jnp.ones_like(scale)
-    reduced = mu / z if problem.split else jnp.ones_like(z)
-    return _Point(z, reduced, xi, half, half), mu
-
-
-def _pull(problem: _Problem, a, w) -> Array:
-    """``Z^T a - e s sum(a)``, with the subgradient ``s`` of ``N`` that leaves least to the penalty:
-    soft thresholding (linf), or else the gradient at ``w``."""
-    pulled, attack = problem.data.T @ a, problem.radius * a.sum()
-    if problem.attack == "linf":
-        return jnp.sign(pulled) * jnp.maximum(jnp.abs(pulled) - attack, 0)
-    size = _size(problem, w)
-    return pulled - attack * problem.spread * w / jnp.where(size > 0, size, 1)
-
-
-def _certify(problem: _Problem, point: _Point) -> RobustFit:
-    """Primal value of the iterate (or of w = 0, if that is better) and a dual lower bound."""
-    kept = jnp.where(point.z > point.reduced, point.z, 0) if problem.split else point.z
-    w = _weights(problem, kept)
-    margins = problem.data @ w - problem.radius * _size(problem, w)
-    value = loss_value(problem.loss, margins).sum() + _penalty(problem, w).sum()
-    at_zero = loss_value(problem.loss, jnp.zeros_like(margins)).sum()
-    a = sigmoid(-margins) if problem.loss == "logistic" else jnp.clip(point.a, 0, 1)
-    bound = _lower_bound(problem, a, _pull(problem, a, w))
-    if problem.attack == "l2":
-        # Near w = 0 the gradient of N is undecided; shrinking the pull itself decides it.
-        pulled, root = problem.data.T @ a, jnp.sqrt(problem.spread)
-        strength = jnp.linalg.norm(pulled / root)
-        attack = problem.radius * a.sum()
-        left = jnp.maximum(1 - attack / jnp.where(strength > 0, strength, 1), 0)
-        bound = jnp.maximum(bound, _lower_bound(problem, a, left * pulled))
-    zero = at_zero <= value
-    value = jnp.where(zero, at_zero, value)
-    gap = (value - bound) / value
-    return RobustFit(
-        jnp.where(zero, 0, w),
-        value,
-        jnp.where(jnp.isfinite(gap), jnp.maximum(gap, 0), jnp.inf),
-        jnp.zeros((), jnp.int32),
-    )
-
-
-def _lower_bound(problem: _Problem, a, pull) -> Array:
-    """``sum H(a) - R*(pull)``; for r = 1 after shrinking ``a`` until ``|pull| <= lambda``."""
-    r, weight = problem.order, problem.penalty
-    if r == 1:
-        a = a / jnp.maximum(jnp.max(jnp.abs(pull) / weight), 1)
-        conjugate = jnp.zeros_like(pull)
-    else:
-        conjugate = (r - 1) * weight * (jnp.abs(pull) / (r * weight)) ** (r / (r - 1))
-    entropy = a if problem.loss == "hinge" else entr(a) + entr(1 - a)
-    return entropy.sum() - conjugate.sum()
 
 
 # --------------------------------------------------------------------------------------------
 # One step
 # --------------------------------------------------------------------------------------------
-def _newton_step(problem: _Problem, point: _Point, mu) -> tuple[_Point, Array]:
+def _newton_step(problem: Problem, point: Point, mu) -> tuple[Point, Array]:
     """One primal-dual Newton step towards the minimum of the barrier function at ``mu``."""
     data, radius, split = problem.data, problem.radius, problem.split
     hinge, linf = problem.loss == "hinge", problem.attack == "linf"
     z, reduced, xi, a, b = point
-    w = _weights(problem, z)
-    margins = data @ w - _damage(problem, z)
+    w = weights_of(problem, z)
+    margins = data @ w - damage(problem, z)
 
     # Loss: gradient and curvature in the margins, the hinge's slack xi being eliminated.
     if hinge:
@@ -263,7 +128,7 @@ def _newton_step(problem: _Problem, point: _Point, mu) -> tuple[_Point, Array]:
         curvature = sigmoid(margins) * sigmoid(-margins)
 
     # Weights: barrier gradient and primal-dual curvature of u and v, in w = u - v and u + v.
-    gradient, second = _penalty(problem, z, 1), _penalty(problem, z, 2)
+    gradient, second = penalty_of(problem, z, 1), penalty_of(problem, z, 2)
     if split:
         (gu, gv), (du, dv) = (jnp.split(x, 2) for x in (gradient - mu / z, second + reduced / z))
         mean, skew, diagonal = (du + dv) / 4, (du - dv) / (du + dv), du * dv / (du + dv)
@@ -282,7 +147,7 @@ def _newton_step(problem: _Problem, point: _Point, mu) -> tuple[_Point, Array]:
         weight = looseness / damping
         right = -g_w - data.T @ slope + skew * g_sum - rank_one * lift / damping
     else:
-        size = _size(problem, w)
+        size = size_of(problem, w)
         rank_one = problem.spread * w / size
         jacobian = data - radius * rank_one[None, :]
         weight = radius * -by_margin.sum() / size
@@ -307,13 +172,13 @@ def _newton_step(problem: _Problem, point: _Point, mu) -> tuple[_Point, Array]:
 
     # Primal step: halved until the barrier function does not rise.
     longest = _longest([(z, step_z)] * split + [(xi, step_xi)] * hinge)
-    along = data @ _weights(problem, step_z)
+    along = data @ weights_of(problem, step_z)
     base = data @ w
 
     def barrier(share):
         new_z, new_xi = z + share * step_z, xi + share * step_xi
-        t = base + share * along - _damage(problem, new_z)
-        value = _penalty(problem, new_z).sum()
+        t = base + share * along - damage(problem, new_z)
+        value = penalty_of(problem, new_z).sum()
         bounded = [new_z] if split else []
         if hinge:
             value = value + new_xi.sum()
@@ -336,7 +201,7 @@ def _newton_step(problem: _Problem, point: _Point, mu) -> tuple[_Point, Array]:
 
     _, share = lax.while_loop(too_long, lambda c: (c[0] + 1, c[1] / 2), (0, longest))
     dual = _longest([(reduced, step_reduced)] * split + [(a, step_a), (b, step_b)] * hinge)
-    moved = _Point(
+    moved = Point(
         z + share * step_z,
         reduced + dual * step_reduced if split else reduced,
         xi + share * step_xi,
@@ -346,7 +211,7 @@ def _newton_step(problem: _Problem, point: _Point, mu) -> tuple[_Point, Array]:
     return moved, _next_barrier(problem, moved, mu, jnp.minimum(share, dual))
 
 
-def _next_barrier(problem: _Problem, point: _Point, mu, share) -> Array:
+def _next_barrier(problem: Problem, point: Point, mu, share) -> Array:
     """A tenth of the average product of bounds and multipliers, more after a short step.
 
     Under an l2 attack the hinge's margins bend. A product far below the average then keeps the
@@ -357,7 +222,7 @@ def _next_barrier(problem: _Problem, point: _Point, mu, share) -> Array:
     if problem.split:
         total, count = total + point.z @ point.reduced, count + len(point.z)
     if problem.loss == "hinge":
-        margins = problem.data @ _weights(problem, point.z) - _damage(problem, point.z)
+        margins = problem.data @ weights_of(problem, point.z) - damage(problem, point.z)
         slack = margins - 1 + point.xi
         total = total + slack @ point.a + point.xi @ point.b
         count += 2 * len(slack)

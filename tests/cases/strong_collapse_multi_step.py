@@ -10,7 +10,8 @@ from simulator.studies.collapse.strong_collapse._model import (
     spectrum_of,
 )
 from tests.cases import Case, Mutant, Tests
-from tests.cases.strong_collapse import EXPLICIT, GENERIC, STEEP, swapped_noise
+from tests.cases._strong_collapse_values import EXPLICIT, GENERIC, STEEP
+from tests.cases.strong_collapse import swapped_noise
 from tests.references import strong_collapse as reference
 
 NOISE = {"noise_std_real": 0.3, "noise_std_synthetic": 0.3, "synthetic_shift": 1.0}

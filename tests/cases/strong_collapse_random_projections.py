@@ -3,18 +3,20 @@
 import jax.numpy as jnp
 
 from tests.cases import Case, Mutant, Tests
-from tests.cases.strong_collapse import (
+from tests.cases._strong_collapse_values import (
     EXPLICIT,
     GENERIC,
     MIXED,
     SMALL_NOISE,
     STEEP,
     edges,
+    printed,
+    table,
+)
+from tests.cases.strong_collapse import (
     linear_shift,
     parts,
-    printed,
     swapped_noise,
-    table,
     with_parts,
     without_inflation,
 )

@@ -13,7 +13,8 @@ from simulator.studies.collapse.strong_collapse._model import (
 from simulator.studies.collapse.strong_collapse._two_covariances_fit import two_covariances_fit
 from simulator.studies.collapse.strong_collapse.two_covariances import _covariances
 from tests.cases import Case, Mutant, Tests
-from tests.cases.strong_collapse import EXPLICIT, GENERIC, MIXED, swapped_noise
+from tests.cases._strong_collapse_values import EXPLICIT, GENERIC, MIXED
+from tests.cases.strong_collapse import swapped_noise
 from tests.references import strong_collapse as reference
 
 I = {

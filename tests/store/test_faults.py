@@ -1,16 +1,11 @@
-"""What goes wrong around a store: full disks, clocks, merges under readers, links, old records."""
+"""What goes wrong around a store: full disks, clocks, merges under readers."""
 
 import errno
-import hashlib
-import json
-import math
 import os
 import re
 import shutil
 import threading
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
@@ -25,38 +20,16 @@ from simulator.store.manifest import read_manifest
 from simulator.store.records import (
     CellState,
     Speed,
-    locked,
     merge_records,
     read_records,
     write_record,
 )
 from simulator.store.sweep import sweep_study
+from tests.store.finished import GRID, means, sweep
 from tests.store.test_damage import attempt
-from tests.toy import ARRAYS, STUDY
+from tests.toy import STUDY
 
-GRID = {"num_samples": [20, 40], "noise_std": [0.3]}
 pytestmark = pytest.mark.timeout(300)
-
-
-def sweep(path, study=STUDY, replicates=20, grid=GRID, **options):
-    return sweep_study(study, grid, replicates=replicates, out=path, **options)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    path = tmp_path_factory.mktemp("finished") / "store"
-    return path, sweep(path)
-
-
-@pytest.fixture
-def copy(finished, tmp_path):
-    """A copy of a finished store, and the results in it."""
-    original, tree = finished
-    return shutil.copytree(original, tmp_path / "store"), tree
-
-
-def means(tree):
-    return tree["mean"]["test_error"].values.tolist()
 
 
 # -- order -----------------------------------------------------------------------------------
@@ -283,149 +256,3 @@ def test_a_fault_anywhere_names_the_file_and_loses_nothing(
         if not struck:
             break
     assert position > 100
-
-
-# -- links and locks -------------------------------------------------------------------------
-@pytest.mark.parametrize("kind", ["symbolic", "hard"])
-def test_a_link_in_place_of_the_lock_is_refused_and_its_target_left_alone(copy, tmp_path, kind):
-    path, _ = copy
-    precious = tmp_path / "thesis.tex"
-    precious.write_text("precious")
-    lock = path / ".simulator/lock"
-    lock.unlink()
-    (lock.symlink_to if kind == "symbolic" else lock.hardlink_to)(precious)
-    with pytest.raises(StoreError, match=r"lock is a link.*delete it"):
-        sweep(path)
-    assert precious.read_text() == "precious"
-
-
-def test_a_lock_swapped_for_a_link_at_the_last_moment_is_refused_too(copy, tmp_path):
-    path, _ = copy
-    (tmp_path / "thesis.tex").write_text("precious")
-    (path / ".simulator/lock").unlink()
-    (path / ".simulator/lock").symlink_to(tmp_path / "thesis.tex")
-    with pytest.raises(StoreError, match=r"lock is no plain file"), locked(path):
-        pass
-    assert (tmp_path / "thesis.tex").read_text() == "precious"
-
-
-@pytest.mark.parametrize("name", ["mean", ".simulator", ".simulator/records", "mean/test_error/c"])
-def test_no_folder_behind_a_link_is_read_or_changed(copy, tmp_path, name):
-    path, _ = copy
-    outside = tmp_path / "outside"
-    (path / name).rename(outside)
-    (path / name).symlink_to(outside)
-    before = {file: file.read_bytes() for file in outside.rglob("*") if file.is_file()}
-    for use in (sweep, lambda path: open_store(path, STUDY), lambda p: store_status(p, STUDY)):
-        with pytest.raises(StoreError, match=f"{name} is a link"):
-            use(path)
-    assert {file: file.read_bytes() for file in outside.rglob("*") if file.is_file()} == before
-
-
-def test_the_store_itself_may_be_reached_through_a_link(copy, tmp_path):
-    path, whole = copy
-    (tmp_path / "link").symlink_to(path)
-    assert means(sweep(tmp_path / "link")) == means(whole)
-
-
-@pytest.mark.parametrize(
-    ("function", "number"), [("open", errno.EACCES), ("open", errno.EROFS), ("flock", errno.ENOLCK)]
-)
-def test_a_lock_that_cannot_be_had_is_named(copy, monkeypatch, function, number):
-    path, _ = copy
-    module = {"open": os, "flock": store_module.fcntl}[function]
-    real = getattr(module, function)
-
-    def failing(what, *others):
-        if function == "flock" or Path(what).name == "lock":
-            raise OSError(number, os.strerror(number))
-        return real(what, *others)
-
-    monkeypatch.setattr(module, function, failing)
-    with pytest.raises(StoreError, match=rf"lock cannot be locked \({os.strerror(number)}\)"):
-        sweep(path)
-
-
-def test_a_lock_full_of_garbage_is_no_obstacle(copy):
-    path, _ = copy
-    lock = path / ".simulator/lock"
-    with locked(path):
-        lock.write_bytes(b"\xff\n" * 1000)
-        with pytest.raises(StoreError, match="in use by another sweep"):
-            sweep(path)
-    sweep(path)
-
-
-@pytest.mark.parametrize("name", ["x" * 300, "loop", "file/store"])
-def test_a_path_that_leads_nowhere_is_named(tmp_path, name):
-    (tmp_path / "loop").symlink_to("loop")
-    (tmp_path / "file").write_text("")
-    for use in (sweep, lambda path: open_store(path, STUDY), lambda p: store_status(p, STUDY)):
-        with pytest.raises((StoreError, ValueError), match=f"{name[:10]}|of a shorter name"):
-            use(tmp_path / name)
-
-
-# -- records and studies of earlier versions -------------------------------------------------
-def test_arrays_that_an_earlier_version_wrote_without_a_shape_are_computed_anew(tmp_path, capsys):
-    grid, path = {"num_samples": [20, 40]}, tmp_path / "store"
-    memory = sweep_study(ARRAYS, grid, replicates=70)
-    sweep(path, ARRAYS, grid=grid)
-    for file in (path / ".simulator/records").iterdir():
-        states, speed = store_module.read_record(file)
-        for state in states.values():  # the moments of no block had no shape
-            state.moments = {
-                name: moments | {key: np.zeros(()) for key in ("mean", "m2", "m3", "m4")}
-                for name, moments in state.moments.items()
-            }
-        file.unlink()
-        write_record(path, states, speed)
-    opened = open_store(path, ARRAYS)
-    assert opened["status"]["replicates"].values.tolist() == [0, 0]
-    assert np.isnan(opened["mean"]["by_round"].values).all()
-    assert "lack the shape of array outputs" in capsys.readouterr().err
-    extended = sweep(path, ARRAYS, grid=grid, replicates=70)
-    for name, values in memory["mean"].data_vars.items():
-        assert np.array_equal(extended["mean"][name], values), name
-    capsys.readouterr()
-    open_store(path, ARRAYS)
-    assert capsys.readouterr().err == ""
-
-
-def test_one_number_in_a_row_without_its_shape_is_noticed_too(tmp_path):
-    """Its record is as long as it should be."""
-    study = replace(ARRAYS, outputs=(ARRAYS.output("by_group"),), theory=None)
-    moments = {key: np.zeros(()) for key in ("mean", "m2", "m3", "m4")}
-    state = CellState(5, {"by_group": moments | {"pending": np.ones((5, 1))}})
-    write_record(tmp_path, {"a": state}, Speed())
-    records = read_records(tmp_path, study)
-    assert (records.states, len(records.shapeless)) == ({}, 1)
-
-
-@pytest.mark.parametrize("use", [open_store, store_status, lambda path, study: sweep(path, study)])
-def test_another_schema_of_the_study_is_refused_by_everyone(copy, use):
-    path, _ = copy
-    with pytest.raises(StoreError, match=r"schema (= )?1 there and 7 here"):
-        use(path, replace(STUDY, schema_version=7))
-
-
-@pytest.mark.parametrize("use", [open_store, store_status])
-def test_a_parameter_more_or_less_is_another_version_of_the_study(copy, use):
-    path, _ = copy
-    without = {name: p for name, p in STUDY.declarations.items() if name != "dim"}
-    study = replace(STUDY, params=SimpleNamespace(declarations=without))
-    with pytest.raises(StoreError, match=r"another version of toy \(.*no dim here\)"):
-        use(path, study)
-
-
-def test_a_manifest_with_a_number_that_json_lacks_is_read_as_before(copy):
-    """Earlier versions wrote infinity so."""
-    path, _ = copy
-    file = path / ".simulator/manifest.json"
-    manifest = json.loads(file.read_text())
-    del manifest["checksum"]
-    manifest["parameters"]["cutoff"] = math.inf
-    text = json.dumps(manifest, sort_keys=True)
-    checksum = hashlib.sha256(text.encode()).hexdigest()
-    file.write_text(json.dumps(manifest | {"checksum": checksum}))
-    assert "Infinity," in file.read_text() or "Infinity}" in file.read_text()
-    assert read_manifest(path)["parameters"]["cutoff"] == math.inf

@@ -67,8 +67,10 @@ def test_the_command_selects_all_of_a_study_and_nothing_else():
         "[strong-collapse-conditional]",
     ):
         assert f"tests/studies/{test}" in found
-    assert any(line.startswith("tests/studies/test_strong_collapse.py::") for line in found)
-    others = [line for line in found if "[" in line and "test_strong_collapse.py" not in line]
+    papers = "tests/studies/test_strong_collapse"
+    for file in (f"{papers}.py", f"{papers}_chain.py"):
+        assert any(line.startswith(f"{file}::") for line in found)
+    others = [line for line in found if "[" in line and not line.startswith(papers)]
     assert len(others) > 20
     assert all("[strong-collapse]" in line or "[strong-collapse-" in line for line in others)
     with pytest.raises(AssertionError, match="did you mean 'strong-collapse'"):

@@ -8,7 +8,7 @@ from jax import Array
 
 from simulator.maths.proximal import loss_value
 from simulator.maths.replica.order_parameters import Order
-from simulator.maths.robust_erm import RobustFit
+from simulator.maths.robust_risk import RobustFit
 from simulator.studies.robustness.adversarial_training._theory import errors, errors_at_zero
 from simulator.study import RESIDUAL
 

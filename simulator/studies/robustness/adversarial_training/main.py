@@ -45,7 +45,8 @@ from jax import Array
 from simulator.maths.replica.channels import SLOPE_AT_ZERO
 from simulator.maths.replica.order_parameters import Fit
 from simulator.maths.replica.weights import folded_normal, power_weights
-from simulator.maths.robust_erm import RobustFit, robust_erm
+from simulator.maths.robust_erm import robust_erm
+from simulator.maths.robust_risk import RobustFit
 from simulator.parameters import SIMULATIONS, choice, parameters, static, traced
 from simulator.runtime.precision import float_dtype
 from simulator.sampling.gamma import chi
