@@ -44,6 +44,11 @@ class DataSet(NamedTuple):
         return jnp.sqrt(jnp.mean(self.residuals**2))
 
 
+def data_set_of(params) -> DataSet:
+    """That of a study's parameters ``rows``, ``eigenvalues`` and ``residuals``."""
+    return DataSet(params.rows, params.eigenvalues, params.residuals)
+
+
 class NormalEquations(NamedTuple):
     """Those of one sample."""
 
@@ -103,10 +108,12 @@ def _draw(key_rows, key_noise, data: DataSet, law: str) -> tuple[Array, Array]:
 
 
 def squared_norms(
-    eigenvalues: Float[Array, " feature"], weights: Float[Array, "feature column"]
-) -> Float[Array, " column"]:
-    """``||w||^2_Sigma`` of every column: a mean over the rows of the population."""
-    return jnp.sum(eigenvalues[:, None] * weights**2, axis=0)
+    eigenvalues: Float[Array, " feature"], **weights: Float[Array, " feature"]
+) -> dict[str, Float[Array, ""]]:
+    """``||w||^2_Sigma`` of each of the weights: a mean over the rows of the population."""
+    columns = jnp.stack(list(weights.values()), axis=1)
+    norms = jnp.sum(eigenvalues[:, None] * columns**2, axis=0)
+    return dict(zip(weights, norms, strict=True))
 
 
 # --------------------------------------------------------------------------------------------

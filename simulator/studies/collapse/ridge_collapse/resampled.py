@@ -30,8 +30,8 @@ from simulator.maths.spectra import Spectrum
 from simulator.parameters import array, choice, parameters, static, traced
 from simulator.sampling.resampled import (
     LAWS,
-    DataSet,
     check_data_set,
+    data_set_of,
     example,
     normal_equations,
     squared_norms,
@@ -78,7 +78,7 @@ def theory(params):
     spectrum = Spectrum(params.eigenvalues, params.eigenvalues * params.teacher**2)
     downstream = ridge_fit(params.eigenvalues, params.num_samples, params.ridge)
     generator = ridge_fit(params.eigenvalues, params.num_samples_generator, params.ridge_generator)
-    residual = _data(params).noise_std()
+    residual = data_set_of(params).noise_std()
     errors = last_errors(
         spectrum,
         downstream,
@@ -103,7 +103,7 @@ def theory(params):
 def simulate_direct(key, params):
     """Every generation draws its rows and labels and is fitted; then the downstream model."""
     key_chain, key_downstream = jax.random.split(key)
-    data = _data(params)
+    data = data_set_of(params)
 
     def sample(key, num_samples):
         return normal_equations(
@@ -123,17 +123,17 @@ def simulate_direct(key, params):
     fit = sample(key_downstream, params.num_samples)
     labels = jnp.concatenate([fit.gram @ labeller, params.noise_scale * fit.cross], axis=1)
     bias, generators, noise = fit.solve(params.ridge, labels).T - _first_row(params.teacher, 3)
-    parts = jnp.stack([bias + generators + noise, bias, noise, generators], axis=1)
-    names = ("test_error", "bias", "variance", "generator_variance")
-    return dict(zip(names, squared_norms(params.eigenvalues, parts), strict=True))
+    return squared_norms(
+        params.eigenvalues,
+        test_error=bias + generators + noise,
+        bias=bias,
+        variance=noise,
+        generator_variance=generators,
+    )
 
 
 def _first_row(values, num_rows):
     return jnp.zeros((num_rows, len(values)), float).at[0].set(values)
-
-
-def _data(params):
-    return DataSet(params.rows, params.eigenvalues, params.residuals)
 
 
 def validate(params, side):

@@ -30,8 +30,8 @@ from simulator.maths.mixture_resolvent import mixture_fit
 from simulator.parameters import array, choice, parameters, traced
 from simulator.sampling.resampled import (
     LAWS,
-    DataSet,
     check_data_set,
+    data_set_of,
     example,
     normal_equations,
     squared_norms,
@@ -78,7 +78,7 @@ def theory(params):
     fractions = fractions_of(params)
     noise = jnp.stack(
         [
-            params.noise_scale**2 * _data(params).noise_std() ** 2,
+            params.noise_scale**2 * data_set_of(params).noise_std() ** 2,
             params.noise_std_synthetic**2,
         ]
     )
@@ -108,18 +108,18 @@ def simulate_direct(key, params):
         both = jnp.where(synthetic, model_noise, params.noise_scale * noise)
         return jnp.stack([response, both], axis=1)
 
-    fit = normal_equations(key, _data(params), params.law, params.num_samples, columns)
+    fit = normal_equations(key, data_set_of(params), params.law, params.num_samples, columns)
     labels = jnp.concatenate([(fit.gram @ params.teacher)[:, None], fit.cross], axis=1)
     weights, synthetic, noise = fit.solve(params.ridge, labels).T
     bias = weights - params.teacher
-    parts = jnp.stack([bias + synthetic + noise, bias, noise, synthetic], axis=1)
-    names = ("test_error", "bias", "variance", "synthetic_error")
-    found = dict(zip(names, squared_norms(params.eigenvalues, parts), strict=True))
+    found = squared_norms(
+        params.eigenvalues,
+        test_error=bias + synthetic + noise,
+        bias=bias,
+        variance=noise,
+        synthetic_error=synthetic,
+    )
     return found | {"cross_error": 2 * jnp.sum(params.eigenvalues * bias * synthetic)}
-
-
-def _data(params):
-    return DataSet(params.rows, params.eigenvalues, params.residuals)
 
 
 def validate(params, side):

@@ -6,12 +6,15 @@
 ``c e1 + s e2`` and minority rows ``c e1 - s e2``.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from simulator.maths.gaussian import normal_cdf
 from simulator.maths.slopes import ratio
 from simulator.parameters import parameters, traced
+from simulator.sampling.counts import multinomial
+from simulator.sampling.row_types import TurnedRows, rows_of_types
 
 
 @parameters
@@ -44,6 +47,30 @@ def group_means(params, dim: int) -> Array:
     sign = jnp.asarray([1.0, -1.0], float)
     means = jnp.zeros((2, dim), float).at[:, 0].set(params.core_strength)
     return means.at[:, 1].set(sign * params.spurious_strength)
+
+
+def drawn_sets(key: Array, params) -> tuple[Array, Array]:
+    """Rows of the training set and of the balanced set, times their labels."""
+    keys = jax.random.split(key, 3)
+    train, group = params.num_samples, params.num_group_samples
+    means = group_means(params, params.dim)
+    minority = jax.random.uniform(keys[0], (train,), float) < params.minority_fraction
+    inputs = jax.random.normal(keys[1], (train, params.dim), float) + means[minority.astype(int)]
+    balanced = jax.random.normal(keys[2], (group, params.dim), float) + means[jnp.arange(group) % 2]
+    return inputs, balanced
+
+
+def turned_sets(key: Array, params) -> tuple[TurnedRows, TurnedRows]:
+    """The same law up to a turn of each set's rows, from the number of minority samples."""
+    key_counts, key_train, key_group = jax.random.split(key, 3)
+    fraction = params.minority_fraction
+    drawn = multinomial(key_counts, params.num_samples, jnp.stack([1 - fraction, fraction]))
+    half = jnp.full(2, params.num_group_samples // 2)
+    means, one = group_means(params, params.dim), jnp.ones(2, float)
+    return (
+        rows_of_types(key_train, drawn, means, one),
+        rows_of_types(key_group, half, means, one),
+    )
 
 
 def second_moment(params, delta) -> Array:

@@ -31,15 +31,15 @@ from simulator.maths.least_squares import smallest_norm
 from simulator.maths.slopes import square_root
 from simulator.maths.special_directions import weighted_ridge
 from simulator.parameters import parameters, static, traced
-from simulator.sampling.counts import multinomial
-from simulator.sampling.row_types import ridge_fit, rows_of_types
+from simulator.sampling.row_types import ridge_fit
 from simulator.studies.data.group_aware_prior import PAPER
 from simulator.studies.data.group_aware_prior._model import (
     GroupParams,
+    drawn_sets,
     first_moment,
     group_errors,
-    group_means,
     second_moment,
+    turned_sets,
 )
 from simulator.study import Figure, Output, Study, asymptotic, both, theory_only
 
@@ -77,12 +77,8 @@ def theory(params):
 
 def simulate_direct(key, params):
     """Draw both sets, times their labels; one linear solve."""
-    keys = jax.random.split(key, 3)
     train, group = params.num_samples, params.num_group_samples
-    means = group_means(params, params.dim)
-    minority = jax.random.uniform(keys[0], (train,), float) < params.minority_fraction
-    inputs = jax.random.normal(keys[1], (train, params.dim), float) + means[minority.astype(int)]
-    balanced = jax.random.normal(keys[2], (group, params.dim), float) + means[jnp.arange(group) % 2]
+    inputs, balanced = drawn_sets(key, params)
     scale = jnp.sqrt(1 / train), jnp.sqrt(params.group_prior_weight / group)
     design = jnp.concatenate([scale[0] * inputs, scale[1] * balanced])
     targets = jnp.concatenate([jnp.full(train, scale[0]), jnp.full(group, scale[1])])
@@ -91,15 +87,7 @@ def simulate_direct(key, params):
 
 def simulate_fast(key, params):
     """The same law from the number of minority samples and turned rows."""
-    key_counts, key_train, key_group = jax.random.split(key, 3)
-    fraction = params.minority_fraction
-    drawn = multinomial(key_counts, params.num_samples, jnp.stack([1 - fraction, fraction]))
-    half = jnp.full(2, params.num_group_samples // 2)
-    means, one = group_means(params, params.dim), jnp.ones(2, float)
-    blocks = [
-        rows_of_types(key_train, drawn, means, one),
-        rows_of_types(key_group, half, means, one),
-    ]
+    blocks = turned_sets(key, params)
     weights = 1 / params.num_samples, params.group_prior_weight / params.num_group_samples
     return _outputs(params, ridge_fit(blocks, weights, params.ridge))
 

@@ -33,15 +33,14 @@ from simulator.maths.gaussian import normal_cdf, normal_pdf
 from simulator.maths.quadrature import panel_rule
 from simulator.maths.slopes import square_root
 from simulator.parameters import choice, parameters, static, traced
-from simulator.sampling.counts import multinomial
-from simulator.sampling.row_types import rows_of_types
 from simulator.studies.data.group_aware_prior import PAPER
 from simulator.studies.data.group_aware_prior._model import (
     GroupParams,
+    drawn_sets,
     first_moment,
     group_errors,
-    group_means,
     second_moment,
+    turned_sets,
 )
 from simulator.studies.data.group_aware_prior._perturbed import (
     Quadratic,
@@ -147,12 +146,8 @@ def _grows_everywhere(params):
 
 def simulate_direct(key, params):
     """Draw both sets, times their labels, and minimise."""
-    keys = jax.random.split(key, 3)
     train, group = params.num_samples, params.num_group_samples
-    means = group_means(params, params.dim)
-    minority = jax.random.uniform(keys[0], (train,), float) < params.minority_fraction
-    rows = jax.random.normal(keys[1], (train, params.dim), float) + means[minority.astype(int)]
-    balanced = jax.random.normal(keys[2], (group, params.dim), float) + means[jnp.arange(group) % 2]
+    rows, balanced = drawn_sets(key, params)
     if params.loss == "squared":
         return _squared_outputs(
             params,
@@ -177,22 +172,15 @@ def simulate_fast(key, params):
     """Squared loss: the same law from turned rows, for only Gram matrices enter."""
     if params.loss != "squared":
         return simulate_direct(key, params)
-    key_counts, key_train, key_group = jax.random.split(key, 3)
-    fraction = params.minority_fraction
-    drawn = multinomial(key_counts, params.num_samples, jnp.stack([1 - fraction, fraction]))
-    half = jnp.full(2, params.num_group_samples // 2)
-    means, one = group_means(params, params.dim), jnp.ones(2, float)
 
-    def quadratic(key, counts, total):
-        turned = rows_of_types(key, counts, means, one)
+    def quadratic(turned, total):
         return Quadratic(
             turned.rows.T @ turned.rows / total, turned.rows.T @ turned.targets / total
         )
 
+    train, group = turned_sets(key, params)
     return _squared_outputs(
-        params,
-        quadratic(key_train, drawn, params.num_samples),
-        quadratic(key_group, half, params.num_group_samples),
+        params, quadratic(train, params.num_samples), quadratic(group, params.num_group_samples)
     )
 
 

@@ -62,6 +62,12 @@ def classes_of(params) -> Classes:
     return Classes(params.means, params.stds, params.priors)
 
 
+def class_counts(classes: Classes, total) -> Array:
+    """``N_0 = round(phi_0 N)`` and the rest."""
+    first = jnp.round(classes.priors[0] * total)
+    return jnp.stack([first, total - first])
+
+
 def kept_share(params) -> Array:
     """``density``, which the full set does not heed."""
     return jnp.ones(()) if params.pruner == "full" else params.density

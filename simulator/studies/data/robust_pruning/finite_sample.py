@@ -33,6 +33,7 @@ from simulator.studies.data.robust_pruning._model import (
     ClassParams,
     best_rule,
     check_classes,
+    class_counts,
     class_risks,
     density_at,
     pruned,
@@ -97,7 +98,7 @@ def simulate_direct(key, params):
     """Draw and prune the samples, fit the threshold, measure its risks in closed form."""
     found = pruned(params)
     classes, total = found.classes, params.num_samples
-    counts = _class_counts(classes, total)
+    counts = class_counts(classes, total)
     label = (jnp.arange(total) >= counts[0]).astype(int)
     z = jax.random.normal(key, (total,), float)
     x = classes.means[label] + classes.stds[label] * z
@@ -123,19 +124,13 @@ def simulate_fast(key, params):
         return simulate_direct(key, params)
     found = pruned(params)
     classes = found.classes
-    number = _kept_counts(found, _class_counts(classes, params.num_samples), "plug_in")
+    number = _kept_counts(found, class_counts(classes, params.num_samples), "plug_in")
     key_mean, key_std = jax.random.split(key)
     means = classes.means + classes.stds * jax.random.normal(key_mean, (2,), float) / jnp.sqrt(
         number
     )
     stds = classes.stds * chi(key_std, number - 1) / jnp.sqrt(number - 1)
     return _outputs(params, found, _plugged_in(found, means, stds))
-
-
-def _class_counts(classes, total):
-    """``N_0 = round(phi_0 N)`` and the rest."""
-    first = jnp.round(classes.priors[0] * total)
-    return jnp.stack([first, total - first])
 
 
 def _kept_counts(found, counts, estimator):

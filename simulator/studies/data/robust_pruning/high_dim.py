@@ -30,6 +30,7 @@ from simulator.studies.data.robust_pruning._model import (
     ClassParams,
     best_rule,
     check_classes,
+    class_counts,
     class_densities,
     class_risks,
     classes_of,
@@ -89,7 +90,7 @@ def simulate_direct(key, params):
     """Draw all samples, keep the quotas, average what is kept."""
     classes = classes_of(params)
     share, _ = _shares(params)
-    counts = _class_counts(classes, params.num_samples)
+    counts = class_counts(classes, params.num_samples)
     index = jnp.arange(params.num_samples)
     label = (index >= counts[0]).astype(int)
     rows = jax.random.normal(key, (params.num_samples, params.dim), float)
@@ -104,17 +105,12 @@ def simulate_fast(key, params):
     """The same law from two class means."""
     classes = classes_of(params)
     share, _ = _shares(params)
-    number = jnp.round(share * _class_counts(classes, params.num_samples))
+    number = jnp.round(share * class_counts(classes, params.num_samples))
     noise = jax.random.normal(key, (2, params.dim), float)
     averages = (
         (jnp.sqrt(ratio(classes.stds**2, number))[:, None] * noise).at[:, 0].add(classes.means)
     )
     return _outputs(params, number, averages)
-
-
-def _class_counts(classes, total):
-    first = jnp.round(classes.priors[0] * total)
-    return jnp.stack([first, total - first])
 
 
 def _outputs(params, number, averages):

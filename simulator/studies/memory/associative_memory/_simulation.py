@@ -1,7 +1,8 @@
 """One replicate of recalling from a matrix of random associations, three ways.
 
-All take the weights ``q(x)`` of one memory. The dimension may be traced: Gaussian vectors enter
-through their inner products, whose law is that of a lower-trapezoidal factor (Bartlett).
+All take the weights ``q(x)`` of one memory and, from ``params``, the number of classes, the
+dimension, and the kinds of embedding and unembedding. The dimension may be traced: Gaussian vectors
+enter through their inner products, whose law is that of a lower-trapezoidal factor (Bartlett).
 """
 
 import jax
@@ -51,27 +52,27 @@ def wrong(scores: Array, classes: Array) -> Array:
     return jnp.where(jnp.any(jnp.isnan(scores), axis=1), jnp.nan, error)
 
 
-def recall_directly(key: Array, weights: Array, num_classes: int, dim, embedding, unembedding):
+def recall_directly(key: Array, weights: Array, params) -> Array:
     """All scores ``u_y^T W e_x`` of one draw of embeddings and unembeddings."""
     key_e, key_u = jax.random.split(key)
-    num_tokens = weights.shape[0]
+    num_tokens, num_classes = weights.shape[0], params.num_classes
     classes = jnp.arange(num_tokens) % num_classes
-    e = vectors(key_e, num_tokens, dim, embedding == "sphere")
+    e = vectors(key_e, num_tokens, params.dim, params.embedding == "sphere")
     stored = jax.ops.segment_sum(weights[:, None] * e, classes, num_classes)  # W = sum_y u_y v_y
-    scores = e @ stored.T @ gram(key_u, num_classes, dim, unembedding)
+    scores = e @ stored.T @ gram(key_u, num_classes, params.dim, params.unembedding)
     return wrong(scores, classes)
 
 
-def _class_scores(key, weights, num_classes, dim, embedding):
+def _class_scores(key, weights, params):
     """Signal and class noises of every token, independent between tokens, in units of R / sqrt d.
 
     One token at a time this is the law of the direct draw; jointly it is not.
     """
     key_norm, key_noise = jax.random.split(key)
-    num_tokens = weights.shape[0]
-    d = jnp.asarray(dim, float)
+    num_tokens, num_classes = weights.shape[0], params.num_classes
+    d = jnp.asarray(params.dim, float)
     norm = jnp.ones(num_tokens, float)
-    if embedding == "gaussian":
+    if params.embedding == "gaussian":
         norm = jnp.sqrt(chi_square(key_norm, jnp.full(num_tokens, d)) / d)
     noise = _errors.noise_of_tokens(weights**2, num_classes)
     g = jax.random.normal(key_noise, (num_tokens, num_classes), float)
@@ -79,26 +80,29 @@ def _class_scores(key, weights, num_classes, dim, embedding):
     return weights * norm * jnp.sqrt(d), g[:, 0], jnp.sqrt(noise.own), others
 
 
-def recall_reduced(key: Array, weights: Array, num_classes: int, dim, embedding, unembedding):
+def recall_reduced(key: Array, weights: Array, params) -> Array:
     """The same error of every single token from M numbers each."""
     key_tokens, key_u = jax.random.split(key)
-    signal, g, own, others = _class_scores(key_tokens, weights, num_classes, dim, embedding)
+    signal, g, own, others = _class_scores(key_tokens, weights, params)
     activation = jnp.concatenate([(signal + own * g)[:, None], others], axis=1)
-    if unembedding == "orthonormal":
+    if params.unembedding == "orthonormal":
         # The token's class is column 0.
         return wrong(activation, jnp.zeros(weights.shape[0], int))
+    num_classes = params.num_classes
     classes = jnp.arange(weights.shape[0]) % num_classes
     turned = (jnp.arange(num_classes) - classes[:, None]) % num_classes
     activation = jnp.take_along_axis(activation, turned, axis=1)  # by class, not by offset
-    return wrong(activation @ gram(key_u, num_classes, dim, unembedding), classes)
+    return wrong(activation @ gram(key_u, num_classes, params.dim, params.unembedding), classes)
 
 
-def recall_conditionally(key: Array, weights: Array, num_classes: int, dim, embedding):
-    """Orthonormal unembeddings: the noise of the token's own class is integrated out.
+def recall_conditionally(key: Array, weights: Array, params) -> Array:
+    """Orthonormal unembeddings: the noise of the token's own class is integrated out; else reduced.
 
     ``P(s + sqrt(Q_f) h < max)``: rare failures of frequent tokens get their exact probability.
     """
-    signal, _, own, others = _class_scores(key, weights, num_classes, dim, embedding)
+    if params.unembedding != "orthonormal":
+        return recall_reduced(key, weights, params)
+    signal, _, own, others = _class_scores(key, weights, params)
     best = jnp.max(others, axis=1)
     loud = own > 0
     smooth = jax.scipy.stats.norm.cdf((best - signal) / jnp.where(loud, own, 1.0))

@@ -121,52 +121,25 @@ def simulate_direct(key: jax.Array, params: Params):
     """Draw tokens one by one, and all embeddings (up to a rotation)."""
     key_counts, key_recall = jax.random.split(key)
     number = counts.draw_tokens(key_counts, params.num_samples, training_law(params))
-    return _errors.outputs(
-        params,
-        _sampling.recall_directly(
-            key_recall,
-            _weight(params, number),
-            params.num_classes,
-            params.dim,
-            params.embedding,
-            params.unembedding,
-        ),
-    )
+    recalled = _sampling.recall_directly(key_recall, _weight(params, number), params)
+    return _errors.outputs(params, recalled)
 
 
 def simulate_fast(key: jax.Array, params: Params):
     """Draw counts, and recall every token from its own M noises."""
     key_counts, key_recall = jax.random.split(key)
     number = counts.multinomial(key_counts, params.num_samples, training_law(params))
-    return _errors.outputs(
-        params,
-        _sampling.recall_reduced(
-            key_recall,
-            _weight(params, number),
-            params.num_classes,
-            params.dim,
-            params.embedding,
-            params.unembedding,
-        ),
-    )
+    recalled = _sampling.recall_reduced(key_recall, _weight(params, number), params)
+    return _errors.outputs(params, recalled)
 
 
 def simulate_conditional(key: jax.Array, params: Params):
-    """Given the counts, the noise of a token's own class integrated out (orthonormal u)."""
-    if params.unembedding != "orthonormal":
-        return simulate_fast(key, params)
+    """Given the counts, the noise of a token's own class integrated out (orthonormal u; else as the
+    fast one)."""
     key_counts, key_recall = jax.random.split(key)
     number = counts.multinomial(key_counts, params.num_samples, training_law(params))
-    return _errors.outputs(
-        params,
-        _sampling.recall_conditionally(
-            key_recall,
-            _weight(params, number),
-            params.num_classes,
-            params.dim,
-            params.embedding,
-        ),
-    )
+    recalled = _sampling.recall_conditionally(key_recall, _weight(params, number), params)
+    return _errors.outputs(params, recalled)
 
 
 def _relation(params: Params):

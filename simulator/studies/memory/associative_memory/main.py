@@ -195,44 +195,20 @@ def _optimal_threshold(params: Params, p):
 
 def simulate_direct(key: jax.Array, params: Params):
     """Draw all embeddings (up to a rotation), form the memory, recall every token."""
-    return _errors.outputs(
-        params,
-        _sampling.recall_directly(
-            key,
-            stored_weights(params),
-            params.num_classes,
-            params.dim,
-            params.embedding,
-            params.unembedding,
-        ),
-    )
+    recalled = _sampling.recall_directly(key, stored_weights(params), params)
+    return _errors.outputs(params, recalled)
 
 
 def simulate_fast(key: jax.Array, params: Params):
     """Recall every token from its own M noises: equal in law token by token, not jointly."""
-    return _errors.outputs(
-        params,
-        _sampling.recall_reduced(
-            key,
-            stored_weights(params),
-            params.num_classes,
-            params.dim,
-            params.embedding,
-            params.unembedding,
-        ),
-    )
+    recalled = _sampling.recall_reduced(key, stored_weights(params), params)
+    return _errors.outputs(params, recalled)
 
 
 def simulate_conditional(key: jax.Array, params: Params):
     """The noise of the token's own class integrated out (orthonormal u; else as the fast one)."""
-    if params.unembedding != "orthonormal":
-        return simulate_fast(key, params)
-    return _errors.outputs(
-        params,
-        _sampling.recall_conditionally(
-            key, stored_weights(params), params.num_classes, params.dim, params.embedding
-        ),
-    )
+    recalled = _sampling.recall_conditionally(key, stored_weights(params), params)
+    return _errors.outputs(params, recalled)
 
 
 def relation(params: Params):

@@ -31,6 +31,11 @@ class Trained(NamedTuple):
     fit: RobustFit
 
 
+def num_samples(params) -> int:
+    """That of a ``sample_ratio``, at least one."""
+    return max(round(params.sample_ratio * params.dim), 1)
+
+
 def signs(scores) -> Array:
     """Labels: +1 or -1, never 0."""
     return jnp.where(scores < 0, -1, 1).astype(scores.dtype)

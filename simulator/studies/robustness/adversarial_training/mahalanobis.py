@@ -112,13 +112,9 @@ def _train(params: Params, x, y, penalty, spread):
     return fit, size, damage, signed @ fit.weights - params.attack_radius_train * damage
 
 
-def _num_samples(params: Params) -> int:
-    return max(round(params.sample_ratio * params.dim), 1)
-
-
 def _literal(key, params: Params) -> tuple[experiment.Trained, Array, Array]:
     """Draw teacher and data, train; returns the teacher and the scale of the inputs too."""
-    d, n = params.dim, _num_samples(params)
+    d, n = params.dim, experiment.num_samples(params)
     spectrum = params.spectrum
     block = jnp.searchsorted(_block_ends(params), jnp.arange(d), side="right")
     block = jnp.minimum(block, len(spectrum) - 1)  # rounding of weights that sum to 1 - epsilon
@@ -147,7 +143,7 @@ def _rotated(key, params: Params) -> experiment.Trained:
 
     The block's other columns enter through their Gram matrix, drawn as a triangular factor.
     """
-    d, n = params.dim, _num_samples(params)
+    d, n = params.dim, experiment.num_samples(params)
     _, sx, st, sd, sw = params.spectrum.T
     sizes = jnp.diff(_block_ends(params), prepend=0)
     width = min(n, d - 1)
@@ -179,7 +175,7 @@ def _rotated(key, params: Params) -> experiment.Trained:
 
 def _trained(key, params: Params) -> experiment.Trained:
     blocks = len(params.spectrum)
-    narrower = blocks * (_num_samples(params) + 1) < params.dim
+    narrower = blocks * (experiment.num_samples(params) + 1) < params.dim
     return _rotated(key, params) if narrower else _literal(key, params)[0]
 
 
@@ -212,7 +208,7 @@ def simulate_conditional(key, params: Params) -> dict[str, Array]:
 
 
 def realised(params: Any) -> Any:
-    ratio = _num_samples(params) / params.dim
+    ratio = experiment.num_samples(params) / params.dim
     spectrum = np.array(params.spectrum, dtype=float)
     ends = np.round(np.cumsum(spectrum[:, 0]) * params.dim)
     share = np.diff(ends, prepend=0) / params.dim

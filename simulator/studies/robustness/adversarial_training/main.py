@@ -141,13 +141,9 @@ def _trained(params: Params, signed_inputs, fit: RobustFit, m, rho) -> experimen
     return experiment.Trained(m, q, size, rho, damage, margins, fit)
 
 
-def _num_samples(params: Params) -> int:
-    return max(round(params.sample_ratio * params.dim), 1)
-
-
 def _literal(key, params: Params) -> tuple[experiment.Trained, Array]:
     """Draw teacher and data, train; returns the teacher too."""
-    d, n = params.dim, _num_samples(params)
+    d, n = params.dim, experiment.num_samples(params)
     key_teacher, key_inputs, key_noise = jax.random.split(key, 3)
     teacher = jnp.sqrt(params.teacher_variance) * jax.random.normal(key_teacher, (d,), float)
     x = jax.random.normal(key_inputs, (n, d), float) / d**0.5
@@ -164,7 +160,7 @@ def _rotated(key, params: Params) -> experiment.Trained:
     With the teacher along the first axis, the other d - 1 columns enter through their Gram matrix
     only, a Wishart matrix drawn as its triangular factor.
     """
-    d, n = params.dim, _num_samples(params)
+    d, n = params.dim, experiment.num_samples(params)
     key_teacher, key_along, key_rest, key_noise = jax.random.split(key, 4)
     norm = jnp.sqrt(params.teacher_variance) * chi(key_teacher, d)
     along = jax.random.normal(key_along, (n,), float)
@@ -211,7 +207,7 @@ def simulate_conditional(key, params: Params) -> dict[str, Array]:
 
 
 def realised(params: Any) -> Any:
-    return dataclasses.replace(params, sample_ratio=_num_samples(params) / params.dim)
+    return dataclasses.replace(params, sample_ratio=experiment.num_samples(params) / params.dim)
 
 
 def validate(params: Params, side: str) -> None:
