@@ -23,7 +23,8 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_python_examples_run(block, capsys):
+def test_python_examples_run(block, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     exec(compile(block, "example", "exec"), {})
     promised = re.findall(r"print\(float\(.*#\s*([\d.]+)", block)
     if promised:

@@ -48,7 +48,7 @@ def increment_variance(
     With it ``sum_m c_m`` and ``sum_m c_m^2``, in units of their degrees of freedom ``N - dim + 1``:
     their means are known.
     """
-    freedom = num_samples - dim + 1
+    freedom = jnp.asarray(num_samples - dim + 1, float)
 
     def add(generation, totals):
         total, powers = totals
