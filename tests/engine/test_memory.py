@@ -102,8 +102,8 @@ def test_a_cell_that_does_not_fit_is_recorded_and_the_others_go_on(tmp_path, mon
     """Cells of another size are another program."""
     real = program_module._compiled
 
-    def compiled(sampler, params, static, devices):
-        one, program = real(sampler, params, static, devices)
+    def compiled(sampler, controls, params, static, devices):
+        one, program = real(sampler, controls, params, static, devices)
         return one, program if dict(static)["dim"] < 12 else lambda *_: {"test_error": TooLarge()}
 
     with monkeypatch.context() as patch:
