@@ -61,7 +61,7 @@ def test_short_reprs(verdict):
 
 
 def test_a_grid_is_printed_as_numbers():
-    found = simulator.simulate(STUDY, replicates=4, noise_std=np.linspace(0.1, 1, 25))
+    found = simulator.simulate(STUDY, replicates=4, noise_std=np.linspace(0.1, 1, 45))
     title, header, *rows, more = str(found).splitlines()
     assert title.startswith("toy: fast simulation")
     assert header.split() == ["noise_std", "test_error"]
@@ -84,7 +84,7 @@ def test_notebooks_show_what_is_escaped(verdict):
     assert "&lt;b&gt;least&lt;/b&gt; &amp; squares" in page
     texts = Page(page).texts
     assert {"σ", "noise_std", "0.5", "test_error"} <= set(texts)
-    grid = simulator.simulate(STUDY, replicates=4, noise_std=np.linspace(0.1, 1, 25))
+    grid = simulator.simulate(STUDY, replicates=4, noise_std=np.linspace(0.1, 1, 45))
     texts = Page(grid._repr_html_()).texts
     assert {"noise_std σ", "test_error", "… and 5 more"} <= set(texts)
     single = Page(simulator.simulate(STUDY, replicates=4)._repr_html_()).texts

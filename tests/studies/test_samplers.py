@@ -110,6 +110,8 @@ CELLS = [
         _ATTACK | {"dim": 5, "sample_ratio": 0.2, "spectrum": _BLOCKS},
         False,
     ),
+    ("ridge-regression", _STEEP | {"dim": 3, "num_samples": 4, "ridge": 0.1}, False),
+    ("ridge-regression", _STEEP | {"dim": 3, "num_samples": 2, "ridge": 0.05}, True),
     (
         "verified-synthesis",
         {"dim": 4, "num_samples_synthetic": 6, "ridge": 0.2, "keep_incorrect": 0.5},
