@@ -70,7 +70,7 @@ def _settle_streams() -> None:
         while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
             os.set_inheritable(number, True)
         os.close(number)
-        sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+        sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - stays open
         sys.stdout = sys.stdout or sys.stderr  # a result is better there than lost
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # symbols and ± on a terminal that knows ASCII alone

@@ -95,6 +95,17 @@ class LastErrors(NamedTuple):
     generator_variance: Float[Array, ""]
     collapse_slope: Float[Array, ""]
 
+    def parts(self) -> dict[str, Array]:
+        """The test error, what it is the sum of, and what the generators add to it."""
+        return {
+            "test_error": self.bias + self.variance + self.generator_variance,
+            "bias": self.bias,
+            "variance": self.variance,
+            "generator_variance": self.generator_variance,
+            "clean_test_error": self.clean_bias + self.variance,
+            "excess_error": (self.bias - self.clean_bias) + self.generator_variance,
+        }
+
 
 def last_errors(
     spectrum: Spectrum,

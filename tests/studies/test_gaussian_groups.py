@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -223,3 +224,34 @@ def test_bad_classes_are_refused():
             )["threshold"]
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("study", "name", "output"),
+    [
+        ("verified-synthesis.halfspace", "verifier_angle", "test_accuracy"),
+        ("verified-synthesis.retraining", "verifier_angle", "test_accuracy"),
+        ("group-aware-prior.population", "perturbation_radius", "core_weight"),
+        ("robust-pruning.high-dim", "density", "average_risk"),
+    ],
+)
+def test_derivatives_where_not_all_combinations_are_allowed(study, name, output):
+    """A traced point is judged inside the program, not refused for being traced."""
+    theory = simulator.theory(study)
+    at = float(simulator.get(study).declarations[name].default) + 0.03
+
+    def value(x):
+        return theory(**{name: x})[output].sum()
+
+    with jax.enable_x64(True):
+        difference = (float(value(at + 1e-4)) - float(value(at - 1e-4))) / 2e-4
+        assert float(jax.grad(value)(at)) == pytest.approx(difference, rel=1e-6)
+
+
+def test_derivatives_in_the_means():
+    """A shift of both means changes nothing, a smaller gap costs."""
+    theory = simulator.theory("robust-pruning")
+    with jax.enable_x64(True):
+        slope = jax.grad(lambda means: theory(means=means)["average_risk"])(np.array([-1.0, 1.0]))
+        assert slope[0] > 0
+        assert float(slope.sum()) == pytest.approx(0, abs=1e-12)

@@ -110,12 +110,7 @@ def _outputs(params, ridges, exact):
         same_design=params.design == "same",
     )
     return {
-        "test_error": errors.bias + errors.variance + errors.generator_variance,
-        "bias": errors.bias,
-        "variance": errors.variance,
-        "generator_variance": errors.generator_variance,
-        "clean_test_error": errors.clean_bias + errors.variance,
-        "excess_error": (errors.bias - errors.clean_bias) + errors.generator_variance,
+        **errors.parts(),
         "collapse_slope": errors.collapse_slope,
         "kappa": downstream.kappa,
         "kappa_generator": generator.kappa,

@@ -88,12 +88,7 @@ def theory(params):
         params.num_generations,
     )
     return {
-        "test_error": errors.bias + errors.variance + errors.generator_variance,
-        "bias": errors.bias,
-        "variance": errors.variance,
-        "generator_variance": errors.generator_variance,
-        "clean_test_error": errors.clean_bias + errors.variance,
-        "excess_error": (errors.bias - errors.clean_bias) + errors.generator_variance,
+        **errors.parts(),
         "kappa": downstream.kappa,
         "df1": downstream.df1,
         "df2": downstream.df2,

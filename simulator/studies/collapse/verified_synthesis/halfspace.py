@@ -162,18 +162,15 @@ def _outputs(params, numbers, weights):
 
 
 def validate(params, side):
-    """Something must be kept."""
-    if float(geometry_keeps(params)) <= 0:
+    """Something must be kept; a traced point is told so, not refused."""
+    angle = _geometry(params).angle
+    kept = params.keep_agree * (jnp.pi - angle) + params.keep_disagree * angle > 0
+    if not isinstance(kept, jax.core.Tracer) and not kept:
         raise ValueError(
             f"keep_agree = {params.keep_agree}, keep_disagree = {params.keep_disagree} is not "
             "allowed for these angles: nothing is ever kept (the keep rate must be > 0)"
         )
-
-
-def geometry_keeps(params):
-    """The keep rate's bound away from 0, at concrete parameters."""
-    angle = _geometry(params).angle
-    return params.keep_agree * (jnp.pi - angle) + params.keep_disagree * angle
+    return kept
 
 
 figures = {

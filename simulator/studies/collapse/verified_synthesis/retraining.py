@@ -115,13 +115,15 @@ def _generations(params, next_classifier, key):
 
 
 def validate(params, side):
-    """Something must be kept."""
+    """Something must be kept; a traced point is told so, not refused."""
     where = geometry(params.generator_angle, params.verifier_angle, params.azimuth)
-    if float(where.angle) >= jnp.pi:
+    kept = where.angle < jnp.pi
+    if not isinstance(kept, jax.core.Tracer) and not kept:
         raise ValueError(
             f"generator_angle = {params.generator_angle} is not allowed here: generator and "
             "verifier never agree, nothing is kept (their angle must be < pi)"
         )
+    return kept
 
 
 figures = {

@@ -8,6 +8,7 @@ threshold of -inf (+inf) is the constant rule 1 (0). Pruning keeps the share ``d
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -73,19 +74,21 @@ def kept_share(params) -> Array:
     return jnp.ones(()) if params.pruner == "full" else params.density
 
 
-def check_classes(params, side: str) -> None:
-    """Two classes, ordered means, priors that sum to 1."""
+def check_classes(params, side: str) -> Any:
+    """Two classes, ordered means, priors that sum to 1; traced points are told, not refused."""
     for name in ("means", "stds", "priors"):
-        values = np.asarray(getattr(params, name), float)
-        if values.shape != (2,):
+        values = getattr(params, name)
+        if np.shape(values) != (2,):
             raise ValueError(
-                f"{name} = {values.tolist()} is not allowed: it must be two numbers, one per class"
+                f"{name} = {values} is not allowed: it must be two numbers, one per class"
             )
-    means, priors = (np.asarray(x, float) for x in (params.means, params.priors))
-    if not means[0] < means[1]:
-        raise ValueError(f"means = {means.tolist()} is not allowed: the first must be the smaller")
-    if abs(priors.sum() - 1) > 1e-6:
-        raise ValueError(f"priors = {priors.tolist()} is not allowed: they must sum to 1")
+    ordered = params.means[0] < params.means[1]
+    whole = abs(params.priors[0] + params.priors[1] - 1) <= 1e-6
+    if not isinstance(ordered, jax.core.Tracer) and not ordered:
+        raise ValueError(f"means = {params.means} is not allowed: the first must be the smaller")
+    if not isinstance(whole, jax.core.Tracer) and not whole:
+        raise ValueError(f"priors = {params.priors} is not allowed: they must sum to 1")
+    return ordered & whole
 
 
 # --------------------------------------------------------------------------------------------

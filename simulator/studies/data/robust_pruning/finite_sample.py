@@ -179,12 +179,13 @@ def _outputs(params, found, threshold):
 
 def validate(params, side):
     """Two classes, and a plug-in for whole classes only."""
-    check_classes(params, side)
+    allowed = check_classes(params, side)
     if params.estimator == "plug_in" and params.pruner == "ssp":
         raise ValueError(
             "estimator = 'plug_in' is not allowed with pruner = 'ssp': truncated classes have "
             "other means and deviations (it must be erm)"
         )
+    return allowed
 
 
 def _in_threshold(params):

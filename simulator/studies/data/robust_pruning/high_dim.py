@@ -134,7 +134,7 @@ def _outputs(params, number, averages):
 
 def validate(params, side):
     """Two classes."""
-    check_classes(params, side)
+    return check_classes(params, side)
 
 
 figures = {
