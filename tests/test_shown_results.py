@@ -67,8 +67,8 @@ def test_a_grid_is_printed_as_numbers():
     assert header.split() == ["noise_std", "test_error"]
     assert len(rows) == 20
     mean, error = found.mean["test_error"], found.standard_error["test_error"]
-    assert rows[3].split() == ["0.2125", f"{mean[3]:.6g}", "±", f"{error[3]:.2g}"]
-    assert more.startswith("... 5 more points")
+    assert rows[3].split() == ["0.161364", f"{mean[3]:.6g}", "±", f"{error[3]:.2g}"]
+    assert more.startswith("... 25 more points")
 
 
 def test_an_array_is_printed_as_numbers():
