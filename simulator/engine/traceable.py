@@ -13,7 +13,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.dtypes import float0
 
 from simulator import checks
 from simulator.engine.theory import outputs_in_order, predict_study
@@ -22,6 +21,11 @@ from simulator.runtime.compilation import float64_on_cpu
 from simulator.study import RESIDUAL, Study
 
 Values = Mapping[str, Any]
+Tree = Any
+
+# A Jacobian by up to so many entries takes one pass forward for each, one by more of them (an
+# array of eigenvalues) one pass back for each output.
+FEW = 16
 
 
 def theory_study(study: Study) -> Callable[..., dict[str, Any]]:
@@ -151,13 +155,16 @@ def _depends_on_traced(parameter: Parameter, values: Values) -> bool:
 
 def _at_point(study: Study, values: Values) -> dict[str, jax.Array]:
     """The outputs at one point; not a number, nor a derivative, where `predict` refuses it."""
-    fixed = {name: value for name, value in values.items() if isinstance(value, str | int | tuple)}
-    numbers = {name: jnp.asarray(v) for name, v in values.items() if name not in fixed}
+    numbers = {name: value for name, value in values.items() if _is_traced(value)}
+    real = {n: v for n, v in numbers.items() if jnp.issubdtype(v.dtype, jnp.floating)}
+    whole = {n: v for n, v in numbers.items() if n not in real}
 
-    def evaluate(numbers: Values, valid: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
+    def evaluate(entries: jax.Array, whole: Values, valid: jax.Array) -> tuple[Tree, jax.Array]:
         """The outputs, and a factor of 1 that is NaN where they are to be refused."""
         assert study.theory is not None
-        point = {**fixed, **numbers}
+        point = {**values, **whole, **_split(entries, real)}
+        structure = (str, int, tuple)
+        point = {n: v if isinstance(v, structure) else jnp.asarray(v) for n, v in point.items()}
         outputs = dict(study.theory(study.params(**point)))
         allowed = valid & _in_range(study, point)
         residual = outputs.pop(RESIDUAL, None)
@@ -167,23 +174,53 @@ def _at_point(study: Study, values: Values) -> dict[str, jax.Array]:
         factor = jnp.where(allowed, 1.0, jnp.nan)
         return {name: jnp.asarray(value, float) for name, value in outputs.items()}, factor
 
-    def times(factor: jax.Array, outputs: Values) -> dict[str, jax.Array]:
-        return {name: value * factor for name, value in outputs.items()}
+    entries = jnp.concatenate([jnp.zeros(0), *(jnp.ravel(value) for value in real.values())])
+    return _differentiable(evaluate)(entries, whole, _valid(study, values))
+
+
+def _split(entries: jax.Array, like: Values) -> dict[str, jax.Array]:
+    """The named arrays of whose entries the vector consists."""
+    ends = np.cumsum([value.size for value in like.values()])
+    parts = jnp.split(entries, ends[:-1]) if like else []
+    return {n: part.reshape(v.shape) for (n, v), part in zip(like.items(), parts, strict=True)}
+
+
+def _differentiable(evaluate: Callable[..., tuple[Tree, jax.Array]]) -> Callable[..., Tree]:
+    """Outputs times their factor, with derivatives (of any order) that do not depend on the scope.
+
+    JAX transposes a linear map when and where the caller asks for a gradient: in float32, if that
+    is the scope there. So the Jacobian is computed here, in float64, and multiplied; the factor
+    goes last, since selections inside would lose a NaN, in one mode or the other.
+    """
 
     @jax.custom_jvp
-    def guarded(*arguments: Any) -> dict[str, jax.Array]:
-        outputs, factor = evaluate(*arguments)
-        return times(factor, outputs)
+    def outputs_or_nan(entries: jax.Array, *rest: Any) -> Tree:
+        outputs, factor = evaluate(entries, *rest)
+        return jax.tree.map(lambda value: value * factor, outputs)
 
-    @guarded.defjvp
-    def _(primals: tuple, tangents: tuple) -> tuple[dict, dict]:
-        outputs, linear, factor = jax.linearize(evaluate, *primals, has_aux=True)
-        # The factor stands on both sides: selections inside would lose a NaN, in one mode or other.
-        entering = jax.tree.map(lambda t: t if t.dtype == float0 else t * factor, tangents)
-        leaving = linear(*entering)
-        return times(factor, outputs), times(factor, leaving)
+    @outputs_or_nan.defjvp
+    def _(primals: tuple, tangents: tuple) -> tuple[Tree, Tree]:
+        with float64_on_cpu():
+            outputs, jacobian = _differentiable(_with_jacobian(evaluate))(*primals)
+            direction = tangents[0]
+            return outputs, jax.tree.map(lambda j: jnp.sum(j * direction, axis=-1), jacobian)
 
-    return guarded(numbers, _valid(study, values))
+    return outputs_or_nan
+
+
+def _with_jacobian(evaluate: Callable[..., tuple[Tree, jax.Array]]) -> Callable[..., Any]:
+    """Outputs and their derivatives by every entry (the last axis), and the factor."""
+
+    def both(entries: jax.Array, *rest: Any) -> tuple[tuple[Tree, Tree], jax.Array]:
+        def outputs_twice(entries: jax.Array) -> tuple[Tree, tuple[Tree, jax.Array]]:
+            outputs, factor = evaluate(entries, *rest)
+            return outputs, (outputs, factor)
+
+        mode = jax.jacfwd if entries.size <= FEW else jax.jacrev
+        jacobian, (outputs, factor) = mode(outputs_twice, has_aux=True)(entries)
+        return (outputs, jacobian), factor
+
+    return both
 
 
 def _in_range(study: Study, values: Values) -> jax.Array:

@@ -1,6 +1,7 @@
 """`simulator.theory`: what JAX transforms is checked, float64 inside, and never silently wrong."""
 
 import inspect
+import warnings
 from dataclasses import replace
 
 import jax
@@ -187,3 +188,34 @@ def test_the_function_documents_its_parameters():
 def test_a_study_without_theory_says_so():
     with pytest.raises(ValueError, match="has a simulation only"):
         simulator.theory("implicit-bias.sparse-inputs")
+
+
+@pytest.mark.parametrize(
+    ("derivative", "study", "output", "name", "value", "setting"),
+    [
+        (
+            lambda f: jax.grad(jax.jit(f)),
+            *("strong-collapse.random-projections", "test_error", "ridge", 0.3),
+            {"dim": 30, "num_samples": 70, "width": 20},
+        ),
+        (
+            lambda f: jax.grad(jax.grad(f)),
+            *("verified-synthesis.halfspace", "test_accuracy", "verifier_angle", 0.45),
+            {},
+        ),
+    ],
+)
+def test_derivatives_are_float64_whatever_the_scope(
+    derivative, study, output, name, value, setting
+):
+    """A gradient asked for in float32 is the rounded float64 one: JAX does not transpose there."""
+    risk = risk_of(study, output, **setting)
+    outside = derivative(lambda x: risk(**{name: x}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = outside(value)
+    with jax.enable_x64(True):
+        expected = outside(value)
+    assert found.dtype == np.float32
+    assert expected.dtype == np.float64
+    np.testing.assert_allclose(found, expected, rtol=2e-6)
