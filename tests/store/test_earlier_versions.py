@@ -3,12 +3,15 @@
 import hashlib
 import json
 import math
+import tarfile
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import simulator
 from simulator.store import records as store_module
 from simulator.store.contents import open_store, store_status
 from simulator.store.files import StoreError
@@ -24,6 +27,27 @@ from tests.store.finished import sweep
 from tests.toy import ARRAYS, STUDY
 
 pytestmark = pytest.mark.timeout(300)
+
+EARLIER = Path(__file__).parent / "earlier"
+
+
+@pytest.mark.parametrize("name", ["ridge-collapse", "tail-collapse.generations"])
+def test_a_store_that_an_earlier_version_wrote_opens_and_goes_on(name, tmp_path):
+    """Written by version 0.1.0 of 2026-11-27, 40 replicates per cell."""
+    with tarfile.open(EARLIER / f"{name}.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    path = tmp_path / name
+    manifest = read_manifest(path)
+    cells = math.prod(len(values) for values in manifest["axes"].values())
+    opened, status = simulator.open_sweep(path), simulator.sweep_status(path)
+    assert (status["cells"], status["done"]) == (cells, cells)
+    assert np.all(opened["status"]["replicates"] == 40)
+
+    options = dict(replicates=70, **manifest["parameters"])
+    extended = simulator.sweep(name, manifest["axes"], out=path, **options)
+    memory = simulator.sweep(name, manifest["axes"], **options)
+    for output, expected in memory["mean"].items():
+        np.testing.assert_allclose(extended["mean"][output], expected, rtol=1e-12, atol=1e-15)
 
 
 def test_arrays_that_an_earlier_version_wrote_without_a_shape_are_computed_anew(tmp_path, capsys):
