@@ -108,7 +108,10 @@ def _other_processes(options: argparse.Namespace) -> Iterator[None]:
         raise ValueError("give all of --coordinator, --num-processes and --process-id, or none")
     import jax
 
-    jax.distributed.initialize(*explicit)
+    # Where one of them never comes, JAX ends this process after that time, with a stack of C++.
+    where = f" at {options.coordinator}" if options.coordinator else ""
+    print(f"meeting the other processes{where}, for at most five minutes", file=sys.stderr)
+    jax.distributed.initialize(*explicit, initialization_timeout=300)
     yield
     jax.process_count()  # starts the devices, and with them what is known of the others
     jax.distributed.shutdown()
