@@ -42,6 +42,15 @@ VOCABULARY: dict[str, Word] = {
     "law": Word("–", "rows and label noise of the data, rows alone, or Gaussian of both"),
     "spectrum": Word("Σ", "covariance of the inputs"),
     "spectrum_exponent": Word("β", "decay of the eigenvalues, λ_k = k^-β (power_law)", (0.5, 3)),
+    "covariance_scale": Word("τ", "multiplies the covariance", (0.01, 10)),
+    "correlation": Word(
+        "ρ", "correlation of neighbouring inputs, Σ_ij = ρ^|i-j| (ar1)", (-0.9, 0.9)
+    ),
+    "signal": Word("w0", "ground truth: k^(-δ/2), 1 for s features, 1/k, 1, or given"),
+    "signal_exponent": Word("δ", "decay of the ground truth, w0_k² = k^-δ (power_law)", (0, 3)),
+    "sparsity": Word("s", "features that count (sparse)", (1, 100)),
+    "signal_vector": Word("w0_k", "ground truth, feature by feature (custom)"),
+    "signal_scale": Word("c", "multiplies the ground truth", (0.1, 10)),
     "source_exponent": Word(
         "r", "decay of the signal, λ_k w_k² ~ k^-(1+2βr) (power_law)", (0.1, 1)
     ),
@@ -86,10 +95,15 @@ VOCABULARY: dict[str, Word] = {
     "embedding": Word("e", "law of the embeddings"),
     "unembedding": Word("u", "law of the unembeddings"),
     "optimizer": Word("–", "optimiser"),
-    "step_size": Word("η", "size of a step", (1e-3, 1)),
+    "step_size": Word("η", "size of a step", (0, 1)),
     "init_scale": Word("s", "scale of the start", (1e-3, 1)),
     # Attacks
     "attack_norm": Word("p", "norm that bounds the attack"),
+    "attack_radius": Word("r", "attack radius", (0, 1)),
+    "attack_p": Word("p", "order of the norm that bounds the attack (lp)", (1.1, 10)),
+    "attack_metric": Word("B", "diagonal of the norm that bounds the attack (mahalanobis)"),
+    "attack_metric_exponent": Word("η", "growth of that diagonal, B_k = k^η (power_law)", (-2, 2)),
+    "attack_metric_diagonal": Word("B_k", "that diagonal itself (custom)"),
     "attack_radius_train": Word("ε_t", "attack radius in training", (0, 1)),
     "attack_radius_test": Word("ε_g", "attack radius at test", (0, 1)),
     "attack_radius_fraction": Word("f", "attack radius over the largest feasible one", (0, 0.95)),

@@ -12,7 +12,7 @@ import simulator
 PACKAGE = Path(__file__).parents[1] / "simulator"
 DECLARATIONS = {
     *("study", "outputs", "parameters", "parameter", "paper", "vocabulary"),
-    *("large_array", "eigenbasis"),
+    *("large_array", "eigenbasis", "attacked"),
 }
 VERBS = {"engine", "store", "verdict", "search"}
 #: What each layer may import, besides itself.
@@ -33,6 +33,7 @@ ALLOWED = {
     "parameters": {"parameter", "vocabulary"},
     "outputs": set(),
     "door": {"parameters"},
+    "attacked": {"checks", "maths", "parameters"},
     "eigenbasis": {"checks", "maths", "parameters"},
     "study": {"checks", "door", "html", "outputs", "parameters", "paper", "spelling"},
     "studies": {*DECLARATIONS, "checks", "maths", "sampling", "data", "runtime"},

@@ -20,7 +20,7 @@ from simulator.runtime.shapes import Numbers
 LOSSES = ("logistic", "hinge")
 
 _LOGISTIC_STEPS = 7  # to rounding for steps from 1e-8 to 1e12
-_POWER_STEPS = 8
+_POWER_STEPS = 60  # a safeguard: it takes about eight, and log(r - 1) more for large orders
 
 
 def loss_value(loss: str, margin: Numbers) -> Float[Array, "..."]:
@@ -84,23 +84,46 @@ def power_proximal(
             w = 2 * h / (d + jnp.sqrt(d**2 + 12 * lam * h))
             return w, 1 / (d + 6 * lam * w)
     positive = h > 0
-    # y = log w solves logsumexp(log D + y, log(lambda r) + (r - 1) y) = log h, whose left side is
-    # convex and increasing: Newton's method descends to the root from the right.
     first, second = jnp.log(d), jnp.log(lam * order)
     target = jnp.log(jnp.where(positive, h, 1))
-
-    def newton(y, first, second, target, order):
-        one, two = first + y, second + (order - 1) * y
-        share = jax.nn.sigmoid(one - two)  # of the quadratic term
-        return y - (jnp.logaddexp(one, two) - target) / (share + (1 - share) * (order - 1))
-
-    arguments = (first, second, target, order)
-    constants = lax.stop_gradient(arguments)
-    start = jnp.minimum(constants[2] - constants[0], (constants[2] - constants[1]) / (order - 1))
-    y = lax.fori_loop(0, _POWER_STEPS, lambda _, y: newton(y, *constants), start)
-    y = newton(lax.stop_gradient(y), *arguments)
+    y = log_power_root(first, second, target, order - 1)
     share = jax.nn.sigmoid(first + y - second - (order - 1) * y)
     # dw/dh = (w/h) dy/dlog h
     slope = jnp.exp(y - target) / (share + (1 - share) * (order - 1))
     at_zero = jnp.where(order > 2, 1 / d, 0)
     return jnp.where(positive, jnp.exp(y), 0), jnp.where(positive, slope, at_zero)
+
+
+def log_power_root(
+    first: Numbers, second: Numbers, target: Numbers, exponent: Numbers
+) -> Float[Array, "..."]:
+    """``y = log w`` for the root of ``e^first w + e^second w^exponent = e^target``.
+
+    Parameters
+    ----------
+    first, second, target : array
+        Logarithms of the coefficients and of the right side; they may be large.
+    exponent : float or array
+        ``> 0``.
+    """
+
+    # The left side of logsumexp(first + y, second + e y) = target is convex and increasing:
+    # Newton's method descends to the root from the right.
+    def newton(y, first, second, target, exponent):
+        one, two = first + y, second + exponent * y
+        share = jax.nn.sigmoid(one - two)  # of the linear term
+        return y - (jnp.logaddexp(one, two) - target) / (share + (1 - share) * exponent)
+
+    arguments = (first, second, target, exponent)
+    constants = lax.stop_gradient(arguments)
+    start = jnp.minimum(constants[2] - constants[0], (constants[2] - constants[1]) / constants[3])
+    tolerance = 4 * jnp.finfo(jnp.result_type(float)).eps
+
+    def unfinished(carry):
+        step, y, previous = carry
+        moved = jnp.abs(y - previous) > tolerance * (1 + jnp.abs(y))
+        return (step < _POWER_STEPS) & ((step == 0) | jnp.any(moved))
+
+    carry = (jnp.int32(0), start, start)
+    y = lax.while_loop(unfinished, lambda c: (c[0] + 1, newton(c[1], *constants), c[1]), carry)[1]
+    return newton(lax.stop_gradient(y), *arguments)

@@ -138,6 +138,16 @@ CELLS = [
         True,
     ),
     (
+        "robust-regression",
+        {"dim": 2, "attack_norm": "linf", "attack_radius": 0.4, "noise_std": 0.3},
+        False,
+    ),
+    (
+        "robust-regression",
+        {"dim": 2, "spectrum": "ar1", "signal_scale": -1.0, "attack_radius": 0.2},
+        True,
+    ),
+    (
         "group-aware-prior",
         {"dim": 4, "num_samples": 5, "num_group_samples": 4, "minority_fraction": 0.3},
         False,
