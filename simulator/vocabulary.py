@@ -82,7 +82,7 @@ VOCABULARY: dict[str, Word] = {
     "azimuth": Word("α", "angle of the verifier around the truth; 0: errors on one side", (0, 3.1)),
     "num_candidates": Word("K", "candidates per prompt", (1, 64)),
     "score_gap": Word("g", "how much higher a right candidate scores on average", (0, 4)),
-    "num_prompts": Word("–", "prompts of a replicate", (100, 20_000)),
+    "num_prompts": Word("–", "prompts", (1, 20_000)),
     # Estimators
     "ridge": Word("λ", "penalty (mean-square loss + λ‖·‖²)", (1e-6, 10)),
     "regularization": Word("λ", "strength of the penalty", (1e-4, 10)),
@@ -96,7 +96,18 @@ VOCABULARY: dict[str, Word] = {
     "unembedding": Word("u", "law of the unembeddings"),
     "optimizer": Word("–", "optimiser"),
     "step_size": Word("η", "size of a step", (0, 1)),
+    "learning_rate": Word("η", "learning rate", (1e-3, 10)),
+    "batch_size": Word("B", "size of the batch of a step", (1, 10_000)),
     "init_scale": Word("s", "scale of the start", (1e-3, 1)),
+    # Preferences
+    "kl_regularization": Word("β", "strength of the penalty β KL(π | π_ref), no 1/2", (0.1, 2)),
+    "num_explanations": Word("n", "explanations: the possible answers", (2, 1000)),
+    "num_harmful": Word("m", "harmful explanations, the first ones", (1, 300)),
+    "harm_threshold": Word("p", "harmful mass that counts as a jailbreak", (0.1, 0.9)),
+    "harmful_logit": Word("ℓ_h", "log-odds of harm under the reference at the harmful prompt"),
+    "safe_prompt_logit": Word("ℓ_s", "the same at its safe version"),
+    "reward_gap": Word("Δ", "reward of a safe answer less that of a harmful one", (0, 5)),
+    "num_preferences": Word("n", "labelled pairs", (100, 100_000)),
     # Attacks
     "attack_norm": Word("p", "norm that bounds the attack"),
     "attack_radius": Word("r", "attack radius", (0, 1)),

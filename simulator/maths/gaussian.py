@@ -15,7 +15,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import erfc
+from jax.scipy.special import erfc, log_ndtr
 from jaxtyping import Array, Float
 
 from simulator.maths.quadrature import panel_rule
@@ -33,6 +33,13 @@ def normal_pdf(x: Numbers) -> Float[Array, "..."]:
 def normal_cdf(x: Numbers) -> Float[Array, "..."]:
     """Standard normal distribution function ``Phi``, to rounding in both tails."""
     return erfc(-x / math.sqrt(2)) / 2
+
+
+def log_normal_cdf(x: Numbers) -> Float[Array, "..."]:
+    """``log Phi``, to relative precision for large ``x`` too, where it is small."""
+    right = x > 0
+    upper = jnp.log1p(-normal_cdf(jnp.where(right, -x, 0)))
+    return jnp.where(right, upper, log_ndtr(jnp.where(right, 0.0, x)))
 
 
 @jax.custom_jvp

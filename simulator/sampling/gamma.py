@@ -26,15 +26,25 @@ def gamma(key: RandomKey, concentration: Float[Array, "*shape"]) -> Float[Array,
 
     Entries with concentration <= 0 are 0 (the limit of the law).
     """
+    draw, log_boost = _boosted(key, concentration)
+    return jnp.where(jnp.asarray(concentration, float) > 0, draw * jnp.exp(log_boost), 0)
+
+
+def log_gamma(key: RandomKey, concentration: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The logarithm of `gamma`, also where that is too small for a float; concentrations > 0."""
+    draw, log_boost = _boosted(key, concentration)
+    return jnp.log(draw) + log_boost
+
+
+def _boosted(key, concentration):
+    """A variate and the logarithm of its factor: ``Gamma(a) = Gamma(a + 1) U^(1/a)`` below 1."""
     a = jnp.asarray(concentration, float)
-    positive = a > 0
-    small = a < 1  # Gamma(a) = Gamma(a + 1) U^(1/a)
-    safe = jnp.where(positive, a, 1)
+    small = a < 1
+    safe = jnp.where(a > 0, a, 1)
     key_large, key_boost = jax.random.split(key)
     draw = _marsaglia_tsang(key_large, jnp.where(small, safe + 1, safe))
     exponential = jax.random.exponential(key_boost, a.shape, a.dtype)
-    draw = draw * jnp.where(small, jnp.exp(-exponential / safe), 1)
-    return jnp.where(positive, draw, 0)
+    return draw, jnp.where(small, -exponential / safe, 0)
 
 
 def chi_square(key: RandomKey, dof: Numbers) -> Float[Array, "..."]:

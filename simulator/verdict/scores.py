@@ -29,7 +29,7 @@ SMALLEST_TAIL = 1e-304  # what the quantile function still takes
 def normal_score(ratio: np.ndarray, skewness: np.ndarray, replicates: int) -> np.ndarray:
     """The z of a deviation over its standard error, ``skewness`` being that of the estimate."""
     size = np.abs(ratio)
-    short = ratio * skewness < 0  # rare replicates may be missing on this side
+    short = np.sign(ratio) * skewness < 0  # rare replicates may be missing on this side
     c = np.where(short, CAUTION * np.abs(skewness) / 3, 0.0)
     left = np.maximum(1 - c * np.where(short, size, 0.0), 0.0)
     t = np.where(c > 0, (1 - left**3) / np.where(c > 0, 3 * c, 1.0), size)

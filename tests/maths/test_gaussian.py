@@ -92,3 +92,10 @@ def test_float32():
         single = _cdf(-1.3, 2.0)
         assert single.dtype == jnp.float32
     np.testing.assert_allclose(single, _cdf(-1.3, 2.0), rtol=3e-6)
+
+
+def test_the_logarithm_of_the_distribution_function_keeps_its_digits():
+    x = np.array([-40.0, -3.0, 0.0, 2.0, 7.3])
+    found = np.asarray(gaussian.log_normal_cdf(jnp.asarray(x)))
+    np.testing.assert_allclose(found[:-1], stats.norm.logcdf(x[:-1]), rtol=1e-12)
+    assert found[-1] == pytest.approx(-stats.norm.sf(7.3), rel=1e-10)

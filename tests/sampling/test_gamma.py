@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from simulator.sampling import gamma as gamma_module
-from simulator.sampling.gamma import chi, chi_square
+from simulator.sampling.gamma import chi, chi_square, gamma, log_gamma
 from tests.sampling.laws import CountTraces
 
 COUNT = 60_000
@@ -44,6 +44,16 @@ def test_small_shapes():
     """Far below 1 the variate is nearly ``U^(1/a)``."""
     sample = chi_squares(True)[1][:, 0] / 2
     assert stats.kstest(sample, stats.gamma(0.07).cdf).pvalue > 1e-4
+
+
+def test_logarithms_go_where_floats_end():
+    """Of the same variates, and for a shape of 1e-4 whose variates are 0 as floats."""
+    shapes = jnp.array([0.3, 2.0, 70.0])
+    key = jax.random.key(8)
+    np.testing.assert_allclose(np.exp(log_gamma(key, shapes)), gamma(key, shapes), rtol=1e-5)
+    tiny = np.asarray(log_gamma(key, jnp.full(4000, 1e-4)))
+    assert np.all(np.isfinite(tiny))
+    assert stats.kstest(-1e-4 * tiny, "expon").pvalue > 1e-4
 
 
 def test_entries_are_independent_of_their_neighbours():

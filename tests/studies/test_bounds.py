@@ -26,6 +26,14 @@ SIGNED = (
     "threshold",
     "core_weight",
     "spurious_weight",
+    "gradient_projection",
+    "gradient_cosine",
+    "alignment_score",
+    "alignment_score_expanded",
+    "reward_rlhf",
+    "reward_erlhf",
+    "objective_rlhf",
+    "objective_erlhf",
 )
 
 
@@ -37,6 +45,17 @@ def known_bounds(study, values, output):
     probabilities = family in ("tail-collapse", "associative-memory")
     if name in SHARES or (probabilities and name in ("test_error", "test_error_std")):
         low, high = (-1.0 if name in SIGNED else 0.0), 1.0
+    if name == "gradient_cosine":
+        low, high = -1.0, 1.0
+    chances = (
+        "probability",
+        "_lower_bound",
+        "attack_success_rate",
+        "informative_fraction",
+        "harm_",
+    )
+    if family in ("pilaf", "jailbreaking") and any(word in name for word in chances):
+        high = math.inf if "_std_" in name else 1.0
     if family == "strong-collapse" and name == "plateau_error":
         high = math.inf
     if study.name == "tail-collapse.bigram":

@@ -53,6 +53,7 @@ _ATTACK = {
     "noise_std": 0.3,
     "dim": 3,  # smaller than the study allows: its fits are the same
 }
+_PAIRS = {"num_prompts": 2, "num_responses": 3, "dim": 2, "kl_regularization": 0.8}
 _BLOCKS = ((0.5, 0.7, 1.3, 2.0, 0.6), (0.5, 1.5, 0.9, 0.5, 1.8))
 
 #: Study, cell, and whether `make test` can do without it, for it has a cheaper neighbour.
@@ -178,6 +179,39 @@ CELLS = [
             "stds": (0.9, 1.0),
         },
         False,
+    ),
+    (
+        "pilaf",
+        _PAIRS | {"num_preferences": 3, "behavior_scale": 0.7, "prompt_weighting": "importance"},
+        False,
+    ),
+    (
+        "pilaf",
+        _PAIRS | {"num_preferences": 9, "sampler": "best_of_n", "num_candidates": 3},
+        True,
+    ),
+    ("pilaf.alignment", _PAIRS | {"num_preferences": 2, "prompt_weighting": "tilt"}, True),
+    ("pilaf.online", _PAIRS | {"num_steps": 2, "batch_size": 2}, True),
+    (
+        "pilaf.iterated",
+        _PAIRS | {"num_rounds": 2, "num_preferences": 3, "sampler": "pilaf_practical"},
+        True,
+    ),
+    (
+        "jailbreaking",
+        {"num_explanations": 3, "num_harmful": 1, "harm_threshold": 0.4, "concentration": 1.2},
+        False,
+    ),
+    (
+        "jailbreaking.alignment",
+        {"num_explanations": 3, "num_harmful": 1, "num_preferences": 6},
+        False,
+    ),
+    ("jailbreaking.attack", {"num_attempts": 3, "harmful_logit": -1.0, "reward_gap": 0.2}, True),
+    (
+        "jailbreaking.pac-bayes",
+        {"num_models": 3, "num_samples": 5, "inverse_temperature": 9.0, "model_spread": 2.0},
+        True,
     ),
     (
         "robust-pruning.high-dim",

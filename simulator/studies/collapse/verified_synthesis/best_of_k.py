@@ -36,7 +36,7 @@ class Params:
     generator_accuracy: float = traced(0.6, at_least=0, at_most=1)
     num_candidates: int = static(4, at_least=1, traced_in=("theory",))
     score_gap: float = traced(1.0, at_least=0)
-    num_prompts: int = static(20000, at_least=1, traced_in=("theory",))
+    num_prompts: int = static(20000, detail="of a replicate", at_least=1, traced_in=("theory",))
 
 
 def theory(params):

@@ -46,8 +46,8 @@ class Params:
     zipf_exponent: float = traced(2.0, symbol="α", above=0)
     dim: int = static(100, at_least=1)
     num_samples: int = static(500, symbol="T", detail="tokens", at_least=1)
-    batch_size: int = static(1, "B", "tokens per step; divides num_samples", at_least=1)
-    learning_rate: float = traced(1.0, "γ", "learning rate", above=0)
+    batch_size: int = static(1, detail="tokens; divides num_samples", at_least=1)
+    learning_rate: float = traced(1.0, symbol="γ", above=0)
     embedding: str = choice("gaussian", ("gaussian", "sphere"))
     unembedding: str = choice("orthonormal", ("orthonormal", "sphere"))
 

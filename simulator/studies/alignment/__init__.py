@@ -1,0 +1,1 @@
+"""Learning from preferences: which labels to buy, and what an aligned model still does."""

@@ -1,0 +1,162 @@
+"""What labelled pairs say of θ: information, limits of the regret, counts, and the fit.
+
+Triangles stand for the matrices (`bradley_terry.triangle`): at small β the weights of the pairs
+span many decades, and a matrix would keep no digit of the small ones.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.scipy.linalg import solve_triangular
+
+from simulator.maths import bradley_terry
+from simulator.maths.preferences import divergence, reverse_divergence
+from simulator.maths.slopes import square_root
+from simulator.sampling.counts import multinomial
+from simulator.sampling.pairs import draw_pairs
+from simulator.studies.alignment.pilaf._model import (
+    Given,
+    Sampling,
+    feature_gaps,
+    log_policy,
+    pairs_of,
+    policy_pairs,
+    scores,
+    unordered,
+)
+
+#: Penalty on θ as a Gaussian prior of standard deviation 100: without it there is no estimate where
+#: one response won all its comparisons; where there is one it moves it by nothing that shows.
+_PRIOR_PRECISION = 1e-4
+
+
+# --------------------------------------------------------------------------------------------
+# Limits
+# --------------------------------------------------------------------------------------------
+class Spread(NamedTuple):
+    """``HΩ`` by its mean, squares and largest value; ``residual`` is what rounding leaves."""
+
+    trace: Array
+    square_trace: Array
+    largest: Array
+    residual: Array
+
+
+def hessian_rows(instance: Given) -> Array:
+    """Rows of a root of ``H = -∇²J(θ*) = (1/β) E_ρ Cov_π*(φ)``."""
+    weight = policy_pairs(instance, instance.oracle) / instance.beta
+    return _rows(weight, feature_gaps(instance))
+
+
+def information_rows(instance: Given, sampling: Sampling) -> tuple[Array, Array]:
+    """Rows of roots of ``Σ = E[w σ' g gᵀ]`` and ``V = E[w² σ' g gᵀ]``, with ``σ'`` at θ*."""
+    first, second = pairs_of(instance.features.shape[1])
+    reward = scores(instance, instance.oracle)
+    slope = bradley_terry.sigmoid_slope(reward[:, first] - reward[:, second])
+    weight = sampling.prompts[:, None] * unordered(sampling.pairs) * slope
+    gaps = feature_gaps(instance)
+    w = sampling.weights[:, None]
+    return _rows(weight * w, gaps), _rows(weight * w**2, gaps)
+
+
+def _rows(weight, gaps):
+    return (square_root(weight)[..., None] * gaps).reshape(-1, gaps.shape[-1])
+
+
+def spread(hessian: Array, information: Array, variance: Array) -> Spread:
+    """Of ``HΩ``, ``Ω = Σ^-1 V Σ^-1``, from the triangles of ``H``, ``Σ`` and ``V``."""
+    solved = solve_triangular(information, hessian.T, trans=1)
+    root = variance @ solve_triangular(information, solved)
+    square = root.T @ root
+    return Spread(
+        jnp.sum(root**2),
+        jnp.sum(square**2),
+        jnp.linalg.eigvalsh(square)[-1],
+        bradley_terry.rounding(information),
+    )
+
+
+# --------------------------------------------------------------------------------------------
+# Data and fit
+# --------------------------------------------------------------------------------------------
+def draw_counts(key: Array, instance: Given, sampling: Sampling, count) -> Array:
+    """``wins[x, a, b]``: how often ``a`` was preferred to ``b``; ``count`` costs nothing.
+
+    One multinomial draw over prompt, pair and label; pairs of equal responses say nothing.
+    """
+    chance = bradley_terry.win_probabilities(scores(instance, instance.oracle))
+    both = sampling.pairs + jnp.swapaxes(sampling.pairs, -1, -2)
+    cells = sampling.prompts[:, None, None] * both * chance
+    cells = cells * (1 - jnp.eye(cells.shape[-1])) + _equal(sampling)
+    law = cells.ravel() / jnp.sum(cells)
+    return multinomial(key, count, law).reshape(cells.shape)
+
+
+def _equal(sampling):
+    """Pairs ``a = b``, on the diagonal."""
+    diagonal = jnp.eye(sampling.pairs.shape[-1]) * sampling.pairs
+    return sampling.prompts[:, None, None] * diagonal
+
+
+def draw_labels(
+    key: Array, params, instance: Given, theta: Array, sampling: Sampling, count: int
+) -> Array:
+    """The same wins, pair by pair: prompts, responses by the sampler's own recipe, labels."""
+    key_prompts, key_pairs, key_labels = jax.random.split(key, 3)
+    reward = scores(instance, theta)
+    x = jax.random.categorical(key_prompts, jnp.log(sampling.prompts), shape=(count,))
+    policy = log_policy(instance, theta)
+    a, b = draw_pairs(
+        key_pairs,
+        params.sampler,
+        policy[x],
+        instance.log_reference[x],
+        instance.beta,
+        reward[x],
+        params.num_candidates,
+    )
+    oracle = scores(instance, instance.oracle)
+    chance = jax.nn.sigmoid(oracle[x, a] - oracle[x, b])
+    won = jax.random.uniform(key_labels, (count,), float) < chance
+    winner, loser = jnp.where(won, a, b), jnp.where(won, b, a)
+    return jnp.zeros(sampling.pairs.shape).at[x, winner, loser].add(1.0)
+
+
+def estimate(instance: Given, weighted_wins: Array, start: Array) -> tuple[Array, Array]:
+    """``θ̂ - θ*`` of maximum likelihood, and what is left of Newton's steps."""
+    total = jnp.maximum(jnp.sum(weighted_wins), 1)
+    return bradley_terry.fit(
+        weighted_wins,
+        instance.features,
+        scores(instance, instance.oracle),
+        instance.oracle,
+        start,
+        _PRIOR_PRECISION / total,
+    )
+
+
+def regret(instance: Given, error: Array) -> Array:
+    """``J(π*) - J(π) = β E_ρ KL(π | π*)`` at ``θ* + error``."""
+    return instance.beta * divergence_from_best(instance, error)
+
+
+def divergence_from_best(instance: Given, error: Array) -> Array:
+    """``E_ρ KL(π | π*)``."""
+    return _over_prompts(divergence, instance, instance.oracle, error)
+
+
+def divergence_of_best(instance: Given, error: Array) -> Array:
+    """``E_ρ KL(π* | π)``."""
+    return _over_prompts(reverse_divergence, instance, instance.oracle, error)
+
+
+def divergence_from_reference(instance: Given, theta: Array) -> Array:
+    """``E_ρ KL(π_θ | π_ref)``."""
+    return _over_prompts(divergence, instance, jnp.zeros_like(theta), theta)
+
+
+def _over_prompts(measure, instance, base, change):
+    moved = scores(instance, change) / instance.beta
+    return jnp.exp(instance.log_prompts) @ measure(log_policy(instance, base), moved)

@@ -1,0 +1,174 @@
+"""Rounds of labelling and refitting: reward against divergence from the reference.
+
+Question. Labels are bought in rounds, each with the sampler at the last fit. What is the regret
+after each round?
+
+Model. ``pilaf``, from ``θ = 0``: every round draws ``num_preferences`` pairs from the sampler at
+the current policy, with the weights of that policy, and refits by maximum likelihood on all pairs
+so far (``replay = all``) or on the new ones alone.
+
+Theory. Information adds. Round 1 samples at ``θ = 0``, later rounds near ``θ*``: with ``Σ_0, V_0``
+and ``Σ_1, V_1`` of the two (``σ'`` at ``θ*``, the weights of their own policy),
+
+    regret_t ≈ tr(H S^-1 W S^-1) / (2n),   S = Σ_0 + (t-1) Σ_1,   W = V_0 + (t-1) V_1   (all),
+
+and ``S, W = Σ_0, V_0``, then ``Σ_1, V_1`` (new); relative error O(1/n). The divergence from the
+reference tends to that of ``π*``.
+
+Reference: arXiv 2502.04270 (iterative DPO; the formula is this package's own).
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from simulator.maths.bradley_terry import triangle
+from simulator.parameters import choice, parameters, static, traced
+from simulator.studies.alignment.pilaf import PAPER
+from simulator.studies.alignment.pilaf._estimation import (
+    divergence_from_reference,
+    draw_counts,
+    draw_labels,
+    estimate,
+    hessian_rows,
+    information_rows,
+    regret,
+    spread,
+)
+from simulator.studies.alignment.pilaf._model import Instance, given, sampling_at, validate
+from simulator.study import Figure, Study, asymptotic, both
+
+
+@parameters
+class Params(Instance):
+    num_rounds: int = static(5, "–", "rounds of labelling and refitting", at_least=1)
+    num_preferences: int = traced(
+        1000, detail="in each round", at_least=1, at_most=2**31 - 1, static_in=("direct",), grows=1
+    )
+    replay: str = choice("all", ("all", "new"), "–", "pairs used in the refit")
+
+
+def theory(params):
+    """The formula of the module docstring."""
+    instance = given(params)
+    hessian = triangle(hessian_rows(instance))
+    first, later = (
+        [triangle(rows) for rows in information_rows(instance, sampling_at(params, instance, at))]
+        for at in (jnp.zeros_like(instance.oracle), instance.oracle)
+    )
+    rounds = jnp.arange(params.num_rounds, dtype=float)
+
+    def after(number):
+        """The regret after ``number`` rounds at the optimum."""
+        old = jnp.where((number > 0) & (params.replay == "new"), 0.0, 1.0)
+        new = jnp.sqrt(jnp.where(params.replay == "new", jnp.minimum(number, 1), number))
+        information, variance = (
+            triangle(jnp.concatenate([old * a, new * b])) for a, b in zip(first, later, strict=True)
+        )
+        return spread(hessian, information, variance)
+
+    found = jax.vmap(after)(rounds)
+    best = divergence_from_reference(instance, instance.oracle)
+    return {
+        "regret": found.trace / (2 * params.num_preferences),
+        "kl_to_reference": jnp.full_like(rounds, best),
+        "residual": jnp.max(found.residual),
+    }
+
+
+def simulate_direct(key, params):
+    """Every round labels its pairs one by one."""
+
+    def draw(key, instance, theta, sampling):
+        return draw_labels(key, params, instance, theta, sampling, params.num_preferences)
+
+    return _rounds(key, params, draw)
+
+
+def simulate_fast(key, params):
+    """The same rounds through the counts of labels."""
+
+    def draw(key, instance, theta, sampling):
+        return draw_counts(key, instance, sampling, params.num_preferences)
+
+    return _rounds(key, params, draw)
+
+
+def _rounds(key, params, draw):
+    instance = given(params)
+
+    def next_round(carry, key):
+        error, kept = carry
+        theta = instance.oracle + error
+        sampling = sampling_at(params, instance, theta)
+        wins = draw(key, instance, theta, sampling)
+        weighted = sampling.weights[:, None, None] * wins
+        kept = weighted + (kept if params.replay == "all" else 0)
+        error, residual = estimate(instance, kept, error)
+        from_reference = divergence_from_reference(instance, instance.oracle + error)
+        return (error, kept), (regret(instance, error), from_reference, residual)
+
+    shape = (params.num_prompts, params.num_responses, params.num_responses)
+    start = (-instance.oracle, jnp.zeros(shape))
+    keys = jax.random.split(key, params.num_rounds)
+    _, (regrets, divergences, residuals) = lax.scan(next_round, start, keys)
+    return {
+        "regret": regrets,
+        "kl_to_reference": divergences,
+        "residual": jnp.max(residuals),
+    }
+
+
+figures = {
+    "rounds": Figure(
+        title="Regret after rounds of labelling and refitting",
+        x="round",
+        y=("regret",),
+        grid={"sampler": ["pilaf", "vanilla", "uniform"]},
+        series="sampler",
+        params={"num_preferences": 10_000, "num_rounds": 6},
+        replicates=200,
+        caption="10,000 pairs per round, all kept, prompts tilted.",
+    ),
+}
+
+STUDY = Study(
+    name="pilaf.iterated",
+    title="rounds of labelling and refitting",
+    paper=PAPER,
+    params=Params,
+    outputs=(
+        *both(
+            asymptotic("O(1/n) relative"),
+            dims=("round",),
+            regret="J* - J after each round",
+        ),
+        *both(
+            asymptotic("O(1/n)"),
+            dims=("round",),
+            kl_to_reference="E KL(π | π_ref) after each round; theory: of the best policy",
+        ),
+    ),
+    theory=theory,
+    simulate_direct=simulate_direct,
+    simulate_fast=simulate_fast,
+    validate=validate,
+    coordinates={"round": lambda params: range(1, params.num_rounds + 1)},
+    figures=figures,
+    tolerance=0.05,
+    check_cells=(
+        {"num_rounds": 3, "num_preferences": 8000},
+        {
+            "num_prompts": 2,
+            "num_responses": 4,
+            "dim": 2,
+            "num_rounds": 2,
+            "num_preferences": 8000,
+            "sampler": "best_of_n",
+            "prompt_weighting": "importance",
+            "num_candidates": 3,
+            "replay": "new",
+            "kl_regularization": 0.8,
+        },
+    ),
+)
