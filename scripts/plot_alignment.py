@@ -89,7 +89,7 @@ def harm(replicates):
         line = np.geomspace(beta[0], beta[-1], 80)
         mass.plot(line, _floor(logit, line), color=hue, linestyle=":", linewidth=1.2)
     pictures.note(mass, "dotted: odds of the reference\ntimes exp(-reward range / β)")
-    mass.set(xlabel="penalty β", ylabel="harmful mass", ylim=(1e-9, 2))
+    mass.set(xlabel="penalty β", ylabel="harmful mass", ylim=(1e-7, 2))
     pictures.against(
         bound,
         "jailbreaking",
@@ -103,7 +103,8 @@ def harm(replicates):
         attack_radius=0.15,
     )
     bound.set(xlabel="concentration γ of the aligned model", ylabel="P(jailbreak) at least")
-    pictures.kinds_legend(figure)
+    for axes in (mass, bound):
+        pictures.kinds_legend(axes)
     return figure
 
 
