@@ -44,7 +44,9 @@ class Params:
     )
     num_harmful: int = traced(30, at_least=1, at_most="num_explanations - 1")
     harm_threshold: float = traced(0.3, above=0, below=1)
-    attack_radius: float = traced(0.1, detail="how far a rephrasing moves the output", at_least=0)
+    attack_radius: float = traced(
+        0.1, symbol="ε", detail="how far a rephrasing moves the output", at_least=0
+    )
     attack_norm: str = choice(
         "l1", ("l1", "tv"), "dist", detail="tv: half the sum of absolute differences"
     )
