@@ -6,6 +6,7 @@
 >>> simulator.simulate("strong-collapse", replicates=200)          # Monte-Carlo of the model
 >>> simulator.check("strong-collapse")                             # do they agree?
 >>> simulator.optimise("strong-collapse", "test_error", {"ridge": (1e-8, 10.0)})  # the best penalty
+>>> simulator.fit("losses.csv").plan(flop=1e21)                    # your own runs: what to train
 
 Importing the package imports nothing else: JAX comes with the first name that is used, so that an
 application can settle JAX's environment first.
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from simulator.engine.results import SimulationResult
     from simulator.engine.theory import NotConverged
     from simulator.paper import Paper
+    from simulator.planner.artefact import load_fit
+    from simulator.planner.decisions import Plan
+    from simulator.planner.fit import fit
+    from simulator.planner.result import Fit
     from simulator.results import plot, save, to_dataframe
     from simulator.search import NoSolution
     from simulator.store.files import StoreError
@@ -43,16 +48,20 @@ if TYPE_CHECKING:
 __version__: str
 
 __all__ = [
+    "Fit",
     "NoSolution",
     "NotConverged",
     "Paper",
+    "Plan",
     "SimulationResult",
     "StoreError",
     "Study",
     "Verdict",
     "check",
     "cite",
+    "fit",
     "get",
+    "load_fit",
     "open_sweep",
     "optimise",
     "plot",
@@ -69,6 +78,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Fit": "simulator.planner.result",
+    "Plan": "simulator.planner.decisions",
+    "fit": "simulator.planner.fit",
+    "load_fit": "simulator.planner.artefact",
     "NoSolution": "simulator.search",
     "NotConverged": "simulator.engine.theory",
     "SimulationResult": "simulator.engine.results",

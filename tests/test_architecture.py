@@ -44,6 +44,7 @@ ALLOWED = {
     "search": {*DECLARATIONS, "engine", "checks", "runtime"},
     "pictures": {*DECLARATIONS, "registry", "engine", "checks", "spelling"},
     "testing": {*DECLARATIONS, "door", "engine", "verdict", "runtime", "spelling"},
+    "planner": {"checks", "maths", "pictures", "runtime", "spelling"},
     "results": {"engine", "store", "verdict", "pictures", "checks"},
     "api": {*DECLARATIONS, *VERBS, "registry", "studies", "checks"},
     "cli": {

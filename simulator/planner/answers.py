@@ -1,0 +1,321 @@
+"""Plans of the laws in parameters and tokens, fresh or repeated."""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from simulator.planner import optima
+from simulator.planner.decisions import FLAT, Plan, by_draws, refuse
+from simulator.planner.notices import Notice
+from simulator.planner.prediction import predict
+from simulator.planner.text import decision, with_interval
+from simulator.planner.uncertainty import of_draws, with_gradient
+from simulator.planner.values import Interval, Value
+
+if TYPE_CHECKING:
+    from simulator.planner.result import Fit
+
+FAR = 1.0  # decades of compute to which coverage was measured
+WORTH = 0.1  # a repeated token that is worth less than that of a fresh one is not worth it
+ALLOWED = (
+    "flop (with unique_tokens, inference_tokens or params), or loss (with params or tokens), or "
+    "params and tokens"
+)
+
+
+def allocation(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
+    """``chinchilla`` and ``tied``."""
+    given = set(asked)
+    if given == {"flop"}:
+        _optimum(fit, asked["flop"], made)
+    elif given == {"loss"}:
+        _smallest_budget(fit, asked["loss"], made)
+    elif given == {"loss", "params"}:
+        loss, params = asked["loss"], asked["params"]
+        _threshold(fit, made, "tokens", loss, lambda t: optima.tokens_for(fit, t, loss, params),
+                   lambda t: _floor(fit, t, params=params))  # fmt: skip
+    elif given == {"loss", "tokens"}:
+        loss, tokens = asked["loss"], asked["tokens"]
+        _threshold(fit, made, "params", loss, lambda t: optima.params_for(fit, t, loss, tokens),
+                   lambda t: _floor(fit, t, tokens=tokens))  # fmt: skip
+    elif given == {"flop", "inference_tokens"}:
+        _serving(fit, asked["flop"], asked["inference_tokens"], made)
+    elif given in ({"params", "tokens"}, {"flop", "params"}, {"flop", "tokens"}):
+        _given_model(fit, asked, made)
+    else:
+        raise refuse(fit, asked, ALLOWED)
+
+
+def _floor(fit: "Fit", theta: Any, params: float = math.inf, tokens: float = math.inf) -> Any:
+    """The loss that cannot be passed with one of the two fixed."""
+    e, a, b, alpha, beta = optima.constants(fit, theta)
+    return e + a * params**-alpha + b * tokens**-beta
+
+
+# --------------------------------------------------------------------------------------------
+# Compute-optimal models
+# --------------------------------------------------------------------------------------------
+def _optimum(fit: "Fit", flop: float, made: Plan) -> None:
+    names = ("params", "tokens", "tokens_per_param", "loss")
+
+    def values(theta: Any) -> Any:
+        n = jnp.exp(optima.log_params(fit, theta, flop))
+        d = flop / (fit.table.k * n)
+        return jnp.stack([n, d, d / n, optima.fresh_loss(fit, theta, n, d)])
+
+    made.answers = dict(zip(names, fit.values_of(values), strict=True))
+    _add_new_run(fit, made, lambda t: optima.optimal_loss(fit, t, flop))
+    _add_flat(fit, flop, made)
+    _describe(fit, flop, made)
+    p, d, r, loss = (made.answers[name] for name in names)
+    made.lines.insert(0, (
+        f"at {flop:.3g} FLOP train {decision(p / 1e9)} {with_interval(p.scaled(1e-9))} billion "
+        f"parameters on {decision(d / 1e9)} {with_interval(d.scaled(1e-9))} billion tokens: "
+        f"{decision(r)} {with_interval(r)} tokens per parameter, loss {decision(loss)} "
+        f"{with_interval(loss)}"
+    ))  # fmt: skip
+
+
+def _add_new_run(fit: "Fit", made: Plan, function: Callable[[Any], Any]) -> None:
+    """The loss of one run, beside the mean."""
+    loss = float(of_draws(function, fit.theta[None])[0])
+    extra = fit.spread.s_new**2 / (loss**2 if fit.options.absolute else 1)
+    found = fit.values_of(lambda t: jnp.stack([function(t)]), extra=extra)[0]
+    made.answers["loss_new_run"] = found
+    if not math.isnan(found.low):
+        made.lines.append(f"one such run will end between {decision(found.low)} and "
+                          f"{decision(found.high)}")  # fmt: skip
+
+
+def _add_flat(fit: "Fit", flop: float, made: Plan) -> None:
+    """Models whose loss is within a thousandth of the optimum."""
+    e, a, b, alpha, beta = (fit.constants[n] for n in ("E", "A", "B", "alpha", "beta"))
+    best = math.log(float(made.answers["params"]))
+    budget = math.log(flop / fit.table.k)
+
+    def loss(x: float) -> float:
+        return e + a * math.exp(-alpha * x) + b * math.exp(-beta * (budget - x))
+
+    limit = loss(best) * (1 + FLAT)
+    ends = []
+    for step in (-1.0, 1.0):
+        inside, outside = best, best + step
+        while loss(outside) <= limit and abs(outside - best) < 60:
+            outside += step
+        for _ in range(60):
+            middle = 0.5 * (inside + outside)
+            inside, outside = (middle, outside) if loss(middle) <= limit else (inside, middle)
+        ends.append(math.exp(inside))
+    made.ranges["params"] = Interval(*ends)
+    made.ranges["tokens"] = Interval(*(math.exp(budget) / n for n in reversed(ends)))
+    made.lines.append(
+        f"{ends[0] / 1e9:.3g} to {ends[1] / 1e9:.3g} billion parameters cost at most "
+        f"{100 * FLAT:g} % of the loss at this budget"
+    )
+
+
+def _describe(fit: "Fit", flop: float, made: Plan) -> None:
+    """Distance, leverage, thresholds, and whether draws agree with the interval."""
+    columns = fit.table.columns
+    made.distance = math.log10(flop / float(columns["flop"].max()))
+
+    def logs(theta: Any) -> Any:
+        return jnp.stack([jnp.log(optima.optimal_loss(fit, theta, flop))])
+
+    from simulator.planner.solver import residuals
+
+    slope = residuals(fit.law, fit.rows, fit.theta)[1][: len(fit.table)]
+    at = with_gradient(logs, fit.theta)[1][0]
+    inverse = np.linalg.pinv((slope.T * columns["weight"]) @ slope)
+    rows = np.einsum("ni,ij,nj->n", slope, inverse, slope)
+    made.leverage = float(at @ inverse @ at / rows.max())
+    for name, row in fit.sensitivity.iterrows():
+        alpha, beta = row["alpha"], row["beta"]
+        g = (alpha * row["A"] / (beta * row["B"])) ** (1 / (alpha + beta))
+        n = g * (flop / fit.table.k) ** (beta / (alpha + beta))
+        made.sensitivity[str(name)] = float(flop / fit.table.k / n**2)
+    if made.distance > FAR:
+        made.notices.append(Notice("N-FAR", f"{made.distance:.2f} decades beyond the largest run: "
+                                   "coverage was measured to a factor of 10"))  # fmt: skip
+    ratio = columns["tokens"] / columns["params"]
+    found = made.answers.get("tokens_per_param")
+    if found is not None and not ratio.min() <= found <= ratio.max():
+        table = f"the table's {ratio.min():.3g} to {ratio.max():.3g}"
+        text = f"{decision(found)} tokens per parameter are outside {table}"
+        made.notices.append(Notice("N-FAR", text))
+    if found is not None and not fit.refusal:
+        _compare_draws(fit, flop, found, made)
+
+
+def _compare_draws(fit: "Fit", flop: float, found: Value, made: Plan) -> None:
+    """Say so where the bootstrap's interval is much longer, or shorter."""
+    draws = fit.check_draws()
+    if draws is None:
+        return
+    logs = of_draws(lambda t: optima.log_ratio(fit, t, flop), draws)
+    low, high = np.quantile(logs, [0.025, 0.975])
+    ratio = (high - low) / math.log(found.high / found.low)
+    if not 1 / 1.5 <= ratio <= 1.5:
+        text = (f"bootstrap draws of tokens per parameter span ({decision(math.exp(low))}, "
+                f"{decision(math.exp(high))}), {ratio:.2f} times the interval")  # fmt: skip
+        made.notices.append(Notice("N-ASYMMETRIC", text))
+
+
+# --------------------------------------------------------------------------------------------
+# Thresholds
+# --------------------------------------------------------------------------------------------
+def _threshold(
+    fit: "Fit", made: Plan, name: str, loss: float, function: Callable[[Any], Any],
+    floor: Callable[[Any], Any],
+) -> Value:  # fmt: skip
+    """The smallest size that reaches a loss, and the probability that one does."""
+    found, draws = by_draws(fit, function)
+    made.answers[name] = found
+    least = float(of_draws(floor, fit.theta[None])[0])
+    made.reachable = 0.0 if loss <= least else float(np.mean(np.isfinite(draws)))
+    if loss <= least:
+        made.lines.append(f"a loss of {loss:g} is not reachable: it cannot pass {least:.4g}")
+    else:
+        unit = f"smallest {name} for a loss of {loss:g}: {decision(found)} {with_interval(found)}"
+        made.lines.append(unit)
+        if made.reachable < 1:
+            made.lines.append(f"reachable with probability {made.reachable:.3g}")
+    return found
+
+
+def _smallest_budget(fit: "Fit", loss: float, made: Plan) -> None:
+    found = _threshold(
+        fit, made, "flop", loss, lambda t: optima.flop_for(fit, t, loss),
+        lambda t: optima.constants(fit, t)[0],
+    )  # fmt: skip
+    if not math.isfinite(found):
+        return
+    inner = Plan(made.law, {}, made.verdict)
+    _optimum(fit, float(found), inner)
+    for name in ("params", "tokens", "tokens_per_param"):
+        made.answers[name] = inner.answers[name]
+    made.lines += inner.lines[:1]
+    made.distance, made.leverage = inner.distance, inner.leverage
+    made.sensitivity, made.notices = inner.sensitivity, made.notices + inner.notices
+
+
+# --------------------------------------------------------------------------------------------
+# Other questions
+# --------------------------------------------------------------------------------------------
+def _serving(fit: "Fit", flop: float, served: float, made: Plan) -> None:
+    """The model of least loss where inference takes part of the budget."""
+
+    def values(theta: Any) -> Any:
+        n = jnp.exp(optima.with_inference(fit, theta, flop, served))
+        d = (flop / n - 2 * served) / fit.table.k
+        return jnp.stack([n, d, d / n, optima.fresh_loss(fit, theta, n, d)])
+
+    names = ("params", "tokens", "tokens_per_param", "loss")
+    made.answers = dict(zip(names, fit.values_of(values), strict=True))
+    n, d = made.answers["params"], made.answers["tokens"]
+    made.lines.append(
+        f"with {served:.3g} tokens to serve, {flop:.3g} FLOP train {decision(n / 1e9)} "
+        f"{with_interval(n.scaled(1e-9))} billion parameters on {decision(d / 1e9)} "
+        f"{with_interval(d.scaled(1e-9))} billion tokens"
+    )
+    made.distance = math.log10(
+        fit.table.k * float(n) * float(d) / float(fit.table.columns["flop"].max())
+    )
+
+
+def _given_model(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
+    """The loss of a model that is fixed, and what it costs beside the optimum."""
+    k = fit.table.k
+    params = asked.get("params") or asked["flop"] / (k * asked["tokens"])
+    tokens = asked.get("tokens") or asked["flop"] / (k * params)
+    flop = k * params * tokens
+
+    def values(theta: Any) -> Any:
+        loss = optima.fresh_loss(fit, theta, params, tokens)
+        return jnp.stack([loss, loss / optima.optimal_loss(fit, theta, flop) - 1 + 1e-300])
+
+    loss, excess = fit.values_of(values)
+    made.answers |= {"params": Value(params), "tokens": Value(tokens), "flop": Value(flop)}
+    made.answers |= {"tokens_per_param": Value(tokens / params), "loss": loss, "excess": excess}
+    made.lines.append(
+        f"{params:.4g} parameters on {tokens:.4g} tokens ({flop:.3g} FLOP): loss {decision(loss)} "
+        f"{with_interval(loss)}, {100 * excess.value:.3g} % above the optimum at this budget"
+    )
+    _add_new_run(fit, made, lambda t: optima.fresh_loss(fit, t, params, tokens))
+    made.distance = math.log10(flop / float(fit.table.columns["flop"].max()))
+
+
+# --------------------------------------------------------------------------------------------
+# Repeated tokens
+# --------------------------------------------------------------------------------------------
+def repetition(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
+    """``data-constrained``: with unlimited tokens as the others, else repetitions."""
+    given = set(asked)
+    worth = fit.value_of(lambda t: fit.law.raw(t, fit.centre)["R_D"])
+    made.answers["R_D"] = worth
+    if given == {"flop"}:
+        _optimum(fit, asked["flop"], made)
+    elif given == {"flop", "unique_tokens"}:
+        _repeat(fit, asked["flop"], asked["unique_tokens"], made)
+    elif given == {"flop", "loss"}:
+        flop, loss = asked["flop"], asked["loss"]
+
+        def smallest(theta: Any) -> Any:
+            top = jnp.log(flop / fit.table.k)
+            log_u = optima.zero(
+                lambda u: _repeated(fit, theta, flop, u)[1] <= jnp.log(loss), 0.0, top
+            )
+            reached = _repeated(fit, theta, flop, top)[1] <= jnp.log(loss)
+            return jnp.where(reached, jnp.exp(log_u), jnp.inf)
+
+        _threshold(fit, made, "unique_tokens", loss, smallest,
+                   lambda t: optima.optimal_loss(fit, t, flop))  # fmt: skip
+    elif given == {"params", "tokens", "unique_tokens"}:
+        made.answers["loss"] = predict(fit, "mean", 0.95, asked)
+        made.lines.append(f"loss {made.answers['loss']}")
+    else:
+        raise refuse(fit, asked, "flop (with unique_tokens or loss), or params, tokens and "
+                     "unique_tokens")  # fmt: skip
+    epochs = fit.value_of(lambda t: 1 - jnp.log(WORTH) * fit.law.raw(t, fit.centre)["R_D"])
+    made.answers["epochs_worth_it"] = epochs
+    made.lines.append(f"a repeated token is worth a tenth of a fresh one after {decision(epochs)} "
+                      f"{with_interval(epochs)} epochs")  # fmt: skip
+
+
+def _log_loss(fit: "Fit", theta: Any, log_n: Any, log_d: Any, log_u: Any) -> Any:
+    n, d = fit.centre["params"], fit.centre["tokens"]
+    return fit.law.log_loss(theta, {"x": log_n - n, "y": log_d - d, "u": log_u - d})
+
+
+def _repeated(fit: "Fit", theta: Any, flop: float, log_u: Any) -> tuple[Any, Any]:
+    """``ln N`` of least loss at a budget and ``U`` unique tokens, and the logarithm of the loss."""
+    budget = jnp.log(flop / fit.table.k)
+    best = optima.log_params(fit, theta, flop)
+
+    def loss(x: Any) -> Any:
+        return _log_loss(fit, theta, x, budget - x, jnp.minimum(log_u, budget - x))
+
+    return optima.minimum(loss, best - 3.0, jnp.maximum(best, budget - log_u) + 8.0)
+
+
+def _repeat(fit: "Fit", flop: float, unique: float, made: Plan) -> None:
+    names: dict[str, Callable[[Any], Any]] = {
+        "params": lambda t: jnp.exp(_repeated(fit, t, flop, math.log(unique))[0]),
+        "tokens": lambda t: (
+            flop / fit.table.k * jnp.exp(-_repeated(fit, t, flop, math.log(unique))[0])
+        ),
+        "loss": lambda t: jnp.exp(_repeated(fit, t, flop, math.log(unique))[1]),
+    }
+    for name, function in names.items():
+        made.answers[name] = by_draws(fit, function)[0]
+    made.answers["epochs"] = made.answers["tokens"].scaled(1 / unique)
+    n, e = made.answers["params"], made.answers["epochs"]
+    made.lines.append(
+        f"with {unique:.3g} unique tokens {flop:.3g} FLOP train {decision(n / 1e9)} "
+        f"{with_interval(n.scaled(1e-9))} billion parameters for {decision(e)} "
+        f"{with_interval(e)} epochs"
+    )
+    made.distance = math.log10(flop / float(fit.table.columns["flop"].max()))
