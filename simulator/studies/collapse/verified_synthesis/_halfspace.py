@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.maths.slopes import at_least, square_root
-from simulator.maths.wedge import wedge_moments, wedge_probability
+from simulator.maths.slopes import at_least, ratio, square_root
+from simulator.maths.wedge import wedge_moments
 from simulator.sampling.row_types import followed_by_noise, ridge_fit
 
 _CHUNK = 1024  # inputs drawn at a time
@@ -47,9 +47,24 @@ def geometry(generator_angle, verifier_angle, azimuth) -> Geometry:
     return Geometry(generator, verifier, across, jnp.arctan2(sin, cos))
 
 
+def may_agree(where: Geometry) -> Array:
+    """Whether the two halfspaces ever agree: not if they are opposite up to rounding."""
+    return where.angle < jnp.pi - _rounding(where)
+
+
+def may_disagree(where: Geometry) -> Array:
+    """Whether they ever disagree: not if they are equal up to rounding."""
+    return where.angle > _rounding(where)
+
+
+def _rounding(where: Geometry):
+    return 8 * jnp.finfo(where.angle.dtype).eps
+
+
 class Kept(NamedTuple):
     """Moments of what the verifier keeps."""
 
+    sides: Array  # (4,) probabilities of (generator's, verifier's) side: ++, --, +-, -+
     rate: Array  # pi
     first: Array  # (3,) E[y' t | kept]
     second: Array  # (3, 3) E[t t' | kept]
@@ -74,6 +89,7 @@ def kept_moments(where: Geometry, signal_norm, keep_agree, keep_disagree) -> Kep
     weight = jnp.stack([keep_agree + zero] * 2 + [keep_disagree + zero] * 2)
     rate = weight @ probability
     return Kept(
+        probability,
         rate,
         (weight * signs[:, 0]) @ first / rate,
         jnp.einsum("s,skl->kl", weight, second) / rate,
@@ -89,24 +105,39 @@ class Confusion(NamedTuple):
     verifier_right: Array
 
 
-def confusion(where: Geometry, signal_norm, generator_angle, verifier_angle) -> Confusion:
-    """Probabilities of the four cases; the law of the inputs jumps at ``signal_norm = 0``."""
-    u, e, t = where.generator, where.across, where.angle
-    a, c = signal_norm * u[0], signal_norm * e[0]
-    mixture = (
-        wedge_probability(a, c, t),
-        wedge_probability(-a, -c, t),
-        wedge_probability(a, -c, jnp.pi - t),
-        wedge_probability(-a, c, jnp.pi - t),
+def confusion(
+    sides: Array, angle, signal_norm, generator_angle, verifier_angle, azimuth
+) -> Confusion:
+    """Probabilities of the four cases, in the mixture those of `Kept.sides`.
+
+    The law of the inputs, and with it what is right, jumps at ``signal_norm = 0``.
+    """
+    tg, tp, t, full = generator_angle, verifier_angle, angle, 2 * jnp.pi
+    opposite = jnp.sin(tg) * jnp.sin(tp) * jnp.cos(azimuth / 2) ** 2
+    gaussian = (
+        _sum_minus_third(jnp.pi - tg, jnp.pi - tp, t, opposite),
+        _sum_minus_third(tg, tp, t, opposite),
+        at_least(tp + t - tg, 0),
+        at_least(tg + t - tp, 0),
     )
-    tg, tp, full = generator_angle, verifier_angle, 2 * jnp.pi
-    gaussian = (full - tg - tp - t, tg + tp - t, tp + t - tg, tg + t - tp)
     return Confusion(
         *(
-            jnp.where(signal_norm > 0, mixed, at_least(angle, 0) / full)
-            for mixed, angle in zip(mixture, gaussian, strict=True)
+            jnp.where(signal_norm > 0, mixed, angle / full)
+            for mixed, angle in zip(sides, gaussian, strict=True)
         )
     )
+
+
+def _sum_minus_third(first, second, third, product):
+    """``first + second - third`` of the sides of a spherical triangle, to its last digits near 0.
+
+    ``sin((a + b - c)/2) sin((a + b + c)/2) = sin a sin b cos(C/2)^2``, the ``product``.
+    """
+    other = jnp.sin((first + second + third) / 2)
+    sine = ratio(product, other, 1)
+    small = (sine < 0.1) & (first + second < jnp.pi)
+    precise = 2 * jnp.arcsin(jnp.where(small, sine, 0))
+    return jnp.where(small, precise, at_least(first + second - third, 0))
 
 
 # --------------------------------------------------------------------------------------------

@@ -37,6 +37,8 @@ from simulator.studies.collapse.verified_synthesis._halfspace import (
     geometry,
     judged,
     kept_moments,
+    may_agree,
+    may_disagree,
     tabled,
 )
 from simulator.studies.collapse.verified_synthesis._model import (
@@ -67,11 +69,22 @@ def _geometry(params):
     return geometry(params.generator_angle, params.verifier_angle, params.azimuth)
 
 
+def _kept(params):
+    return kept_moments(
+        _geometry(params), params.signal_norm, params.keep_agree, params.keep_disagree
+    )
+
+
 def _rates(params):
     """``p``, ``phi``, ``psi`` and the share of right labels that is kept, among all inputs."""
     agree, disagree = params.keep_agree, params.keep_disagree
     cases = confusion(
-        _geometry(params), params.signal_norm, params.generator_angle, params.verifier_angle
+        _kept(params).sides,
+        _geometry(params).angle,
+        params.signal_norm,
+        params.generator_angle,
+        params.verifier_angle,
+        params.azimuth,
     )
     right = cases.both_right + cases.generator_right
     wrong = cases.both_wrong + cases.verifier_right
@@ -84,7 +97,7 @@ def theory(params):
     """The formulas of the module docstring."""
     mu = params.signal_norm
     p, phi, psi, right_kept = _rates(params)
-    kept = kept_moments(_geometry(params), mu, params.keep_agree, params.keep_disagree)
+    kept = _kept(params)
     gamma = params.dim / (params.num_samples_synthetic * kept.rate)
     a, noise = fitted(kept.second, kept.first, gamma, params.ridge)
     limit = infinite_data(kept.second, kept.first)
@@ -163,8 +176,10 @@ def _outputs(params, numbers, weights):
 
 def validate(params, side):
     """Something must be kept; a traced point is told so, not refused."""
-    angle = _geometry(params).angle
-    kept = params.keep_agree * (jnp.pi - angle) + params.keep_disagree * angle > 0
+    where = _geometry(params)
+    kept = (may_agree(where) & (params.keep_agree > 0)) | (
+        may_disagree(where) & (params.keep_disagree > 0)
+    )
     if not isinstance(kept, jax.core.Tracer) and not kept:
         raise ValueError(
             f"keep_agree = {params.keep_agree}, keep_disagree = {params.keep_disagree} is not "

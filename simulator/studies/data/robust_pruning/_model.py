@@ -115,8 +115,12 @@ def stationary_threshold(classes: Classes, priors) -> tuple[Array, Array]:
     crosses = discriminant >= 0
     root = square_root(jnp.where(crosses, discriminant, 1))
     slope = gap / s1**2 + root
-    first = ratio(gap**2 / s1**2 + 2 * level, slope, 0)
     flat = curvature == 0
+    # Fitted means may be in the wrong order; then the textbook's form does not cancel.
+    reversed_first = (root - gap / s1**2) / jnp.where(flat, 1, curvature)
+    first = ratio(gap**2 / s1**2 + 2 * level, jnp.where(gap < 0, 0, slope), 0)
+    first = jnp.where((gap < 0) & ~flat, reversed_first, first)
+    crosses = crosses & ((gap > 0) | ~flat)
     second = -slope / jnp.where(flat, 1, curvature)
     return (
         jnp.where(crosses, classes.means[0] + first, jnp.nan),
@@ -131,10 +135,19 @@ def best_rule(classes: Classes, priors) -> Rule:
     threshold = stationary_threshold(classes, safe)[0]
     crosses = ~jnp.isnan(threshold) & ~jnp.any(empty)
     finite = jnp.where(crosses, threshold, 0)
+    # Far out the wider class prevails, so only its constant rule can do better than t_avg: where it
+    # spares more of that class's errors than it makes. Differences of tails keep their digits.
+    s0, s1 = classes.stds
+    wider = jnp.where(s0 == s1, priors[1] > priors[0], s1 > s0)
     risks = class_risks(classes, finite)
-    # In the order t_avg, always 1 (risk q_0), always 0 (risk q_1).
-    risk = jnp.stack([jnp.where(crosses, priors @ risks, jnp.inf), priors[0], priors[1]])
-    return _rule(finite, jnp.asarray([0, -1, 1])[jnp.argmin(risk)], risks)
+    below = normal_cdf((finite - classes.means) / classes.stds)
+    above = normal_cdf((classes.means - finite) / classes.stds)
+    spared = jnp.where(wider, priors[1] * below[1], priors[0] * above[0])
+    made = jnp.where(wider, priors[0] * below[0], priors[1] * above[1])
+    certain = jnp.where(wider, -1, 1)
+    constant = jnp.where(crosses & (spared <= made), 0, certain)
+    constant = jnp.where(priors[0] <= 0, -1, jnp.where(priors[1] <= 0, 1, constant))
+    return _rule(finite, constant, risks)
 
 
 def _rule(finite, constant, risks) -> Rule:
