@@ -98,13 +98,13 @@ def harm(replicates):
         series={
             f"n = {n}": {"num_explanations": n, "num_harmful": 3 * n // 10} for n in (20, 100, 200)
         },
+        first=2,
         yscale="linear",
         replicates=20 * replicates,
         attack_radius=0.15,
     )
     bound.set(xlabel="concentration γ of the aligned model", ylabel="P(jailbreak) at least")
-    for axes in (mass, bound):
-        pictures.kinds_legend(axes)
+    pictures.kinds_legend(figure)
     return figure
 
 

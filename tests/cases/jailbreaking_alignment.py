@@ -61,6 +61,12 @@ CASES = [
         rtol=1e-7,
         program=reference.alignment,
     ),
+    Case(
+        "labels that hardly ever tell",  # by mpmath, with 400 digits
+        {"reward_gap": 100.0, "kl_regularization": 30.0},
+        {"harm_std_dpo": 7.100102947004384e17},
+        rtol=1e-9,
+    ),
     Case("no gap", POINT | {"reward_gap": 0.0}, rtol=1e-9, program=reference.alignment),
 ]
 

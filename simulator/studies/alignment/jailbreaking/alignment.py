@@ -91,7 +91,7 @@ def theory(params):
     harm = _harm(prompt, policies)
     reward = jnp.exp(policies) @ prompt.rewards
     kl = divergence(prompt.references, jnp.stack(2 * [prompt.rewards / prompt.beta]))
-    spread, residual = _standard_deviations(params, prompt, policies, harm)
+    spread = _standard_deviations(params, prompt, policies, harm)
     found = {"harm": harm, "reward": reward, "kl": kl, "objective": reward - prompt.beta * kl}
     named = {
         f"{name}_{method}": values[i]
@@ -102,21 +102,28 @@ def theory(params):
         "harm_reference": _harm(prompt, prompt.references[0]),
         "harm_std_dpo": spread[0],
         "harm_std_edpo": spread[1],
-        "residual": residual,
     }
 
 
 def _standard_deviations(params, prompt, policies, harm):
-    """The delta method, for both policies, and what rounding leaves of it."""
+    """The delta method, for both policies.
+
+    The coordinates are scores relative to the first harmful and to the last safe response, and last
+    the difference of these two: where the gap is large only rare labels tell it, and no rounding of
+    the others may.
+    """
     n = params.num_explanations
     first, second = np.triu_indices(n, 1)
     slope = bradley_terry.sigmoid_slope(prompt.rewards[first] - prompt.rewards[second])
-    gaps = jnp.asarray((np.eye(n)[first] - np.eye(n)[second])[:, 1:], float)
+    coordinates = jnp.eye(n)[:, 1:].at[:, -1].set(jnp.where(prompt.harmful, 0.0, 1.0))
+    gaps = coordinates[first] - coordinates[second]
     root = bradley_terry.triangle(square_root(slope / len(first))[:, None] * gaps)
+    unknown = root[-1, -1] == 0  # not even one label in 1e300
+    root = root.at[-1, -1].set(jnp.where(unknown, 1.0, root[-1, -1]))
     change = jnp.exp(policies) * (prompt.harmful - harm[:, None]) / prompt.beta
-    moved = solve_triangular(root, change[:, 1:].T, trans=1)
+    moved = solve_triangular(root, (change @ coordinates).T, trans=1)
     std = square_root(jnp.sum(moved**2, axis=0) / params.num_preferences)
-    return std, bradley_terry.rounding(root)
+    return jnp.where(unknown & (harm > 0), jnp.inf, std)
 
 
 def simulate_direct(key, params):

@@ -57,7 +57,7 @@ def _risks(params):
     changes = np.where(m > 0, np.sin(0.9 * (m + 1) * (i + 1) + 2.1 * (q + 1) * (m + 1)), 0)
     other = jnp.asarray(changes, float)
     models = jax.nn.softmax(world + params.model_spread * other, axis=-1)
-    gap = models - models[:1]  # exactly 0 for the world itself
+    gap = jnp.where(m > 0, models - models[:1], 0)
     # At spread 0 all models are the world: the slope of its absolute value is that beside it.
     moves = other - jnp.sum(models * other, axis=-1, keepdims=True)
     distance = jnp.sum(gap * jnp.sign(jnp.where(params.model_spread > 0, gap, moves)), axis=-1) / 2
