@@ -99,11 +99,9 @@ def pair_law(
     if sampler not in ("pilaf", "pilaf_practical"):
         raise ValueError(f"sampler = {sampler!r} is not allowed: one of {', '.join(SAMPLERS)}")
     plus, minus, odds = extrapolated(log_policy, log_reference, kl_regularization)
-    apart = jax.nn.sigmoid(odds) if sampler == "pilaf" else jnp.full_like(odds, 0.5)
-    apart = apart[..., None, None]
-    together = 1 - apart if sampler != "pilaf" else jax.nn.sigmoid(-odds)[..., None, None]
-    pair = _independent(jnp.exp(plus), jnp.exp(minus))
-    return together * _independent(policy, policy) + apart * pair
+    odds = (odds if sampler == "pilaf" else jnp.zeros_like(odds))[..., None, None]
+    apart = _independent(jnp.exp(plus), jnp.exp(minus))
+    return jax.nn.sigmoid(-odds) * _independent(policy, policy) + jax.nn.sigmoid(odds) * apart
 
 
 def _independent(first, second):

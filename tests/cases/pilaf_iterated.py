@@ -7,7 +7,7 @@ from tests.cases.pilaf import ARRAYS, SMALL
 from tests.references import pilaf as reference
 
 POINT = {name: value for name, value in SMALL.items() if name != "behavior_scale"}
-POINT |= {"num_rounds": 3, "num_preferences": 3000, "reward_scale": 1.1}
+POINT |= {"num_rounds": 3, "num_preferences": 3000, "reward_scale": 2.0}
 OWN = {name: value for name, value in ARRAYS.items() if name != "behavior_scale"}
 
 
@@ -55,7 +55,7 @@ def times(factor):
 MUTANTS = [
     Mutant("first round for all", after=lambda p, o: {
         "regret": o["regret"][0] / np.arange(1, p.num_rounds + 1)
-    }, cells=[POINT | {"reward_scale": 2.0}]),
+    }),
     Mutant("nothing is kept", at=lambda p: {"replay": "new"}),
     Mutant("pairs in all", after=times(lambda p: p.num_rounds)),
     Mutant("no half", after=times(lambda p: 2)),

@@ -84,20 +84,14 @@ def spread(hessian: Array, information: Array, variance: Array) -> Spread:
 def draw_counts(key: Array, instance: Given, sampling: Sampling, count) -> Array:
     """``wins[x, a, b]``: how often ``a`` was preferred to ``b``; ``count`` costs nothing.
 
-    One multinomial draw over prompt, pair and label; pairs of equal responses say nothing.
+    One multinomial draw over prompt, pair and label; pairs of equal responses, on the diagonal, say
+    nothing.
     """
     chance = bradley_terry.win_probabilities(scores(instance, instance.oracle))
     both = sampling.pairs + jnp.swapaxes(sampling.pairs, -1, -2)
     cells = sampling.prompts[:, None, None] * both * chance
-    cells = cells * (1 - jnp.eye(cells.shape[-1])) + _equal(sampling)
     law = cells.ravel() / jnp.sum(cells)
     return multinomial(key, count, law).reshape(cells.shape)
-
-
-def _equal(sampling):
-    """Pairs ``a = b``, on the diagonal."""
-    diagonal = jnp.eye(sampling.pairs.shape[-1]) * sampling.pairs
-    return sampling.prompts[:, None, None] * diagonal
 
 
 def draw_labels(
