@@ -111,7 +111,12 @@ def _other_processes(options: argparse.Namespace) -> Iterator[None]:
     # Where one of them never comes, JAX ends this process after that time, with a stack of C++.
     where = f" at {options.coordinator}" if options.coordinator else ""
     print(f"meeting the other processes{where}, for at most five minutes", file=sys.stderr)
-    jax.distributed.initialize(*explicit, initialization_timeout=300)
+    jax.distributed.initialize(
+        options.coordinator,
+        options.num_processes,
+        options.process_id,
+        initialization_timeout=300,
+    )
     yield
     jax.process_count()  # starts the devices, and with them what is known of the others
     jax.distributed.shutdown()
