@@ -36,8 +36,6 @@ from simulator.maths.roots import increasing_root
 from simulator.maths.slopes import ratio, square_root
 from simulator.runtime.shapes import Scalar
 
-#: Ends of the positions on a path, relative to its natural scale.
-_NEAREST, _FARTHEST = 1e-25, 1e18
 _LOG_REACH = 40.0  # of the position of lp
 
 
@@ -104,21 +102,23 @@ class Problem:
     def ends(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """Positions closest to ``w0`` and to 0."""
         kind, size = self.norm.kind, jnp.abs(self.truth)
+        rounding = float(jnp.finfo(self.truth.dtype).eps)
+        nearest, farthest = rounding**1.5, 1 / rounding  # relative to the path's natural scale
         if kind == "lp":
             reach = jnp.asarray(_LOG_REACH, float)
             return jnp.exp(-reach), jnp.exp(reach)
         if kind in ("linf", "l1"):
             last = self.strongest() if kind == "linf" else size.max()
-            return _NEAREST * last, last
+            return nearest * last, last
         metric = self._metric()
         root = jnp.sqrt(metric)
         if self.diagonal:
-            return _NEAREST * (metric * self.covariance).min(), _FARTHEST * (
+            return nearest * (metric * self.covariance).min(), farthest * (
                 metric * self.covariance
             ).max()
         largest = _row_sum(root[:, None] * self.covariance * root[None, :])
         smallest = 1 / _row_sum(self.precision / root[:, None] / root[None, :])
-        return _NEAREST * smallest, _FARTHEST * largest
+        return nearest * smallest, farthest * largest
 
     def _metric(self) -> Array:
         """``B`` of ``||w||_*^2 = w^T B^-1 w``."""

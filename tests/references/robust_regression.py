@@ -183,9 +183,9 @@ def moment(mean, scale, freedom, order):
     return quad(part, -np.inf, cut, epsabs=1e-14)[0] + quad(part, cut, np.inf, epsabs=1e-14)[0]
 
 
-def least_squares(**params):
-    """``robust-regression.least-squares``."""
-    problem, r, sigma = Problem(params), params["attack_radius"], params["noise_std"]
+def sizes_of_least_squares(params):
+    """``s`` and ``b`` that the risk is made of."""
+    problem, sigma = Problem(params), params["noise_std"]
     d, n = params["dim"], params["num_samples"]
     inverse = np.diag(np.linalg.inv(problem.sigma))
     s = np.sqrt(sigma**2 * (n - 1) / (n - d - 1))
@@ -193,12 +193,17 @@ def least_squares(**params):
     if problem.kind in ("l2", "mahalanobis"):
         b_inverse = 1 / problem.b_metric if problem.kind == "mahalanobis" else np.ones(d)
         spread = sigma**2 * inverse / (n - d - 1)
-        b = np.sqrt(((problem.w0**2 + spread) * b_inverse).sum())
-    else:
-        q = 1.0 if problem.kind == "linf" else problem.q
-        scales = sigma * np.sqrt(inverse / freedom)
-        pairs = zip(problem.w0, scales, strict=True)
-        b = sum(moment(mean, scale, freedom, q) for mean, scale in pairs) ** (1 / q)
+        return s, np.sqrt(((problem.w0**2 + spread) * b_inverse).sum())
+    q = 1.0 if problem.kind == "linf" else problem.q
+    scales = sigma * np.sqrt(inverse / freedom)
+    pairs = zip(problem.w0, scales, strict=True)
+    return s, sum(moment(mean, scale, freedom, q) for mean, scale in pairs) ** (1 / q)
+
+
+def least_squares(**params):
+    """``robust-regression.least-squares``."""
+    problem, r, sigma = Problem(params), params["attack_radius"], params["noise_std"]
+    s, b = sizes_of_least_squares(params)
     return {
         "risk_least_squares": s**2 + 2 * C0 * r * s * b + r**2 * b**2,
         "standard_risk_least_squares": s**2,

@@ -149,6 +149,35 @@ CELLS = [
         True,
     ),
     (
+        "robust-regression.least-squares",
+        {"dim": 2, "num_samples": 4, "attack_norm": "linf", "attack_radius": 0.4},
+        False,
+    ),
+    (
+        "robust-regression.least-squares",
+        {"dim": 3, "num_samples": 5, "spectrum": "ar1", "attack_radius": 0.4},
+        True,
+    ),
+    ("early-stopping", {"dim": 2, "attack_radius": 0.4, "times": (0.5, 3.0)}, False),
+    (
+        "early-stopping.finite-sample",
+        {"dim": 3, "num_samples": 4, "attack_radius": 0.4, "times": (0.5, 9.0)},
+        False,
+    ),
+    (
+        "early-stopping.finite-sample",  # fewer rows than dimensions, steps that overshoot
+        {
+            "dim": 3,
+            "num_samples": 2,
+            "attack_norm": "linf",
+            "preconditioner": "whiten",
+            "step_size": 0.3,
+            "times": (0.9, 9.0),
+        },
+        True,
+    ),
+    ("early-stopping.two-stage", {"dim": 2, "num_samples": 4, "attack_radius": 0.4}, False),
+    (
         "group-aware-prior",
         {"dim": 4, "num_samples": 5, "num_group_samples": 4, "minority_fraction": 0.3},
         False,

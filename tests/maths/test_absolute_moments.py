@@ -1,0 +1,110 @@
+"""Absolute moments against SciPy's integrals, thresholded variates against draws."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from simulator.maths import absolute_moments, thresholded
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def moment(law, mean, scale, order):
+    def part(t):
+        return np.abs(mean + scale * t) ** order * law.pdf(t)
+
+    cut = -mean / scale
+    edges = np.sort([-np.inf, cut, 0.0, np.inf]) if cut else [-np.inf, 0.0, np.inf]
+    return sum(
+        integrate.quad(part, a, b, epsabs=1e-13, epsrel=1e-12, limit=400)[0]
+        for a, b in itertools.pairwise(edges)
+    )
+
+
+POINTS = [(0.3, 0.8), (-1.7, 0.2), (0.0, 1.3), (2.0, 0.01), (1e-3, 2.0)]
+
+
+@pytest.mark.parametrize(("mean", "scale"), POINTS)
+@pytest.mark.parametrize("order", [1.0, 1.3, 2.0, 3.7])
+def test_normal_and_student_moments(mean, scale, order):
+    args = jnp.asarray(mean), jnp.asarray(scale), jnp.asarray(order)
+    found = jnp.exp(jax.jit(absolute_moments.log_moment)(*args))
+    assert float(found) == pytest.approx(moment(stats.norm, mean, scale, order), rel=1e-9)
+    for freedom in (5.2, 60.0, 2000.0):
+        value = jnp.exp(jax.jit(absolute_moments.student_log_moment)(*args, jnp.asarray(freedom)))
+        expected = moment(stats.t(freedom), mean, scale, order)
+        assert float(value) == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.parametrize("order", [51.0, 301.0])
+def test_large_orders(order):
+    """``E |Z|^q = 2^(q/2) Gamma((q + 1)/2) / sqrt(pi)``."""
+    from scipy.special import gammaln
+
+    found = absolute_moments.log_moment(jnp.zeros(()), jnp.ones(()), jnp.asarray(order))
+    exact = order / 2 * np.log(2) + gammaln((order + 1) / 2) - np.log(np.pi) / 2
+    assert float(found) == pytest.approx(exact, rel=1e-12)
+
+
+def test_closed_forms_of_mean_sizes():
+    mean, scale = (jnp.asarray(x) for x in np.array(POINTS).T)
+    np.testing.assert_allclose(
+        absolute_moments.mean_absolute(mean, scale),
+        [moment(stats.norm, m, s, 1) for m, s in POINTS],
+        rtol=1e-10,
+    )
+    np.testing.assert_allclose(
+        absolute_moments.student_mean_absolute(mean, scale, jnp.asarray(6.4)),
+        [moment(stats.t(6.4), m, s, 1) for m, s in POINTS],
+        rtol=1e-10,
+    )
+    still = absolute_moments.mean_absolute(mean, jnp.zeros_like(scale))
+    np.testing.assert_array_equal(still, np.abs(mean))
+
+
+def test_the_largest_of_normals():
+    mean, std = np.array([0.3, -1.2, 0.0, 0.9]), np.array([0.5, 0.1, 1.0, 0.0])
+    found = absolute_moments.largest_of_normals(jnp.asarray(mean), jnp.asarray(std))
+    x = np.linspace(0.9, 9, 400_001)
+    inside = np.ones_like(x)
+    for m, s in zip(mean[:3], std[:3], strict=True):
+        inside *= stats.norm.cdf((x - m) / s) - stats.norm.cdf((-x - m) / s)
+    assert float(found) == pytest.approx(0.9 + np.trapezoid(1 - inside, x), rel=1e-9)
+    one = absolute_moments.largest_of_normals(jnp.asarray([0.7]), jnp.asarray([0.4]))
+    assert float(one) == pytest.approx(
+        float(absolute_moments.mean_absolute(jnp.asarray(0.7), jnp.asarray(0.4))), rel=1e-10
+    )
+
+
+def test_moments_of_shrunk_variates():
+    """Against fine grids of the normal law."""
+    mean, std = np.array([0.3, -1.2, 0.0]), np.array([0.5, 0.1, 1.0])
+    threshold = np.array([0.4, 0.2, 0.7])
+    z = np.linspace(-9, 9, 400_001)
+    weight = stats.norm.pdf(z) * (z[1] - z[0])
+    g = mean[:, None] + std[:, None] * z
+    found = thresholded.thresholded_moments(*(jnp.asarray(x) for x in (mean, std, threshold)))
+    v = np.sign(g) * np.maximum(np.abs(g) - threshold[:, None], 0)
+    for value, expected in (
+        (found.exposed, np.abs(v)),
+        (found.error, (v - mean[:, None]) ** 2),
+        (found.change, (v - g) ** 2),
+    ):
+        np.testing.assert_allclose(value, expected @ weight, rtol=1e-8)
+    gain, ridge = np.array([0.4, 2.0, 1.1]), np.array([0.7, 0.2, 3.0])
+    found = thresholded.scaled_moments(*(jnp.asarray(x) for x in (mean, std, gain, ridge)))
+    v = g * (gain / (gain + ridge))[:, None]
+    for value, expected in (
+        (found.exposed, v**2),
+        (found.error, (v - mean[:, None]) ** 2),
+        (found.change, (v - g) ** 2),
+    ):
+        np.testing.assert_allclose(value, expected @ weight, rtol=1e-8)
