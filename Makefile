@@ -62,7 +62,8 @@ mutation: $(READY)
 # One script per core, the long ones first: most of their time is compilation and small matrices.
 figures: $(READY)
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target \
-		plot_real_data plot_scaling plot_associative_memory plot_tail_collapse plot_alignment
+		plot_real_data plot_scaling plot_associative_memory plot_tail_collapse plot_alignment \
+		plot_gaussian_mixtures
 
 plot_%: $(READY)
 	$(PYTHON) scripts/$@.py
