@@ -12,7 +12,7 @@ POINT = {
     "reward_gap": 0.7,
     "kl_regularization": 0.6,
     "query_spread": 0.8,
-    "num_attempts": 3,
+    "num_attempts": 2,
     "harm_threshold": 0.4,
 }
 CASES = [
