@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator.planner import optima
-from simulator.planner.decisions import FLAT, Plan, by_draws, refuse
+from simulator.planner.decisions import DRAWS, FEW_DRAWS, FLAT, Plan, by_draws, refuse
 from simulator.planner.notices import Notice
 from simulator.planner.prediction import predict
 from simulator.planner.text import decision, with_interval
@@ -169,10 +169,10 @@ def _compare_draws(fit: "Fit", flop: float, found: Value, made: Plan) -> None:
 # --------------------------------------------------------------------------------------------
 def _threshold(
     fit: "Fit", made: Plan, name: str, loss: float, function: Callable[[Any], Any],
-    floor: Callable[[Any], Any],
+    floor: Callable[[Any], Any], count: int = DRAWS,
 ) -> Value:  # fmt: skip
     """The smallest size that reaches a loss, and the probability that one does."""
-    found, draws = by_draws(fit, function)
+    found, draws = by_draws(fit, function, count=count)
     made.answers[name] = found
     least = float(of_draws(floor, fit.theta[None])[0])
     made.reachable = 0.0 if loss <= least else float(np.mean(np.isfinite(draws)))
@@ -272,7 +272,7 @@ def repetition(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
             return jnp.where(reached, jnp.exp(log_u), jnp.inf)
 
         _threshold(fit, made, "unique_tokens", loss, smallest,
-                   lambda t: optima.optimal_loss(fit, t, flop))  # fmt: skip
+                   lambda t: optima.optimal_loss(fit, t, flop), FEW_DRAWS)  # fmt: skip
     elif given == {"params", "tokens", "unique_tokens"}:
         made.answers["loss"] = predict(fit, "mean", 0.95, asked)
         made.lines.append(f"loss {made.answers['loss']}")
@@ -310,7 +310,7 @@ def _repeat(fit: "Fit", flop: float, unique: float, made: Plan) -> None:
         "loss": lambda t: jnp.exp(_repeated(fit, t, flop, math.log(unique))[1]),
     }
     for name, function in names.items():
-        made.answers[name] = by_draws(fit, function)[0]
+        made.answers[name] = by_draws(fit, function, count=FEW_DRAWS)[0]
     made.answers["epochs"] = made.answers["tokens"].scaled(1 / unique)
     n, e = made.answers["params"], made.answers["epochs"]
     made.lines.append(

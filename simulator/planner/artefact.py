@@ -80,6 +80,8 @@ def contents(fit: "Fit") -> dict[str, Any]:
         "verdicts": fit.verdict.as_dict(),
         "sensitivity": _table(fit.sensitivity),
         "influence": _table(fit.influence),
+        "drift": fit.extra["drift"],
+        "laws": fit.extra["laws"],
         "notices": [notice._asdict() for notice in fit.notices],
         "data": {"row": table.row, "run": table.run} | {"columns": table.columns},
     }
@@ -146,6 +148,7 @@ def _fit(given: dict[str, Any]) -> "Fit":
         replicates=Replicates(**given["replicates"]), notices=notices,
     )  # fmt: skip
     fit.__dict__["verdict"] = FitVerdict.from_dict(given["verdicts"])
+    fit.__dict__["extra"] = {"drift": given["drift"], "laws": given["laws"]}
     for name in TABLES:
         fit.__dict__[name] = _frame(given[name])
     return fit

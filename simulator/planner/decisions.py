@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from simulator.planner.result import Fit
     from simulator.planner.verdict import FitVerdict
 
-DRAWS = 4000
+DRAWS, FEW_DRAWS = 4000, 500  # few where each draw searches
 FLAT = 0.001  # relative rise of the loss within which an optimum is flat
 QUESTIONS = ("flop", "loss", "params", "tokens", "unique_tokens", "real_tokens") + (
     "synthetic_tokens",
@@ -184,12 +184,14 @@ def theta_draws(fit: "Fit", count: int = DRAWS) -> np.ndarray:
     return np.clip(fit.theta + normal * tail[:, None], fit.box.low, fit.box.high)
 
 
-def by_draws(fit: "Fit", function: Callable[[Any], Any], level: float = 0.95) -> tuple[Value, Any]:
+def by_draws(
+    fit: "Fit", function: Callable[[Any], Any], level: float = 0.95, count: int = DRAWS
+) -> tuple[Value, Any]:
     """A value with the quantiles of draws, and the draws themselves; infinities are values."""
     value = float(of_draws(function, fit.theta[None])[0])
     if fit.refusal:
         return Value(value, level=level, reason=fit.refusal), np.array([value])
-    values = of_draws(function, theta_draws(fit))
+    values = of_draws(function, theta_draws(fit, count))
     values = np.sort(values[~np.isnan(values)])
     ends = [values[round(q * (len(values) - 1))] for q in (0.5 - level / 2, 0.5 + level / 2)]
     return Value(value, *ends, level=level), values

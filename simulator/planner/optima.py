@@ -17,9 +17,10 @@ from simulator.planner.laws import Law
 if TYPE_CHECKING:
     from simulator.planner.result import Fit
 
-GRID = 129
+GRID = 65
 GOLDEN = 0.6180339887498949
-STEPS = 60
+STEPS = 60  # halvings
+SECTIONS = 36
 
 
 def has_allocation(law: Law) -> bool:
@@ -147,6 +148,6 @@ def minimum(function: Callable[[Any], Any], low: Any, high: Any) -> tuple[Any, A
         first = function(left) < function(right)
         return jnp.where(first, lower, left), jnp.where(first, right, upper)
 
-    lower, upper = lax.fori_loop(0, STEPS, shrink, ends)
+    lower, upper = lax.fori_loop(0, SECTIONS, shrink, ends)
     middle = 0.5 * (lower + upper)
     return middle, function(middle)

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +97,6 @@ class Fit:
     spread: Spread
     replicates: Replicates
     notices: list[Notice]
-    stored: dict[str, Any] = field(default_factory=dict, repr=False)
 
     # ---------------------------------------------------------------------- numbers
     @property
@@ -331,6 +330,13 @@ class Fit:
         from simulator.planner.diagnostics import influence
 
         return influence(self)
+
+    @functools.cached_property
+    def extra(self) -> dict[str, Any]:
+        """What a report shows besides: the drift of the exponent, and other laws."""
+        from simulator.planner.diagnostics import drift, laws_compared
+
+        return {"drift": drift(self), "laws": laws_compared(self)}
 
     # ---------------------------------------------------------------------- outputs
     def save(self, path: str | Path) -> None:

@@ -185,11 +185,14 @@ def _minimise(law: Law, absolute: bool, features: Any, most: Any, theta: Any, la
     """`LANES` problems side by side, until the last is done, or after ``most`` steps."""
 
     def start(lane: Any, theta: Any) -> _State:
-        point = _evaluate(law, absolute, (features, *lane), theta)
-        rounding = 0.5 * EXACT**2 * jnp.sum(lane[1])
-        certificate = _certificate(point, _moving(theta, point.gradient, lane[-1]), rounding)
-        done = (certificate < DONE) | (jnp.sum(lane[1]) == 0)
-        return _State(theta, point, certificate, jnp.asarray(0.1), jnp.asarray(0), done)
+        """The first step is none: what is computed there is compiled once, in the loop."""
+        size = len(theta)
+        nowhere = Point(jnp.inf, jnp.zeros(size), jnp.zeros((size, size)), jnp.zeros((size, size)))
+        point = jax.tree.map(jnp.asarray, nowhere)
+        idle = jnp.sum(lane[1]) == 0
+        return _State(
+            theta, point, jnp.asarray(jnp.inf), jnp.asarray(0.1 / 0.15), jnp.asarray(0), idle
+        )
 
     def advance(lane: Any, state: _State) -> _State:
         return _advance(law, absolute, (features, *lane), state)

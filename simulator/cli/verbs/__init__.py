@@ -15,6 +15,8 @@ VERBS = {
     "check": "does simulation agree with theory?",
     "optimise": "where is an output of the theory smallest?",
     "solve": "where does an output of the theory take a value?",
+    "fit": "a scaling law from a table of your own runs",
+    "plan": "what to train, from a fitted law, with intervals",
     "figure": "draw the figures of a study",
     "cite": "BibTeX of the package, and of a study's paper",
     "new": "write a new study and its test data, to start from",
