@@ -9,12 +9,14 @@ halved until it does.
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 from jax.extend import core
+
+from simulator.engine.trip_counts import inner_jaxprs, known_values, programs_inside, trip_count
 
 
 class Budget(NamedTuple):
@@ -45,6 +47,8 @@ SLOW = """
 """
 SLOWNESS = 8
 PRODUCTS, FACTORISATIONS = 0.1, 1.0
+#: For every byte of random bits, and of what is sorted, in every round.
+RANDOM, SORTING = 30, 10
 
 
 class Cost(NamedTuple):
@@ -80,22 +84,31 @@ def batch_size(one_lane: core.Jaxpr) -> int:
     return 1 << (max(1, int(lanes)).bit_length() - 1)
 
 
-def cost_of(jaxpr: core.Jaxpr, length: int = 1) -> Cost:
+def cost_of(jaxpr: core.Jaxpr, inputs: Sequence[Any] | None = None) -> Cost:
     """Bytes that a jaxpr computes.
 
-    ``length`` is the length of the loops that count to a traced number.
+    ``inputs`` are values of its arguments, as far as they are known (the others are None): loops
+    that count up to a number are as long as these say. Neither ``memory`` nor ``work`` depends on
+    them.
     """
+    known = known_values(jaxpr, [None] * len(jaxpr.invars) if inputs is None else inputs)
     memory = work = least = steps = 0.0
     for equation in jaxpr.eqns:
         own = sum(_bytes(variable.aval) for variable in equation.outvars)
-        inner = [cost_of(sub, length) for sub in inner_jaxprs(equation.params)]
+        times = _least_steps(equation, known)
+        inner = list(programs_inside(equation, known, times))
+        first = [cost_of(program.jaxpr, program.first) for program in inner]
+        last = [cost_of(program.jaxpr, program.last) for program in inner] if times > 1 else first
         # A loop holds what it carries twice: before a step and behind it.
         held = 2 * own if equation.primitive.name in ("scan", "while") else own
-        memory += held + max((cost.memory for cost in inner), default=0)
-        work += own + _steps(equation) * max((cost.work for cost in inner), default=0)
-        times = _least_steps(equation, length)
-        least += _effort(equation, own) + times * max((cost.least for cost in inner), default=0)
-        steps = max(steps, times * max((cost.steps for cost in inner), default=1))
+        memory += held + max((cost.memory for cost in first), default=0)
+        work += own + _steps(equation) * max((cost.work for cost in first), default=0)
+        least += _effort(equation, own)
+        if times:
+            least += (times - 1) * max((cost.least for cost in first), default=0)
+            least += max((cost.least for cost in last), default=0)
+            all_but_one = (times - 1) * max((cost.steps for cost in first), default=1)
+            steps = max(steps, all_but_one + max((cost.steps for cost in last), default=1))
     return Cost(memory, work, least, max(steps, 1), sum(_bytes(v.aval) for v in jaxpr.outvars))
 
 
@@ -146,7 +159,12 @@ def _effort(equation: Any, own: int) -> float:
     name = equation.primitive.name
     if name in SLOW.split():
         return SLOWNESS * own
+    if name == "random_bits":
+        return RANDOM * own
     shapes = [variable.aval.shape for variable in equation.invars if hasattr(variable, "aval")]
+    if name == "sort":
+        length = shapes[0][equation.params["dimension"]]
+        return own * (1 + SORTING * math.log2(max(length, 1)))
     if name == "dot_general":
         (contracted, _), _ = equation.params["dimension_numbers"]
         terms = math.prod(shapes[0][axis] for axis in contracted)
@@ -163,22 +181,10 @@ _CUBIC = {"cholesky": 1 / 3, "lu": 2 / 3, "qr": 2.0, "geqrf": 2.0, "eigh": 9.0, 
 _CUBIC |= {"eig": 25.0, "schur": 25.0, "householder_product": 2.0}
 
 
-def _least_steps(equation: Any, length: int) -> int:
+def _least_steps(equation: Any, known: Any) -> int:
     if equation.primitive.name != "while":
         return _steps(equation)
-    # `fori_loop` compares two whole numbers; an iteration looks at its residual, too.
-    condition = equation.params["cond_jaxpr"].jaxpr.eqns
-    return length if [test.primitive.name for test in condition] == ["lt"] else 1
-
-
-def inner_jaxprs(params: dict[str, Any]) -> Iterator[core.Jaxpr]:
-    """The programs inside of an equation: bodies of loops, branches, inner calls."""
-    for value in params.values():
-        for entry in value if isinstance(value, (tuple, list)) else (value,):
-            if isinstance(entry, core.ClosedJaxpr):
-                yield entry.jaxpr
-            elif isinstance(entry, core.Jaxpr):
-                yield entry
+    return trip_count(equation, known) or 1
 
 
 def _bytes(aval: Any) -> int:

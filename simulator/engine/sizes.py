@@ -1,8 +1,9 @@
 """What cannot be computed is refused before it is tried, with an estimate of what it would take.
 
 Estimates of time are rough, and on the short side: an iteration that runs until it has converged
-counts as one step, and nothing else runs on the device. ``allow_large=True`` (on the command line
-``--allow-large``) has it computed all the same.
+counts as one step (a loop that counts, as often as it will run: `trip_counts`), and nothing else
+runs on the device. ``allow_large=True`` (on the command line ``--allow-large``) has it computed all
+the same.
 """
 
 import contextlib
@@ -70,16 +71,6 @@ def check_static(study: Study, values: Mapping[str, Any], side: str) -> None:
             )
 
 
-def longest_loop(study: Study, values: Mapping[str, Any], side: str) -> int:
-    """The length of the longest loop whose length is a parameter that the program traces."""
-    traced = [
-        name
-        for name, parameter in study.declarations.items()
-        if parameter.type == "int" and parameter.static and not parameter.is_static(side)
-    ]
-    return max((int(np.max(values[name])) for name in traced), default=1)
-
-
 def check_theory(
     study: Study, values: Mapping[str, Any], program: Any, arguments: tuple, cost: Cost, calls: int
 ) -> None:
@@ -87,8 +78,7 @@ def check_theory(
     if _allowed.get():
         return
     what = f"{study.name}: the theory at {_sizes(study, values)}"
-    steps = calls * max(cost.steps, longest_loop(study, values, "theory"))
-    seconds = max(calls * cost.least / CPU_SPEED, steps * CPU_STEP)
+    seconds = calls * max(cost.least / CPU_SPEED, cost.steps * CPU_STEP)
     _refuse(what, seconds=seconds, longest=LONGEST_THEORY)
     bound = cost.memory + 2 * calls * cost.results
     if bound > free_memory():
@@ -145,12 +135,15 @@ def _refuse(
 
 def _sizes(study: Study, values: Mapping[str, Any]) -> str:
     """The parameters that decide what a computation takes."""
-    named = [
-        f"{name} = {values[name]}"
-        for name, parameter in study.declarations.items()
-        if (parameter.type == "int" or parameter.static or parameter.static_in)
-        and isinstance(values[name], (int, float))
-    ]
+    named = []
+    for name, parameter in study.declarations.items():
+        value = values[name]
+        if not (parameter.type == "int" or parameter.static or parameter.static_in):
+            continue
+        if isinstance(value, (int, float)):
+            named.append(f"{name} = {value}")
+        elif parameter.is_scalar_number and np.size(value):
+            named.append(f"{name} <= {np.max(value):.12g}")
     return ", ".join(named) or "these parameters"
 
 

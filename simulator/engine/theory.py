@@ -130,17 +130,30 @@ def in_chunks(
     """
     pieces: list[dict[str, np.ndarray]] = []
     shared = {name: jnp.asarray(np.asarray(value)) for name, value in arrays.items()}
-    for start in range(0, count, lanes):
+
+    def arguments(start: int) -> tuple:
         index = np.minimum(np.arange(start, start + lanes), count - 1)
-        arguments = ({name: jnp.asarray(c[index]) for name, c in scalars.items()}, shared)
-        if start == 0:
-            cost = program.cost(arguments, sizes.longest_loop(study, values, "theory"))
-            calls = math.ceil(count / lanes)
-            sizes.check_theory(study, values, program.run, arguments, cost, calls)
-        out = program.run(*arguments)
+        return {name: jnp.asarray(c[index]) for name, c in scalars.items()}, shared
+
+    starts = range(0, count, lanes)
+    costs = [program.cost(arguments(start)) for start in _looked_at(scalars, starts)]
+    mean = Cost(*(sum(numbers) / len(costs) for numbers in zip(*costs, strict=True)))
+    sizes.check_theory(study, values, program.run, arguments(0), mean, len(starts))
+    for start in starts:
+        out = program.run(*arguments(start))
         kept = min(lanes, count - start)
         pieces.append({k: np.asarray(v, dtype=np.float64)[:kept] for k, v in out.items()})
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def _looked_at(scalars: Mapping[str, np.ndarray], starts: range) -> list[int]:
+    """Calls whose cost stands for all: several, where lengths of loops may differ."""
+    whole = [column for column in scalars.values() if column.dtype.kind == "i"]
+    if not any(np.ptp(column) for column in whole):
+        return [0]
+    some = np.linspace(0, len(starts) - 1, min(len(starts), 8)).astype(int)
+    longest = [int(np.argmax(column)) // starts.step for column in whole]
+    return [starts[i] for i in {*some.tolist(), *longest}]
 
 
 class Program:
@@ -150,11 +163,14 @@ class Program:
         self.run = run
         self._costs: dict[Any, Cost] = {}
 
-    def cost(self, arguments: tuple, length: int) -> Cost:
-        """Cost of a run, whose traced loops have the given length; known after the first."""
-        key = (length, *((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(arguments)))
+    def cost(self, arguments: tuple) -> Cost:
+        """Cost of a run, whose loops are as long as whole numbers among the arguments say."""
+        leaves = jax.tree.leaves(arguments)
+        whole = [np.asarray(leaf) if leaf.dtype.kind in "iu" else None for leaf in leaves]
+        counted = tuple(leaf.tobytes() for leaf in whole if leaf is not None)
+        key = (counted, *((leaf.shape, leaf.dtype) for leaf in leaves))
         if key not in self._costs:  # the trace is the one that compilation will use
-            self._costs[key] = cost_of(self.run.trace(*arguments).jaxpr.jaxpr, length)
+            self._costs[key] = cost_of(self.run.trace(*arguments).jaxpr.jaxpr, whole)
         return self._costs[key]
 
 

@@ -82,7 +82,7 @@ def normal_equations(
         key_rows, key_noise, key_columns = jax.random.split(jax.random.fold_in(key, number), 3)
         index = number * BLOCK + jnp.arange(BLOCK)
         rows, noise = _draw(key_rows, key_noise, data, law)
-        rows = jnp.where(index[:, None] < num_samples, rows, 0)
+        rows = jnp.where(jnp.arange(BLOCK)[:, None] < num_samples - number * BLOCK, rows, 0)
         return NormalEquations(
             sums.gram + rows.T @ rows,
             sums.cross + rows.T @ columns(rows, noise, index, key_columns),
@@ -92,7 +92,8 @@ def normal_equations(
     empty = jnp.zeros((BLOCK, dim), float)
     width = jax.eval_shape(columns, empty, empty[:, 0], jnp.arange(BLOCK), key).shape[1]
     start = NormalEquations(jnp.zeros((dim, dim), float), jnp.zeros((dim, width), float))
-    sums = lax.fori_loop(0, (num_samples + BLOCK - 1) // BLOCK, block, start)
+    blocks = (num_samples - 1) // BLOCK + 1  # no sum passes the largest integer
+    sums = lax.fori_loop(0, blocks, block, start)
     return NormalEquations(sums.gram / num_samples, sums.cross / num_samples)
 
 

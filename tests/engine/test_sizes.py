@@ -35,6 +35,28 @@ from tests.toy import STUDY
         (lambda: simulator.predict("tail-collapse.bigram", num_contexts=10**9), "years"),
         (
             lambda: simulator.simulate(
+                "ridge-collapse.resampled", num_samples=10**9, replicates=10**4
+            ),
+            "num_samples = 1000000000",
+        ),
+        (
+            lambda: simulator.simulate(
+                "verified-synthesis.halfspace", num_samples_synthetic=2**31 - 1, replicates=10**4
+            ),
+            "num_samples_synthetic = 2147483647",
+        ),
+        (
+            lambda: simulator.simulate("tail-collapse", num_samples=1e12, method="direct"),
+            "would take about",
+        ),
+        (
+            lambda: simulator.sweep(
+                "ridge-collapse", {"num_generations": [1, 10**9]}, method="fast", replicates=10**4
+            ),
+            "would take about",
+        ),
+        (
+            lambda: simulator.simulate(
                 "steepest-descent-margin.trajectory", num_steps=10**9, replicates=10**6
             ),
             "num_steps = 1000000000",
@@ -119,10 +141,8 @@ LONG = Study("long", "a loop", "none", Long, (Output("total", "sum", exact()),),
 
 
 def test_loops_of_traced_length_are_counted():
-    def jaxpr(length):
-        return jax.make_jaxpr(lambda n: looped(Long(num_steps=n)))(length).jaxpr
-
-    short, long = cost_of(jaxpr(3), 1), cost_of(jaxpr(3), 10**6)
+    jaxpr = jax.make_jaxpr(lambda n: looped(Long(num_steps=n)))(3).jaxpr
+    short, long = cost_of(jaxpr, [1]), cost_of(jaxpr, [10**6])
     assert long.steps == 10**6
     assert long.least > 10**5 * short.least / 10
     assert long.work == short.work  # which settles how many lanes make a batch
@@ -161,6 +181,8 @@ def test_durations_are_readable(seconds, words):
         (lambda a: jnp.linalg.cholesky(a), [(4000, 4000)], 2.1),
         (lambda a: jnp.linalg.eigh(a)[0], [(2000, 2000)], 7.2),
         (lambda a: jnp.log(a), [(10_000, 1000)], 0.032),
+        (lambda a: jnp.sort(a), [(10**7,)], 0.93),
+        (lambda a: jax.random.uniform(jax.random.key(0), a.shape), [(10**7,)], 0.152),
     ],
 )
 def test_arithmetic_counts_where_it_takes_longer_than_its_result(function, shapes, seconds):

@@ -109,12 +109,13 @@ def last_known_rank(params: Params):
 def simulate_direct(key: jax.Array, params: Params):
     """Draw every generation token by token."""
 
-    def resample(key, rates):
+    def resample(key, rates, size):
         key_number, key_tokens = jax.random.split(key)
         number = rates.sum()
         if params.sampling == "poisson":
             number = counts.poisson(key_number, number)
-        return counts.draw_tokens(key_tokens, number, rates / jnp.maximum(rates.sum(), 1e-30))
+        law = rates / jnp.maximum(rates.sum(), 1e-30)
+        return counts.draw_tokens(key_tokens, number, law, expected=size)
 
     return _chain(key, params, _HEADS_DIRECT, resample)
 
@@ -122,7 +123,7 @@ def simulate_direct(key: jax.Array, params: Params):
 def simulate_fast(key: jax.Array, params: Params):
     """Resample counts per rank: the cost does not depend on the numbers of tokens."""
 
-    def resample(key, rates):
+    def resample(key, rates, size):
         if params.sampling == "poisson":
             return counts.poisson(key, rates)
         total = rates.sum()
@@ -134,8 +135,9 @@ def simulate_fast(key: jax.Array, params: Params):
 def _chain(key, params: Params, num_heads: int, resample):
     """Counts of the heads (and of the rest together) through all generations.
 
-    ``resample(key, rates)`` draws the next counts, of means ``rates``. Ranks beyond the heads are
-    seen too rarely to be followed one by one: they enter by their expectation.
+    ``resample(key, rates, size)`` draws the next counts, of means ``rates`` that sum to about
+    ``size``. Ranks beyond the heads are seen too rarely to be followed one by one: they enter by
+    their expectation.
     """
     beta, k = params.zipf_exponent, params.cutoff
     n = params.num_generations
@@ -148,7 +150,7 @@ def _chain(key, params: Params, num_heads: int, resample):
     def generation(m, rates):
         size = jnp.where(m == n - 1, last, generator)
         before = jnp.where(m == 0, 1.0, generator)  # the first sample is drawn from the law q
-        return resample(jax.random.fold_in(key, m), rates * (size / before))
+        return resample(jax.random.fold_in(key, m), rates * (size / before), size)
 
     seen = lax.fori_loop(0, n, generation, q)
 

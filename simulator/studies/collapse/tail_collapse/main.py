@@ -182,7 +182,7 @@ def simulate_direct(key, params):
     number = params.num_samples
     if params.sampling == "poisson":
         number = counts.poisson(key_number, number)
-    drawn = counts.draw_tokens(key_tokens, number, cells.masses())
+    drawn = counts.draw_tokens(key_tokens, number, cells.masses(), expected=params.num_samples)
     return _outputs(_cells.multinomial_outcome(cells, key_blocks, drawn))
 
 

@@ -153,22 +153,18 @@ class Drawn(NamedTuple):
 def draw_set(key, count, where: Geometry, signal_norm, keep_agree, keep_disagree) -> Drawn:
     """The special coordinates of ``count`` inputs, a chunk at a time (``count`` may be traced)."""
 
-    def draw_chunk(carry):
-        chunk, drawn = carry
+    def draw_chunk(chunk, drawn):
         wanted = jnp.arange(_CHUNK) < count - chunk * _CHUNK
         key_inputs, key_verifier = jax.random.split(jax.random.fold_in(key, chunk))
         t = jax.random.normal(key_inputs, (_CHUNK, 3), float).at[:, 0].add(signal_norm)
         label, right, chance = judged(t, where, signal_norm, keep_agree, keep_disagree)
         kept = wanted & (jax.random.uniform(key_verifier, (_CHUNK,), float) < chance)
         rows = jnp.where(kept[:, None], jnp.concatenate([t, label[:, None]], axis=1), 0)
-        return chunk + 1, Drawn(
-            drawn.moments + rows.T @ rows, drawn.numbers + tabled(wanted, right, kept)
-        )
+        return Drawn(drawn.moments + rows.T @ rows, drawn.numbers + tabled(wanted, right, kept))
 
     nothing = Drawn(jnp.zeros((4, 4), float), jnp.zeros((2, 2), float))
-    return lax.while_loop(
-        lambda carry: carry[0] * _CHUNK < count, draw_chunk, (jnp.int32(0), nothing)
-    )[1]
+    chunks = (count - 1) // _CHUNK + 1  # no product passes the largest integer
+    return lax.fori_loop(0, chunks, draw_chunk, nothing)
 
 
 def judged(t, where: Geometry, signal_norm, keep_agree, keep_disagree):
