@@ -43,7 +43,7 @@ def simulate_study(
     keep_values : bool
         Return every replicate's value too.
     allow_large : bool
-        Compute also what is estimated to take more than three days, or more memory than is free.
+        Compute also what is estimated to take more than a day, or more memory than is free.
     **params
         As in :func:`simulator.predict`.
 

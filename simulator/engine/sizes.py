@@ -21,9 +21,9 @@ from simulator.engine.progress import duration
 from simulator.study import Study
 
 #: Seconds beyond which a theory is refused: nothing shows its progress, and nothing keeps its
-#: beginning. Seconds beyond which a simulation is: three days.
+#: beginning. Seconds beyond which a simulation is: a day.
 LONGEST_THEORY = 60.0
-LONGEST_SIMULATION = 3 * 86_400.0
+LONGEST_SIMULATION = 86_400.0
 #: Bytes per second that a device computes, seconds that one step of a loop takes at least, and
 #: seconds that a replicate does.
 CPU_SPEED, CPU_STEP, CPU_REPLICATE = 1e10, 1e-6, 1e-6

@@ -123,4 +123,49 @@ PROGRAMMED = [
     }.items()
 ]
 
-TESTS = Tests(cases=[*TABLE, *PROGRAMMED])
+#: "ssp, jumped" seen in a mirror; digits of the reference's search for that one.
+MIRRORED = Case(
+    "ssp, jumped to the other side",
+    {
+        "means": (-1.2, 0.7),
+        "stds": (0.8, 1.3),
+        "priors": (0.65, 0.35),
+        "pruner": "ssp",
+        "density": 0.25,
+    },
+    {
+        "threshold": -2.2976380718874,
+        "class_density": digits(".17004862 .39848113"),
+        "class_risk": digits(".91497569 .01055880"),
+        "prune_radius": 1.0976380718874,
+    },
+    rtol=1e-6,
+    atol=1e-8,
+)
+#: The wide class is so frequent that its density is the larger one everywhere, also in the tails.
+SWALLOWED = [
+    Case(
+        "ssp, always the first class",
+        {
+            "means": (-0.3, 0.3),
+            "stds": (1.5, 1.0),
+            "priors": (0.95, 0.05),
+            "pruner": "ssp",
+            "density": 0.5,
+        },
+        {"threshold": inf, "class_risk": np.array([0.0, 1.0])},
+    ),
+    Case(
+        "ssp, always the second class",
+        {
+            "means": (-0.3, 0.3),
+            "stds": (1.0, 1.5),
+            "priors": (0.05, 0.95),
+            "pruner": "ssp",
+            "density": 0.5,
+        },
+        {"threshold": -inf, "class_risk": np.array([1.0, 0.0])},
+    ),
+]
+
+TESTS = Tests(cases=[*TABLE, *PROGRAMMED, MIRRORED, *SWALLOWED])

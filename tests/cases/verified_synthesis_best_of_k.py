@@ -22,6 +22,9 @@ CASES = [
          rtol=1e-12),
     Case("generic", point(0.43, 6, 0.9), rtol=1e-11, program=reference.best_of_k),
     Case("many candidates", point(0.02, 900, 3.0), rtol=1e-10, program=reference.best_of_k),
+    Case("a million", point(0.37, 10**6, 0.7), rtol=1e-13, program=reference.best_of_many),
+    Case("more than can be counted in float64", point(1e-6, 2**62, 0.4), rtol=1e-13,
+         program=reference.best_of_many),
     Case("always wrong", point(0.0, 4, 1.0), {"kept_label_accuracy": 0.0}),
     Case("always right", point(1.0, 4, 1.0), {"kept_label_accuracy": 1.0}, rtol=1e-12),
 ]  # fmt: skip

@@ -91,6 +91,21 @@ PROGRAMMED = [
         "opposite halfspaces": {"generator_angle": pi - 0.6, "azimuth": pi, "signal_norm": 1.3},
     }.items()
 ]
+SAME = {"generator_angle": 0.7, "verifier_angle": 0.7, "azimuth": 0.0, "keep_agree": 1.0}
+SPECIAL = [
+    Case(  # all is kept, and as many samples as dimensions have a fit of infinite norm
+        "the same halfspace at the threshold, no ridge",
+        GENERIC | SAME | {"num_samples_synthetic": 37, "ridge": 0.0, "signal_norm": 0.0},
+        {"keep_rate": 1.0, "test_accuracy": 0.5},
+        rtol=1e-12,
+    ),
+    Case(
+        "a perfect generator",
+        GENERIC | {"generator_angle": 0.0, "verifier_angle": 0.0, "signal_norm": 0.0},
+        {"generator_accuracy": 1.0, "test_accuracy_infinite_data": 1.0},
+        rtol=1e-12,
+    ),
+]
 
 
 def _with(p, **changed):
@@ -169,7 +184,7 @@ MUTANTS = [
 ]
 
 TESTS = Tests(
-    cases=[*TABLE, *PROGRAMMED],
+    cases=[*TABLE, *PROGRAMMED, *SPECIAL],
     mutants=MUTANTS,
     cells={
         # Steep in `keep_agree` near 0 where few disagreements are kept.

@@ -46,6 +46,25 @@ CASES = [
         program=reference.retraining,
     ),
     Case(
+        "from the verifier's own halfspace",
+        GENERIC | {"generator_angle": 0.7, "azimuth": 0.0},
+        rtol=1e-8,
+        program=reference.retraining,
+    ),
+    Case(  # all is kept, and as many samples as dimensions have a fit of infinite norm
+        "from the verifier's own halfspace, at the threshold, no ridge",
+        GENERIC
+        | {
+            "generator_angle": 0.7,
+            "azimuth": 0.0,
+            "num_samples_synthetic": 37,
+            "ridge": 0.0,
+            "num_generations": 1,
+        },
+        {"test_accuracy": np.array([1 - 0.7 / np.pi, 0.5])},
+        rtol=1e-12,
+    ),
+    Case(
         "many samples end at the verifier",
         GENERIC | {"num_samples_synthetic": 10**9, "num_generations": 30, "ridge": 0.0},
         {"verifier_accuracy": 1 - 0.7 / np.pi},

@@ -7,6 +7,7 @@ case, candidates by SciPy's quadrature: nothing is shared with the package.
 from itertools import pairwise
 
 import numpy as np
+from mpmath import mp
 from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.stats import norm
@@ -234,3 +235,17 @@ def coloured(eigenvalues, mean, m, num_samples, ridge):
     d = np.trace(covariance @ resolvent @ covariance @ resolvent) / num_samples
     spread = (m**2 * (t2 + d) / (1 + t1) ** 2 + (1 - m**2) * d) / (1 - d)
     return norm.cdf(m * t1 / (1 + t1) / np.sqrt(spread))
+
+
+def best_of_many(generator_accuracy, num_candidates, score_gap, num_prompts):
+    """The same integral in sixty digits: many candidates count the last digits near 1."""
+    with mp.workdps(60):
+        p, g = mp.mpf(generator_accuracy), mp.mpf(score_gap)
+
+        def integrand(z):
+            above = p * mp.erfc(z / mp.sqrt(2)) + (1 - p) * mp.erfc((z + g) / mp.sqrt(2))
+            best = mp.exp((num_candidates - 1) * mp.log1p(-above / 2))
+            return num_candidates * p * mp.npdf(z) * best
+
+        edges = [mp.mpf(i) / 4 for i in range(-56, 57)]
+        return {"kept_label_accuracy": float(mp.quad(integrand, edges))}

@@ -13,6 +13,7 @@ import simulator
 from simulator.maths.special_directions import coloured_accuracy
 from simulator.maths.wedge import wedge_moments, wedge_probability
 from simulator.runtime.compilation import float64_on_cpu
+from simulator.studies.collapse.verified_synthesis._model import angle_of
 from tests.cases.verified_synthesis import lost
 from tests.references import verified_synthesis as reference
 
@@ -191,6 +192,15 @@ def test_rates_among_rare_errors_keep_their_digits():
     value = quad(both_wrong, 0, 3, epsabs=0, epsrel=1e-12)[0]
     expected = value / norm.cdf(-10)
     assert float(found["keep_incorrect"]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_angle_of_a_fit():
+    """From 0 to pi; no fit and one of infinite norm are at pi/2."""
+    fits = ((0.8, 0.0), (-0.8, 0.0), (0.3, 0.09), (0.0, 0.2), (0.0, 0.0), (0.0, math.inf))
+    with float64_on_cpu():
+        angles = [float(angle_of(jnp.asarray(a), jnp.asarray(b))) for a, b in fits]
+    right = [0, math.pi, math.pi / 4, math.pi / 2, math.pi / 2, math.pi / 2]
+    np.testing.assert_allclose(angles, right, rtol=1e-15)
 
 
 def test_retraining_ends_at_the_verifier_when_data_are_many():

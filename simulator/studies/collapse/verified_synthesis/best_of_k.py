@@ -27,8 +27,9 @@ from simulator.studies.collapse.verified_synthesis import PAPER
 from simulator.studies.collapse.verified_synthesis._model import bernoulli
 from simulator.study import Figure, Study, both, exact
 
-_REACH = 9.0  # standard deviations: beyond them a score has probability 1e-19
-_PANELS, _ORDER = 12, 32
+#: Standard deviations around the mean score: below, probability 1e-19; above, room for the best of
+#: as many candidates as there are whole numbers.
+_LOWEST, _HIGHEST, _PANELS, _ORDER = -9.0, 12.0, 42, 32
 
 
 @parameters
@@ -42,9 +43,12 @@ class Params:
 def theory(params):
     """The integral of the module docstring; exact."""
     p, gap = params.generator_accuracy, params.score_gap
-    z, weight = panel_rule(jnp.linspace(-_REACH, _REACH, _PANELS + 1), _ORDER)
+    z, weight = panel_rule(jnp.linspace(_LOWEST, _HIGHEST, _PANELS + 1), _ORDER)
     below = p * normal_cdf(z) + (1 - p) * normal_cdf(z + gap)
-    best = normal_pdf(z) * below ** (params.num_candidates - 1)
+    above = p * normal_cdf(-z) + (1 - p) * normal_cdf(-z - gap)
+    # Many candidates count the last digits of a probability near 1.
+    logarithm = jnp.where(above < 0.5, jnp.log1p(-jnp.where(above < 0.5, above, 0)), jnp.log(below))
+    best = normal_pdf(z) * jnp.exp((params.num_candidates - 1) * logarithm)
     return {"kept_label_accuracy": params.num_candidates * p * (weight @ best)}
 
 
