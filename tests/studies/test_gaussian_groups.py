@@ -265,3 +265,16 @@ def test_derivatives_in_the_means():
         slope = jax.grad(lambda means: theory(means=means)["average_risk"])(np.array([-1.0, 1.0]))
         assert slope[0] > 0
         assert float(slope.sum()) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_plug_in_needs_two_samples_of_each_class():
+    """Of 11 samples no one is of a class with prior 0.01; counting errors does without it."""
+    rare = {"num_samples": 11, "priors": (0.01, 0.99)}
+    name = "robust-pruning.finite-sample"
+    for priors in ((0.01, 0.99), (0.95, 0.05)):
+        with pytest.raises(ValueError, match="at least 2 samples of each class"):
+            simulator.simulate(
+                name, replicates=1, estimator="plug_in", num_samples=11, priors=priors
+            )
+    found = simulator.simulate(name, replicates=2, estimator="erm", **rare)
+    assert found.mean["threshold"] == -np.inf

@@ -185,6 +185,13 @@ def validate(params, side):
             "estimator = 'plug_in' is not allowed with pruner = 'ssp': truncated classes have "
             "other means and deviations (it must be erm)"
         )
+    if params.estimator == "plug_in" and side != "theory":
+        first = round(float(params.priors[0]) * params.num_samples)
+        if not 2 <= first <= params.num_samples - 2:
+            raise ValueError(
+                f"num_samples = {params.num_samples} is not allowed with priors = {params.priors} "
+                "and estimator = 'plug_in': a deviation needs at least 2 samples of each class"
+            )
     return allowed
 
 
