@@ -29,7 +29,7 @@ VOCABULARY: dict[str, Word] = {
     "num_starts": Word("s", "random starts, the best of which counts", (1, 10)),
     "num_tokens": Word("N", "tokens of the vocabulary", (10, 10_000)),
     "num_classes": Word("M", "output classes", (2, 20)),
-    "num_samples_synthetic": Word("N", "synthetic samples, before selection", (20, 100_000)),
+    "num_samples_synthetic": Word("N", "synthetic samples", (20, 100_000)),
     "sample_ratio": Word("α", "samples per dimension; a simulation has n = round(α d)", (0.2, 5)),
     # Data and teachers
     "inputs": Word("x", "data points"),
@@ -56,6 +56,7 @@ VOCABULARY: dict[str, Word] = {
     ),
     "signal_variance": Word("‖w‖²_Σ", "variance of the true signal", (0.1, 10)),
     "noise_std": Word("σ", "standard deviation of the label noise", (0, 2)),
+    "noise_std_synthetic": Word("σ_s", "label noise of synthetic samples", (0, 2)),
     "teacher": Word("w*", "teacher"),
     "teacher_density": Word("k", "share of non-zero teacher entries", (0.05, 1)),
     "zipf_exponent": Word("β", "exponent of the token law", (1.1, 3)),
@@ -84,6 +85,8 @@ VOCABULARY: dict[str, Word] = {
     "score_gap": Word("g", "how much higher a right candidate scores on average", (0, 4)),
     "num_prompts": Word("–", "prompts", (1, 20_000)),
     # Estimators
+    "estimator": Word("–", "estimator"),
+    "design": Word("–", "inputs of the generations: fresh or shared"),
     "ridge": Word("λ", "penalty (mean-square loss + λ‖·‖²)", (1e-6, 10)),
     "regularization": Word("λ", "strength of the penalty", (1e-4, 10)),
     "loss": Word("ℓ", "loss of the margin"),

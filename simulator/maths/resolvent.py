@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float
 
 from simulator.maths.roots import MAX_ITERATIONS, nonzero_slope
 from simulator.maths.slopes import ratio
-from simulator.runtime.shapes import Scalar
+from simulator.runtime.shapes import Numbers, Scalar
 
 
 # ------------------------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ def ridge_fit(
     )
 
 
-def noise_variance(variance: Scalar, noise: Scalar) -> Float[Array, ""]:
+def noise_variance(variance: Scalar, noise: Numbers) -> Float[Array, "..."]:
     """``variance * noise``, where a variance of 0 contributes 0 even if ``noise`` is infinite."""
     return variance * jnp.where((variance > 0) | jnp.isfinite(noise), noise, 0)
 

@@ -99,6 +99,51 @@ def multinomial(
     return counts.at[cells].add(drawn.astype(counts.dtype))
 
 
+def binomial(
+    key: RandomKey, total: Float[Array, "*shape"], chance: Scalar
+) -> Float[Array, "*shape"]:
+    """How many of ``total`` trials succeed (as floats), one number per entry; exact in law."""
+    return jax.random.binomial(key, total, jnp.clip(chance, 0, 1), dtype=total.dtype)
+
+
+def subset(
+    key: RandomKey, counts: Float[Array, " cells"], share: Scalar, number: Scalar
+) -> Float[Array, " cells"]:
+    """Counts of a random subset of tokens, without replacement (multivariate hypergeometric).
+
+    Independent binomial counts are, given their sum, those of a subset of that size: nearly all are
+    drawn so, in rounds, and the last few hundred one by one. The cost does not grow with the
+    numbers of tokens.
+
+    Parameters
+    ----------
+    counts : array (cells,)
+        How often each token occurs among all.
+    share, number : float
+        Size of the subset over that of all tokens, and the size itself.
+    """
+    key_rounds, key_last = jax.random.split(key)
+
+    def choose_most(carry, key):
+        left, chosen, wanted = carry
+        expected = jnp.maximum(wanted - _MARGIN * jnp.sqrt(wanted), 0)
+        new = binomial(key, left, expected / jnp.maximum(left.sum(), 1))
+        return (left - new, chosen + new, jnp.maximum(wanted - new.sum(), 0)), None
+
+    start = (counts, jnp.zeros_like(counts), jnp.asarray(number, counts.dtype))
+    carry, _ = lax.scan(choose_most, start, jax.random.split(key_rounds, _ROUNDS))
+
+    def choose_one(carry, v):
+        left, chosen, wanted = carry
+        below = jnp.cumsum(left)
+        cell = jnp.searchsorted(below, (1 - v) * below[-1], side="right")
+        taken = ((jnp.arange(len(left)) == cell) & (wanted > 0)).astype(left.dtype)
+        return (left - taken, chosen + taken, wanted - 1), None
+
+    (_, chosen, _), _ = lax.scan(choose_one, carry, uniform(key_last, (_LAST_TOKENS,)))
+    return jnp.where(share < 1, chosen, counts)
+
+
 def draw_tokens(
     key: RandomKey,
     total: Scalar,

@@ -27,6 +27,7 @@ from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Float
 
 from simulator.large_array import content_key
+from simulator.runtime.shapes import RandomKey
 
 LAWS = ("targets", "features", "gaussian")
 BLOCK = 256  # rows summed at a time
@@ -81,7 +82,7 @@ def normal_equations(
     def block(number, sums):
         key_rows, key_noise, key_columns = jax.random.split(jax.random.fold_in(key, number), 3)
         index = number * BLOCK + jnp.arange(BLOCK)
-        rows, noise = _draw(key_rows, key_noise, data, law)
+        rows, noise = draw_rows(key_rows, key_noise, data, law, BLOCK)
         rows = jnp.where(jnp.arange(BLOCK)[:, None] < num_samples - number * BLOCK, rows, 0)
         return NormalEquations(
             sums.gram + rows.T @ rows,
@@ -97,14 +98,16 @@ def normal_equations(
     return NormalEquations(sums.gram / num_samples, sums.cross / num_samples)
 
 
-def _draw(key_rows, key_noise, data: DataSet, law: str) -> tuple[Array, Array]:
-    """A block of rows, and their label noise."""
+def draw_rows(
+    key_rows: RandomKey, key_noise: RandomKey, data: DataSet, law: str, count: int
+) -> tuple[Float[Array, "rows feature"], Float[Array, " rows"]]:
+    """So many rows, and their label noise."""
     num_rows, dim = data.rows.shape
-    gaussian_noise = data.noise_std() * jax.random.normal(key_noise, (BLOCK,), float)
+    gaussian_noise = data.noise_std() * jax.random.normal(key_noise, (count,), float)
     if law == "gaussian":
-        normal = jax.random.normal(key_rows, (BLOCK, dim), float)
+        normal = jax.random.normal(key_rows, (count, dim), float)
         return normal * jnp.sqrt(data.eigenvalues)[None], gaussian_noise
-    chosen = jax.random.randint(key_rows, (BLOCK,), 0, num_rows)
+    chosen = jax.random.randint(key_rows, (count,), 0, num_rows)
     return data.rows[chosen], data.residuals[chosen] if law == "targets" else gaussian_noise
 
 

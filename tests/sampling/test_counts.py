@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from simulator.sampling import counts
-from tests.sampling.laws import draws
+from tests.sampling.laws import assert_same_law, draws
 
 _poisson, _uniform = jax.jit(counts.poisson), jax.jit(counts.uniform, static_argnums=1)
 CELLS = np.arange(1, 22.0) ** -1.4 / np.sum(np.arange(1, 22.0) ** -1.4)
@@ -123,3 +123,38 @@ def test_cells_that_cannot_occur_do_not():
     for total in (9.0, 5000.0):
         drawn = _replicates(counts.multinomial, 500, total, cells)
         assert np.all(drawn[:, cells == 0] == 0)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize(("total", "chance"), [(7.0, 0.3), (400.0, 0.02), (3e5, 0.7), (5.0, 1.0)])
+def test_binomial_counts(dtype, total, chance):
+    with jax.enable_x64(dtype == jnp.float64):
+        found = counts.binomial(jax.random.key(5), jnp.full(4000, total, dtype), chance)
+        nothing = counts.binomial(jax.random.key(5), jnp.zeros(3, dtype), chance)
+    np.testing.assert_array_equal(nothing, 0)
+    if chance == 1:
+        assert np.all(np.asarray(found) == total)
+    else:
+        expected = np.random.default_rng(2).binomial(int(total), chance, 4000)
+        assert_same_law(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("cells", "wanted"),
+    [((3, 2, 0, 4), 5), ((40_000, 30_000, 20, 0), 30_000), ((900_000, 5, 2, 1), 40)],
+)
+def test_subsets_of_counts_are_hypergeometric(cells, wanted):
+    share = wanted / sum(cells)
+    given = np.asarray(cells, np.float32)
+    found = np.asarray(draws(counts.subset, 2000, given, share, float(wanted), seed=4))
+    np.testing.assert_array_equal(found.sum(axis=1), wanted)
+    assert np.all((found >= 0) & (found <= given))
+    literal = np.random.default_rng(3).multivariate_hypergeometric(cells, wanted, 2000)
+    for mine, theirs in zip(found.T, literal.T, strict=True):
+        if theirs.std() > 0:
+            assert_same_law(mine, theirs)
+
+
+def test_a_subset_of_everything_is_everything():
+    cells = jnp.asarray([3.0, 0.0, 5.0])
+    np.testing.assert_array_equal(counts.subset(jax.random.key(0), cells, 1.0, 8.0), cells)

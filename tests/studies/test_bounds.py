@@ -34,6 +34,8 @@ SIGNED = (
     "reward_erlhf",
     "objective_rlhf",
     "objective_erlhf",
+    "log_determinant",
+    "log_variance_drift",
 )
 
 
@@ -65,6 +67,14 @@ def known_bounds(study, values, output):
         high = min(dim, values["num_samples"])
     if name == "kappa":
         low = 0.0 if family == "strong-collapse" else values["ridge"]
+    if family == "data-accumulation":
+        if name == "entropy":  # Poisson frequencies may exceed 1
+            low = -math.inf
+        if name in ("real_fraction", "simpson_index") or study.name.endswith("tokens"):
+            high = 1.0
+        if name in ("squared_error", "entropy", "num_samples_effective", "simpson_index"):
+            high = math.inf
+        return low, values["num_tokens"] if name == "num_distinct_tokens" else high
     if name == "num_distinct_tokens":
         uncut = values.get("real_fraction", 0.0) > 0
         high = min(values["num_samples"], math.inf if uncut else values["cutoff"])

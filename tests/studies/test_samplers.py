@@ -54,6 +54,27 @@ _ATTACK = {
     "dim": 3,  # smaller than the study allows: its fits are the same
 }
 _PAIRS = {"num_prompts": 2, "num_responses": 3, "dim": 2, "kl_regularization": 0.8}
+_ROWS = {
+    "dim": 4,
+    "num_samples_synthetic": 3,
+    "num_generations": 3,
+    "noise_std": 0.5,
+    "noise_std_synthetic": 0.8,
+}
+_FITTED = {
+    "num_samples": 5,
+    "num_samples_synthetic": 4,
+    "num_generations": 3,
+    "synthetic_weight": 0.7,
+}
+_TEXT = {
+    "num_tokens": 5,
+    "num_samples": 7,
+    "num_samples_synthetic": 4,
+    "num_samples_budget": 6,
+    "num_generations": 3,
+    "synthetic_weight": 0.5,
+}
 _BLOCKS = ((0.5, 0.7, 1.3, 2.0, 0.6), (0.5, 1.5, 0.9, 0.5, 1.8))
 
 #: Study, cell, and whether `make test` can do without it, for it has a cheaper neighbour.
@@ -111,6 +132,35 @@ CELLS = [
         _ATTACK | {"dim": 5, "sample_ratio": 0.2, "spectrum": _BLOCKS},
         False,
     ),
+    ("data-accumulation", _ROWS | {"num_samples": 6, "synthetic_weight": 0.6}, False),
+    ("data-accumulation", _ROWS | {"num_samples": 2, "synthetic_weight": 0.6}, False),
+    ("data-accumulation", _ROWS | {"policy": "keep_real", "ridge": 0.2, "num_samples": 3}, True),
+    ("data-accumulation", _ROWS | {"policy": "fresh_mix", "num_samples": 3}, True),
+    ("data-accumulation", _ROWS | {"policy": "replace", "num_samples": 3}, True),
+    (
+        "data-accumulation",
+        _ROWS
+        | {"policy": "fresh_mix", "num_samples": 6, "num_samples_synthetic": 6}
+        | {"design": "same"},
+        False,
+    ),
+    ("data-accumulation.gaussian", _FITTED | {"policy": "accumulate"}, False),
+    ("data-accumulation.gaussian", _FITTED | {"policy": "replace", "dim": 2}, True),
+    ("data-accumulation.gaussian", _FITTED | {"policy": "keep_real", "dim": 2}, False),
+    (
+        "data-accumulation.gaussian",
+        _FITTED | {"policy": "fresh_mix", "dim": 3, "estimator": "unbiased"},
+        True,
+    ),
+    ("data-accumulation.tokens", _TEXT | {"policy": "accumulate_subsample"}, False),
+    (
+        "data-accumulation.tokens",
+        _TEXT | {"policy": "accumulate_subsample", "sampling": "poisson"},
+        True,
+    ),
+    ("data-accumulation.tokens", _TEXT | {"policy": "fresh_mix"}, True),
+    ("data-accumulation.tokens", _TEXT | {"policy": "keep_real", "sampling": "poisson"}, True),
+    ("data-accumulation.tokens", _TEXT | {"policy": "accumulate"}, True),
     ("ridge-regression", _STEEP | {"dim": 3, "num_samples": 4, "ridge": 0.1}, False),
     ("ridge-regression", _STEEP | {"dim": 3, "num_samples": 2, "ridge": 0.05}, True),
     (

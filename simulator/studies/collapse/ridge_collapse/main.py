@@ -67,9 +67,7 @@ class Params:
     spectrum_exponent: float = traced(1.5, above=0)
     source_exponent: float = traced(0.5, above=0)
     signal_variance: float = traced(1.0, above=0)
-    design: str = choice(
-        "independent", ("independent", "same"), "–", "inputs of the generators: fresh or shared"
-    )
+    design: str = choice("independent", ("independent", "same"))
     eigenvalues: tuple = eigenbasis.eigenvalues()
     teacher: tuple = eigenbasis.teacher()
     covariance: tuple = eigenbasis.covariance()

@@ -36,7 +36,7 @@ class MixtureParams:
     )
     ridge: float = traced(0.1, at_least=0, grows=eigenbasis.growth)
     noise_std_real: float = traced(0.5, "σ₁", "label noise of real samples", at_least=0)
-    noise_std_synthetic: float = traced(0.5, "σ₂", "label noise of synthetic samples", at_least=0)
+    noise_std_synthetic: float = traced(0.5, symbol="σ₂", at_least=0)
     spectrum: str = choice("isotropic", SPECTRA)
     spectrum_exponent: float = traced(1.5, above=0)
     source_exponent: float = traced(0.5, above=0)

@@ -69,7 +69,7 @@ class Params:
     )
     ridge: float = traced(0.01, above=0)
     noise_scale: float = traced(1.0, symbol="σ₁/σ_r", detail="of real labels", at_least=0)
-    noise_std_synthetic: float = traced(0.0, "σ₂", "noise of synthetic labels", at_least=0)
+    noise_std_synthetic: float = traced(0.0, symbol="σ₂", at_least=0)
 
 
 def theory(params):

@@ -52,7 +52,9 @@ from simulator.study import Figure, Study, asymptotic, both, exact, theory_only
 
 @parameters
 class Params:
-    num_samples_synthetic: int = traced(1000, at_least=1, static_in=("direct",), grows=1)
+    num_samples_synthetic: int = traced(
+        1000, detail="before selection", at_least=1, static_in=("direct",), grows=1
+    )
     dim: int = static(100, at_least=4, traced_in=("theory",), grows=1)
     signal_norm: float = traced(
         0.0, at_least=0, detail="0: Gaussian inputs, y = sign(x·w*)", typical=(0, 3)

@@ -46,7 +46,9 @@ from simulator.study import Figure, Study, asymptotic, both, exact, theory_only
 
 @parameters
 class Params:
-    num_samples_synthetic: int = traced(1000, at_least=1, static_in=("direct",), grows=1)
+    num_samples_synthetic: int = traced(
+        1000, detail="before selection", at_least=1, static_in=("direct",), grows=1
+    )
     dim: int = static(100, at_least=4, traced_in=("theory",), grows=1)
     signal_norm: float = traced(1.5, above=0)
     ridge: float = traced(0.1, at_least=0)

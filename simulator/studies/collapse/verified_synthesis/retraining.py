@@ -41,7 +41,11 @@ from simulator.study import Figure, Study, asymptotic, both, theory_only
 @parameters
 class Params:
     num_samples_synthetic: int = traced(
-        1500, detail="per generation", at_least=1, static_in=("direct",), grows=1
+        1500,
+        detail="per generation, before selection",
+        at_least=1,
+        static_in=("direct",),
+        grows=1,
     )
     dim: int = static(150, at_least=4, traced_in=("theory",), grows=1)
     ridge: float = traced(0.05, at_least=0)

@@ -50,7 +50,7 @@ class Params(ClassParams):
     num_samples: int = traced(
         4000, symbol="N", detail="before pruning", at_least=10, static_in=SIMULATIONS, grows=1
     )
-    estimator: str = choice("erm", ("erm", "plug_in"), "–", "how the threshold is fitted")
+    estimator: str = choice("erm", ("erm", "plug_in"), detail="of the threshold")
 
 
 def theory(params):
