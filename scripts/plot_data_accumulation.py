@@ -24,6 +24,12 @@ def of(*policies, **more):
     return {NAMES[policy]: {"policy": policy, **more} for policy in policies}
 
 
+def ticks(panels, last):
+    """Generations are whole numbers."""
+    for axes in panels:
+        axes.set_xticks([1, *range(5, last + 1, 5)])
+
+
 def policies(replicates):
     """Bounded and unbounded side by side: the error of regression over generations."""
     figure, panels = pictures.panels(2, title="Linear regression: keep the real rows, or replace")
@@ -34,7 +40,7 @@ def policies(replicates):
         "num_samples_synthetic": size,
         "num_samples_budget": size,
         "num_generations": generations,
-        "replicates": replicates,
+        "replicates": replicates // 5,
         "xscale": "linear",
         "yscale": "linear",
     }
@@ -50,6 +56,7 @@ def policies(replicates):
         panels[1], "data-accumulation", x="generation", y="synthetic_variance", series=unbounded,
         first=len(BOUNDED), **setting,
     )  # fmt: skip
+    ticks(panels, generations)
     panels[0].set(title="bounded", ylabel="test error (excess)", ylim=(0, None))
     panels[1].set(title="unbounded", ylabel="label noise of synthetic rows")
     pictures.kinds_legend(figure)
@@ -75,7 +82,7 @@ def shares(replicates):
             found = simulator.simulate(
                 "data-accumulation.gaussian", replicates=replicates, policy=policy,
                 num_samples=real, num_samples_synthetic=np.rint(real * (1 - some) / some),
-                num_generations=25,
+                num_generations=15,
             )  # fmt: skip
             reached = found.mean["mean_error"][:, -1]
             error = found.standard_error["mean_error"][:, -1] / reached * real
@@ -96,7 +103,7 @@ def gaussian(replicates):
         "num_samples": 50,
         "num_samples_synthetic": 50,
         "num_samples_budget": 50,
-        "num_generations": 40,
+        "num_generations": 20,
         "replicates": replicates,
         "xscale": "linear",
     }
@@ -108,6 +115,7 @@ def gaussian(replicates):
         "data-accumulation.gaussian", num_samples=50, num_samples_synthetic=50, num_generations=1
     )["log_variance_drift"]
     pictures.note(panels[0], f"replaced: {drift:.4f} per generation")
+    ticks(panels, 20)
     panels[0].set(ylabel="log variance")
     panels[1].set(ylabel="KL divergence from the truth", yscale="log")
     pictures.kinds_legend(figure)
@@ -127,6 +135,7 @@ def tokens(replicates):
     truth = -np.sum(law * np.log(law))
     panels[1].axhline(truth, color=pictures.KEY, linestyle=":", linewidth=1.2)
     pictures.note(panels[1], "dotted: the truth")
+    ticks(panels, 20)
     panels[0].set(ylabel="distinct tokens", ylim=(0, None))
     panels[1].set(ylabel="entropy (nats)")
     pictures.kinds_legend(figure)
@@ -141,4 +150,4 @@ PICTURES = {
 }
 
 if __name__ == "__main__":
-    pictures.script(__doc__, PICTURES, quick=(200,), full=(2000,))
+    pictures.script(__doc__, PICTURES, quick=(1000,), full=(10_000,))

@@ -140,41 +140,46 @@ def _program(params, outputs, wrong=None):
     return {name: found[name] for name in OUTPUTS}
 
 
-def _mistake(wrong, cell):
-    cells = [CELLS[cell]]
-    return Mutant(wrong, after=partial(_program, wrong=wrong), control=_program, cells=cells)
+def _mistake(wrong, cells=None):
+    return Mutant(
+        wrong,
+        after=partial(_program, wrong=wrong),
+        control=_program,
+        cells=cells,
+        slow=cells is not None,
+    )
 
 
 SMALL = {"num_samples": 9, "num_samples_synthetic": 7, "sample_growth": 0.3, "num_generations": 4}
+#: Exact at their sizes: few replicates tell a mutant.
 CELLS = {
-    "replace": SMALL,
     "accumulate": SMALL | {"num_samples": 5, "policy": "accumulate", "synthetic_weight": 1.7},
+    "replace": SMALL,
     "unbiased": SMALL
     | {"num_samples": 6, "policy": "accumulate", "synthetic_weight": 2.0, "estimator": "unbiased",
        "num_samples_synthetic": 3},
-    "subset": {"num_samples": 8, "num_samples_synthetic": 40, "num_samples_budget": 20,
-               "num_generations": 3, "policy": "accumulate_subsample"},
 }  # fmt: skip
+SUBSET = {"num_samples": 8, "num_samples_synthetic": 40, "num_samples_budget": 20,
+          "num_generations": 3, "policy": "accumulate_subsample"}  # fmt: skip
 
 MUTANTS = [
-    _mistake("T degrees of freedom", "replace"),
-    _mistake("share 1/N", "accumulate"),
-    _mistake("rows of constant spread", "replace"),
-    _mistake("log det of the mean", "replace"),
-    _mistake("root of the mean", "replace"),
-    _mistake("rank-one term dropped", "unbiased"),
-    _mistake("no finite-population factor", "subset"),
-    _mistake("squared weights with b for b^2", "unbiased"),
-    Mutant("one generation more", at=lambda p: {"num_samples_synthetic": p.num_samples}),
-    Mutant("real rows of the synthetic blocks' size",
-           at=lambda p: {"num_samples": p.num_samples_synthetic}),
+    _mistake("T degrees of freedom"),
+    _mistake("share 1/N"),
+    _mistake("rows of constant spread"),
+    _mistake("log det of the mean"),
+    _mistake("root of the mean"),
+    _mistake("rank-one term dropped"),
+    _mistake("squared weights with b for b^2"),
+    _mistake("no finite-population factor", [SUBSET]),
+    Mutant("blocks of the real rows' size", at=lambda p: {"num_samples_synthetic": p.num_samples}),
+    Mutant("real rows of the blocks' size", at=lambda p: {"num_samples": p.num_samples_synthetic}),
     Mutant("no growth", at=lambda p: {"sample_growth": 0.0}),
-]  # fmt: skip
+]
 
 TESTS = Tests(
     cases=CASES,
     mutants=MUTANTS,
-    cells={"small": CELLS["accumulate"]},
+    cells=CELLS,
     ends={"kept": CASES[8].params},
     expected={
         "jumps": {"sample_growth": "sizes are rounded"},

@@ -24,13 +24,13 @@ CASES = [
     )
     for label, params in {
         "replace": POISSON | {"policy": "replace"},
-        "accumulate": POISSON | {"policy": "accumulate"},
+        "slow: accumulate": POISSON | {"policy": "accumulate"},
         "subset": POISSON | {"policy": "accumulate_subsample"},
         "fresh": POISSON | {"policy": "fresh_mix"},
-        "kept": POISSON | {"policy": "keep_real"},
+        "slow: kept": POISSON | {"policy": "keep_real"},
         "multinomial": {"policy": "replace"},
-        "multinomial subset": {"policy": "accumulate_subsample"},
-        "multinomial, kept": {"policy": "keep_real"},
+        "slow: multinomial subset": {"policy": "accumulate_subsample"},
+        "slow: multinomial, kept": {"policy": "keep_real"},
         "slow: multinomial, fresh": {"policy": "fresh_mix"},
         "slow: multinomial, accumulate": {"policy": "accumulate"},
         "slow: a subset of everything": POISSON
@@ -94,8 +94,10 @@ CELLS = {
                                  "num_samples_budget": 15},
     "replace": SMALL | POISSON | {"policy": "replace", "num_tokens": 30, "sample_growth": 1.0},
     "fresh": SMALL | POISSON | {"policy": "fresh_mix", "num_tokens": 30},
-    "multinomial": SMALL | {"policy": "accumulate", "num_samples": 12, "num_tokens": 30},
 }  # fmt: skip
+
+
+MULTINOMIAL = SMALL | {"policy": "accumulate", "num_samples": 12, "num_tokens": 30}
 
 
 def _program(params, outputs, wrong=None):
@@ -104,29 +106,34 @@ def _program(params, outputs, wrong=None):
     return {name: found[name] for name in OUTPUTS}
 
 
-def _mistake(wrong, cell):
-    cells = [CELLS[cell]]
-    return Mutant(wrong, after=partial(_program, wrong=wrong), control=_program, cells=cells)
+def _mistake(wrong, cells=None):
+    return Mutant(
+        wrong,
+        after=partial(_program, wrong=wrong),
+        control=_program,
+        cells=cells,
+        slow=cells is not None,
+    )
 
 
 MUTANTS = [
-    _mistake("accumulate loses tokens", "accumulate"),
-    _mistake("subsets never lose a token", "subset"),
-    _mistake("thinned only at the end", "subset"),
-    _mistake("no immigration", "fresh"),
-    _mistake("sizes in the wrong order", "replace"),
-    _mistake("share 1/N", "accumulate"),
-    _mistake("b missing in the exponents", "accumulate"),
-    _mistake("entropy to first order", "replace"),
-    _mistake("no sum of squares", "multinomial"),
-    _mistake("no half", "multinomial"),
-    Mutant("no growth", at=lambda p: {"sample_growth": 0.0}, cells=[CELLS["replace"]]),
+    _mistake("accumulate loses tokens"),
+    _mistake("subsets never lose a token"),
+    _mistake("thinned only at the end"),
+    _mistake("no immigration"),
+    _mistake("sizes in the wrong order"),
+    _mistake("share 1/N"),
+    _mistake("b missing in the exponents"),
+    _mistake("entropy to first order"),
+    _mistake("no sum of squares", [MULTINOMIAL]),
+    _mistake("no half", [MULTINOMIAL]),
+    Mutant("no growth", at=lambda p: {"sample_growth": 0.0}),
 ]
 
 TESTS = Tests(
     cases=CASES,
     mutants=MUTANTS,
-    cells={"small": CELLS["accumulate"]},
+    cells=CELLS,
     expected={
         "jumps": {"sample_growth": "sizes are rounded"},
         "no slope at ends": {

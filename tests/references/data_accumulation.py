@@ -180,7 +180,7 @@ def linear(wrong=None, **p):
         scale = d / (1 - (d + 1) / subset)
         parts = np.stack([np.zeros(n), scale * first, scale * second], axis=1)
     elif p["design"] == "same":
-        parts = _same(p, d, one, penalty, b, n, bias, variance)
+        parts = _same(p, d, one, penalty, b, n, bias, variance, wrong)
     else:
         squares = None
         if name == "keep_real" and b > 0:
@@ -327,7 +327,7 @@ def _step(p, d, one, ti, b, penalty, wrong):
     )  # fmt: skip
 
 
-def _same(p, d, one, penalty, b, n, bias, variance):
+def _same(p, d, one, penalty, b, n, bias, variance, wrong):
     """One design: eigenvalue by eigenvalue."""
     name = p["policy"]
     s, count = gram_law(one, d) if penalty > 0 else (np.ones(1), np.ones(1))
@@ -340,7 +340,8 @@ def _same(p, d, one, penalty, b, n, bias, variance):
                 b_n, r_n = 1 - a * (1 - b_n), a**2 * r_n
                 y_n = a**2 * y_n + s / (s + penalty) ** 2
             elif name == "accumulate":
-                y_n = y_n + b**2 * s / ((1 + b * i) * s + penalty) ** 2
+                power = 1 if wrong == "b for b^2" else 2
+                y_n = y_n + b**power * s / ((1 + b * i) * s + penalty) ** 2
             else:
                 total = (1 + b) * s + penalty
                 a = b * s / total
