@@ -66,12 +66,13 @@ def policies(replicates):
 def shares(replicates):
     """Real rows against the share of real rows: curves of equal error, many rows per feature."""
     figure, panels = pictures.panels(3, title="Real rows that hold an error: number, not share")
-    shares = np.linspace(0.02, 0.98, 97)
+    shares, generations = np.linspace(0.02, 0.98, 97), 15
     for axes, policy in zip(panels, ("accumulate", "keep_real", "fresh_mix"), strict=True):
         factor = simulator.predict(
             "data-accumulation", policy=policy, dim=2, num_samples=10**6,
             num_samples_synthetic=np.rint(10**6 * (1 - shares) / shares),
-        )["policy_factor_limit"]  # fmt: skip
+            num_generations=generations,
+        )["policy_factor"][:, -1]  # fmt: skip
         for order, rows in enumerate((100, 200, 400)):
             colour = pictures.OKABE_ITO[order]
             label = f"error of {rows} real rows"
@@ -82,7 +83,7 @@ def shares(replicates):
             found = simulator.simulate(
                 "data-accumulation.gaussian", replicates=replicates, policy=policy,
                 num_samples=real, num_samples_synthetic=np.rint(real * (1 - some) / some),
-                num_generations=15,
+                num_generations=generations,
             )  # fmt: skip
             reached = found.mean["mean_error"][:, -1]
             error = found.standard_error["mean_error"][:, -1] / reached * real
