@@ -6,6 +6,7 @@ import pytest
 from simulator.engine.theory import theory_on
 from tests.studies.battery import STUDIES
 
+ETA = 100 / (4 * 100 * 0.05 * 0.95)
 #: Study, point, the parameter that crosses, and where.
 SWITCHES = [
     # Two poles that cancel.
@@ -29,6 +30,20 @@ SWITCHES = [
     # Where the largest margin changes its neurons.
     ("steepest-descent-margin.two-points", {"second_label": -1}, "angle_degrees", 90.0),
     ("steepest-descent-margin.two-points", {"second_label": 1}, "angle_degrees", 120.0),
+    # Where the best robust head reaches the end of its segment: c² delta η = s² (c² + η).
+    (
+        "group-aware-prior.last-layer",
+        {"num_samples": 100, "dim": 100, "minority_fraction": 0.05},
+        "spurious_strength",
+        (0.9 * ETA / (1 + ETA)) ** 0.5,
+    ),
+    # Where a class is full: balanced quotas keep all of it from here on.
+    (
+        "robust-pruning",
+        {"means": (-0.7, 1.2), "stds": (1.3, 0.8), "priors": (0.35, 0.65), "pruner": "balanced"},
+        "density",
+        0.7,
+    ),
     # Where the bracket of the root changes.
     ("steepest-descent-margin", {"label_rule": "random"}, "sample_ratio", 1.0),
 ]
