@@ -114,6 +114,17 @@ figures = {
         yscale="linear",
         caption="Handwritten digits, samples kept at random.",
     ),
+    "imbalanced": Figure(
+        title="Thinned classes: quotas by error and by size",
+        x="density",
+        y=("worst_recall", "recall_gap"),
+        grid={"density": [0.1, 0.2, 0.4, 0.8], "quota": ["none", "balanced", "drop"]},
+        series="quota",
+        params={"data": "digits_imbalanced"},
+        replicates=20,
+        yscale="linear",
+        caption="Handwritten digits, ten times more of 0 than of 9, samples kept at random.",
+    ),
 }
 
 STUDY = Study(

@@ -90,6 +90,42 @@ figures = {
         yscale="linear",
         caption="K = 8 classes in 20 dimensions, samples kept at random.",
     ),
+    "scores": Figure(
+        title="Scores of hard examples collapse where little is kept",
+        x="density",
+        y=("worst_recall", "average_recall"),
+        grid={
+            "density": [0.05, 0.1, 0.2, 0.4, 0.8],
+            "score": ["random", "el2n", "forgetting", "dynamic_uncertainty"],
+        },
+        series="score",
+        params={"num_samples_test": 4000, "quota": "none"},
+        replicates=6,
+        yscale="linear",
+        caption="K = 8 classes in 20 dimensions, no quotas.",
+    ),
+    "wider": Figure(
+        title="Nearly error-free classes: quotas need smoothed recalls",
+        x="density",
+        y=("worst_recall", "average_recall"),
+        grid={"density": [0.1, 0.3, 0.5], "recall_smoothing": [0.0, 1.0]},
+        series="recall_smoothing",
+        params={"mean_norm": 2.6, "std_min": 0.5, "std_max": 1.5, "num_samples_test": 4000},
+        replicates=10,
+        yscale="linear",
+        caption="Means of length 2.6, deviations from 0.5 to 1.5, drop.",
+    ),
+    "long-tail": Figure(
+        title="Long-tailed classes: quotas by error and by size",
+        x="density",
+        y=("worst_recall", "average_recall"),
+        grid={"density": [0.1, 0.3, 0.6], "quota": ["none", "balanced", "drop"]},
+        series="quota",
+        params={"imbalance_ratio": 10.0, "num_samples_test": 4000},
+        replicates=10,
+        yscale="linear",
+        caption="The easiest class has ten times the samples of the hardest; kept at random.",
+    ),
 }
 
 STUDY = Study(
