@@ -64,6 +64,8 @@ CASES = [
         "slow: same design, few rows": SAME | {"dim": 30, "synthetic_weight": 0.6},
         "slow: one generation": {"policy": "keep_real", "num_generations": 1},
         "slow: no noise": {"noise_std": 0.0, "noise_std_synthetic": 0.0, "policy": "fresh_mix"},
+        "slow: nothing is lost": {"dim": 7, "num_samples": 7, "noise_std": 0.0, "policy": "replace",
+                                  "noise_std_synthetic": 0.0},
         "slow: exact labels of models": {"noise_std_synthetic": 0.0, "policy": "fresh_mix"},
     }.items()
 ]  # fmt: skip

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import jax.numpy as jnp
-import numpy as np
 
 from simulator.sampling.resampled import example
 from simulator.studies.collapse.data_accumulation.resampled import theory
@@ -48,17 +47,6 @@ APART = {
 }
 
 
-def _parts(change):
-    """Outputs with some parts replaced and the sum made consistent."""
-
-    def new(params, outputs):
-        parts = {k: outputs[k] for k in ("bias", "variance", "synthetic_variance")}
-        parts |= change(params, outputs)
-        return parts | {"test_error": sum(parts.values())}
-
-    return new
-
-
 def _arrays(name, change):
     """A mutant that sees other arrays; the control sees those of the data."""
     return Mutant(
@@ -77,15 +65,6 @@ MUTANTS = [
     Mutant(
         "blocks of the real rows' size",
         at=lambda p: {"num_samples_synthetic": p.num_samples},
-        cells=[APART],
-    ),
-    Mutant(
-        "all blocks add alike",
-        after=_parts(
-            lambda p, o: {
-                "synthetic_variance": o["synthetic_variance"][1] * np.arange(p.num_generations)
-            }
-        ),
         cells=[APART],
     ),
     _arrays(

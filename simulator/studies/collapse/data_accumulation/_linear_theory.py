@@ -53,13 +53,18 @@ def noise_trace(rows, dim):
     return jnp.where(over, above, jnp.where(under, below, jnp.inf))
 
 
+def _unseen(dim, rows):
+    """Share of the directions without rows; 0 to the last digit where there are enough."""
+    return jnp.maximum(dim - rows, 0) / dim
+
+
 def _first(params, rows):
     """Generation 1: bias, variance, mean shrinkage ``t``, residual."""
     d, penalty = params.dim, params.ridge * rows
     fit = groups(d, penalty, rows[None], jnp.ones(1, float))
     lost = penalty * fit.theta / d
     some = penalty > 0
-    bias = jnp.where(some, lost * penalty / fit.slope, jnp.maximum(1 - rows / d, 0))
+    bias = jnp.where(some, lost * penalty / fit.slope, _unseen(d, rows))
     noise = fit.theta * rows / ((1 + fit.theta) ** 2 * fit.slope)
     variance = jnp.where(some, noise, noise_trace(rows, d))
     return bias, variance, jnp.where(some, lost, 0), jnp.where(some, fit.residual, 0)
@@ -138,7 +143,7 @@ def _step(params, one, now):
         approximate = (penalty > 0) | ((rows >= d + 2) & (b != 1)) & (b > 0)
         step, residual = _equivalent(d, penalty, one, size, b)
         afresh = _Step(*(jnp.zeros_like(one) for _ in range(7)))._replace(
-            forgotten=jnp.maximum(1 - one / d, 0), real=noise_trace(one, d)
+            forgotten=_unseen(d, one), real=noise_trace(one, d)
         )  # b = 0: a fit to the real rows alone
         exact = jax.tree.map(lambda x, y: jnp.where(b > 0, x, y), exact, afresh)
     step = jax.tree.map(lambda x, y: jnp.where(approximate, x, y), step, exact)
@@ -166,8 +171,8 @@ def _equivalent(d, penalty, real, new, b):
 
 def _replacing(d, rows):
     """Exact, without penalty: a projection on ``min(T, d)`` random directions."""
-    seen, none = jnp.minimum(rows / d, 1), jnp.zeros_like(rows)
-    return _Step(seen, seen, 1 - seen, none, none, none, noise_trace(rows, d))
+    seen, none = jnp.where(rows < d, rows / d, 1), jnp.zeros_like(rows)
+    return _Step(seen, seen, _unseen(d, rows), none, none, none, noise_trace(rows, d))
 
 
 def _mixing(d, real, new):
@@ -184,7 +189,7 @@ def _mixing(d, real, new):
     return _Step(
         kept=jnp.where(over, fitted, jnp.where(under, interpolated, jnp.inf)),
         mean_kept=none,
-        forgotten=jnp.where(under, 1 - rows / d, 0),
+        forgotten=jnp.where(under, _unseen(d, rows), 0),
         mean_forgotten=none,
         cross=none,
         real=real / rows * noise,
