@@ -96,7 +96,8 @@ def test_it_is_readable_on_a_phone(page, tmp_path):
     probe = """<!doctype html><iframe id=f width=375 height=800 style="border:0"></iframe>
 <pre id=out></pre><script>const f = document.getElementById("f"); f.srcdoc = ATOB;
 f.onload = () => { const d = f.contentDocument; const sizes = [...d.querySelectorAll("svg text")]
-.map(t => parseFloat(f.contentWindow.getComputedStyle(t).fontSize) * t.getScreenCTM().a);
+.map(t => { const m = t.getScreenCTM();
+return parseFloat(f.contentWindow.getComputedStyle(t).fontSize) * Math.hypot(m.a, m.b); });
 document.getElementById("out").textContent = "RESULT " + JSON.stringify(
 {width: d.documentElement.scrollWidth, text: Math.min(...sizes)}) + " END"; };</script>"""
     quoted = json.dumps(path.read_text(encoding="utf-8")).replace("</", "<\\/")
