@@ -212,11 +212,18 @@ def _principal(coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Columns may differ by hundreds of orders of magnitude: Jacobi rotations find the short
     directions as exactly as the long ones, which no method does that forms ``A A^T``.
     """
-    lengths, features, directions, scale, _, failed = linalg.lapack.dgejsv(
-        coordinates.T, joba=2, jobu=0, jobv=0, jobr=0, jobt=1
+    # Householder's method is exact row by row where long rows come first (dgejsv's own sorting of
+    # rows loses the short ones); of the triangle dgejsv takes care.
+    rows = coordinates.T
+    longest = np.argsort(-np.max(np.abs(rows), axis=1))
+    turn, triangle, order = linalg.qr(rows[longest], mode="economic", pivoting=True)
+    lengths, left, right, scale, _, failed = linalg.lapack.dgejsv(
+        triangle, joba=0, jobu=0, jobv=0, jobr=0, jobt=1
     )
     if failed:
         raise FloatingPointError(f"principal directions: LAPACK's dgejsv returned {failed}")
+    features, directions = np.empty_like(turn), np.empty_like(right)
+    features[longest], directions[order] = turn @ left, right
     # A direction's sign is free: its largest weight on the features is positive.
     largest = np.argmax(np.abs(features), axis=0)
     signs = np.sign(features[largest, np.arange(len(largest))])
