@@ -29,7 +29,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jaxtyping import Complex, Float
+from jaxtyping import Float
 
 from simulator.maths.resolvent import effective_penalty
 from simulator.runtime.shapes import Scalar
@@ -113,12 +113,12 @@ def _law(contour: Contour, eigenvalues, truth, num_samples, noise_std, time, ste
 # ------------------------------------------------------------------------------------------------
 # Contours: nodes in the upper half plane, dz / (2 pi i), f
 # ------------------------------------------------------------------------------------------------
-def _flow(time, step_size, top) -> tuple[Complex[Array, " nodes"], ...]:
+def _flow(time, step_size, top) -> tuple[Array, Array, Array]:
     zeta, d_zeta = _parabola(time)
     return zeta, d_zeta, jnp.exp(-time * zeta)
 
 
-def _steps(time, step_size, top) -> tuple[Complex[Array, " nodes"], ...]:
+def _steps(time, step_size, top) -> tuple[Array, Array, Array]:
     """For few steps the ellipse; for many two loops, and nodes that count for nothing.
 
     ``z = (1 - e^(-eta zeta)) / eta`` goes around the lower side of ``1/eta``, and its mirror image
@@ -138,7 +138,8 @@ def _steps(time, step_size, top) -> tuple[Complex[Array, " nodes"], ...]:
     )
     z, dz = _ellipse(step_size * count, top)
     few = z, dz, (1 - step_size * z) ** count
-    return tuple(jnp.where(count <= _FEW, a, b) for a, b in zip(few, many, strict=True))
+    nodes, weights, left = (jnp.where(count <= _FEW, a, b) for a, b in zip(few, many, strict=True))
+    return nodes, weights, left
 
 
 def _parabola(time) -> tuple[Array, Array]:

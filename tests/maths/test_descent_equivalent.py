@@ -14,7 +14,8 @@ TRUTH = np.array([0.4, -1.1, 0.3, 0.8, -0.2, 0.6, 1.0, -0.7, 0.1])
 
 @pytest.fixture(autouse=True)
 def float64():
-    with jax.enable_x64(True):
+    # Real and complex numbers are mixed on purpose; ranks stay strict.
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
         yield
 
 
