@@ -6,10 +6,12 @@ inputs and labels may be turned to class +1; Gaussian inputs need no turning. So
 ``t ~ N((|mu|, 0, 0), I_3)`` with synthetic label ``sign(t.w_gen)``.
 """
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from simulator.maths.slopes import at_least, ratio, square_root
@@ -47,18 +49,20 @@ def geometry(generator_angle, verifier_angle, azimuth) -> Geometry:
     return Geometry(generator, verifier, across, jnp.arctan2(sin, cos))
 
 
-def may_agree(where: Geometry) -> Array:
-    """Whether the two halfspaces ever agree: not if they are opposite up to rounding."""
-    return where.angle < jnp.pi - _rounding(where)
+def may_agree_and_disagree(generator_angle, verifier_angle, azimuth) -> tuple[Any, Any]:
+    """Whether the halfspaces ever agree, and ever disagree: not if opposite, equal, up to rounding.
 
-
-def may_disagree(where: Geometry) -> Array:
-    """Whether they ever disagree: not if they are equal up to rounding."""
-    return where.angle > _rounding(where)
-
-
-def _rounding(where: Geometry):
-    return 8 * jnp.finfo(where.angle.dtype).eps
+    Plain numbers stay with NumPy: many points are validated one by one.
+    """
+    angles = generator_angle, verifier_angle, azimuth
+    if any(isinstance(angle, jax.core.Tracer) for angle in angles):
+        angle = geometry(*angles).angle
+    else:
+        (cg, cp, ca), (sg, sp, sa) = np.cos(angles), np.sin(angles)
+        across = np.hypot(cg * sp * ca - sg * cp, sp * sa)
+        angle = np.arctan2(across, cg * cp + sg * sp * ca)
+    rounding = 8 * jnp.finfo(angle.dtype).eps
+    return angle < math.pi - rounding, angle > rounding
 
 
 class Kept(NamedTuple):

@@ -37,8 +37,7 @@ from simulator.studies.collapse.verified_synthesis._halfspace import (
     geometry,
     judged,
     kept_moments,
-    may_agree,
-    may_disagree,
+    may_agree_and_disagree,
     tabled,
 )
 from simulator.studies.collapse.verified_synthesis._model import (
@@ -178,10 +177,10 @@ def _outputs(params, numbers, weights):
 
 def validate(params, side):
     """Something must be kept; a traced point is told so, not refused."""
-    where = _geometry(params)
-    kept = (may_agree(where) & (params.keep_agree > 0)) | (
-        may_disagree(where) & (params.keep_disagree > 0)
+    agree, disagree = may_agree_and_disagree(
+        params.generator_angle, params.verifier_angle, params.azimuth
     )
+    kept = (agree & (params.keep_agree > 0)) | (disagree & (params.keep_disagree > 0))
     if not isinstance(kept, jax.core.Tracer) and not kept:
         raise ValueError(
             f"keep_agree = {params.keep_agree}, keep_disagree = {params.keep_disagree} is not "

@@ -32,7 +32,7 @@ from simulator.studies.collapse.verified_synthesis._halfspace import (
     geometry,
     judged,
     kept_moments,
-    may_agree,
+    may_agree_and_disagree,
 )
 from simulator.studies.collapse.verified_synthesis._model import angle_of, fitted
 from simulator.study import Figure, Study, asymptotic, both, theory_only
@@ -121,8 +121,7 @@ def _generations(params, next_classifier, key):
 
 def validate(params, side):
     """Something must be kept; a traced point is told so, not refused."""
-    where = geometry(params.generator_angle, params.verifier_angle, params.azimuth)
-    kept = may_agree(where)
+    kept, _ = may_agree_and_disagree(params.generator_angle, params.verifier_angle, params.azimuth)
     if not isinstance(kept, jax.core.Tracer) and not kept:
         raise ValueError(
             f"generator_angle = {params.generator_angle} is not allowed here: generator and "
