@@ -37,6 +37,7 @@ class Budget(NamedTuple):
 CPU = Budget(memory=2**28, work=2**26, lanes=4096, few=16, long_work=2**31)
 ACCELERATOR = Budget(memory=2**32, work=2**33, lanes=32768, few=256, long_work=2**36)
 MEMINFO = Path("/proc/meminfo")  # Linux
+ONCE = "custom_vmap_call"  # of `simulator.runtime.once`
 STEPS_OF_A_WHILE_LOOP = 32  # unknown before it runs: what our solvers typically take
 
 #: What takes longer than its result takes to be written, in bytes written in the same time: for
@@ -99,6 +100,8 @@ def cost_of(jaxpr: core.Jaxpr, inputs: Sequence[Any] | None = None) -> Cost:
         inner = list(programs_inside(equation, known, times))
         first = [cost_of(program.jaxpr, program.first) for program in inner]
         last = [cost_of(program.jaxpr, program.last) for program in inner] if times > 1 else first
+        if equation.primitive.name == ONCE:  # for all lanes of a cell
+            first = [cost._replace(work=0.0) for cost in first]
         # A loop holds what it carries twice: before a step and behind it.
         held = 2 * own if equation.primitive.name in ("scan", "while") else own
         memory += held + max((cost.memory for cost in first), default=0)

@@ -45,7 +45,7 @@ class Params:
         traced_in=SIMULATIONS,
     )  # fmt: skip
     inverse_temperature: float = traced(100.0, "λ", "of the Gibbs posterior", above=0)
-    failure_probability: float = traced(0.05, "δ", "chance that a bound may fail", above=0, below=1)
+    failure_probability: float = traced(0.05, above=0, below=1)
 
 
 def _risks(params):

@@ -44,7 +44,9 @@ from simulator.study import Figure, Output, Study, approximate, asymptotic, exac
 @parameters
 class Params(AttackedParams):
     spectrum: str = choice("power_law", (*SPECTRA, "ar1"))
-    correlation: float = traced(0.5, above=-1, below=1)
+    correlation: float = traced(
+        0.5, detail="of neighbouring inputs, Σ_ij = ρ^|i-j| (ar1)", above=-1, below=1
+    )
     attack_norm: str = choice("l2", ("l2", "linf", "lp", "mahalanobis"))
     attack_p: float = traced(2.0, above=1)
     noise_std: float = traced(0.5, at_least=0)

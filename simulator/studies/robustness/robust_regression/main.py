@@ -66,7 +66,9 @@ from simulator.study import RESIDUAL, Figure, Study, both, exact, theory_only
 @parameters
 class Params(AttackedParams):
     spectrum: str = choice("power_law", (*SPECTRA, "ar1"))
-    correlation: float = traced(0.5, above=-1, below=1)
+    correlation: float = traced(
+        0.5, detail="of neighbouring inputs, Σ_ij = ρ^|i-j| (ar1)", above=-1, below=1
+    )
     attack_norm: str = choice("l2", ATTACK_NORMS)
     attack_p: float = traced(2.0, above=1)
     noise_std: float = traced(0.0, at_least=0)
