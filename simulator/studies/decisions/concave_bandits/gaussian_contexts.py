@@ -91,7 +91,7 @@ class Params(BanditParams):
     objective: str = choice("softmin", ("softmin", "quadratic", "ggf"))
     num_actions: int = static(5, "K", "actions of a round", at_least=2)
     num_objectives: int = static(3, "D", "rewards of an action", at_least=2)
-    dim: int = static(8, detail="of an action", at_least="num_objectives")
+    dim: int = static(8, detail="of an action", at_least="num_objectives", typical=(2, 100))
     correlation: float = traced(
         -0.3, detail="of two objectives' rewards; above -1/(D - 1)", above=-1, below=1
     )
