@@ -7,7 +7,7 @@ import numpy as np
 import simulator
 from benchmarks.report import Row, seconds
 
-DIM, BATCH = 100, 16
+DIM, BATCH = 100, 512
 ROWS = 100 * DIM
 _RNG = np.random.default_rng(0)
 
