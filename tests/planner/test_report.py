@@ -112,6 +112,7 @@ document.getElementById("out").textContent = "RESULT " + JSON.stringify(
 # --------------------------------------------------------------------------------------------
 # Commands
 # --------------------------------------------------------------------------------------------
+@pytest.mark.filterwarnings("default:losses.csv is not the file")
 def test_commands(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table = pd.DataFrame(simulated(seed=4))
