@@ -27,7 +27,10 @@ from tests.toy import STUDY
         (lambda: simulator.predict("ridge-collapse", num_generations=10**9), "about 3.77 hours"),
         (lambda: simulator.predict("ridge-collapse", num_generations=10**20), "num_generations ="),
         (lambda: simulator.predict("associative-memory", num_tokens=10**5), "num_tokens = 100000"),
-        (lambda: simulator.simulate("associative-memory", num_tokens=10**8), "about"),
+        (
+            lambda: simulator.simulate("associative-memory", num_tokens=10**8, replicates=10**4),
+            "num_tokens = 100000000",
+        ),
         (lambda: simulator.predict("implicit-bias.trajectory", num_steps=10**12), "num_steps = 1"),
         (
             lambda: simulator.predict("strong-collapse.multi-step", num_steps=10**9),
