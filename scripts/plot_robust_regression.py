@@ -75,7 +75,7 @@ def frontiers(replicates):
         smooth=24,
         y="risk_constrained",
         series=series,
-        replicates=replicates,
+        replicates=replicates // 10,
         **problem,
     )
     axes.set(xlabel="allowed inaccuracy ε", ylabel="smallest adversarial risk")
