@@ -126,7 +126,6 @@ MUTANTS = [
     _mistake("b missing in the exponents"),
     _mistake("entropy to first order"),
     _mistake("no sum of squares", [MULTINOMIAL]),
-    _mistake("no half", [MULTINOMIAL]),
     Mutant("no growth", at=lambda p: {"sample_growth": 0.0}),
 ]
 

@@ -216,7 +216,7 @@ def tokens(wrong=None, **p):
             absent = (1 - law) ** w[0]
         if wrong == "accumulate loses tokens" and i > 1:
             absent = np.exp(-law * p["num_samples"] / i)
-        if multinomial and wrong != "no half":
+        if multinomial:
             entropy += unit[i - 1] / 2
         if wrong == "entropy to first order":
             entropy = -law @ np.log(law) - (v - 1) * unit[i - 1] / 2
