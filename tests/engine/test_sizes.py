@@ -67,7 +67,7 @@ from tests.toy import STUDY
         ),
         (lambda: simulate_study(STUDY, replicates=10**12), "1000000000000 replicates at dim = 10"),
         (lambda: simulate_study(STUDY, replicates=2, dim=10**12, num_samples=10**13), "2147483647"),
-        (lambda: simulate_study(STUDY, replicates=10**11, keep_values=True), "of memory, of which"),
+        (lambda: simulate_study(STUDY, replicates=10**10, keep_values=True), "of memory, of which"),
         (lambda: check_study(STUDY, replicates=10**12), "would take about"),
         (lambda: sweep_study(STUDY, {"dim": [4, 5]}, replicates=10**12), "would take about"),
         (
