@@ -15,7 +15,10 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = [
     pytest.param(block, id=f"{path.name}-{number}")
-    for path in (ROOT / "README.md", ROOT / "docs" / "search.md", ROOT / "docs" / "alignment.md")
+    for path in (
+        ROOT / "README.md",
+        *(ROOT / "docs" / f"{name}.md" for name in ("search", "alignment", "planner")),
+    )
     for number, block in enumerate(
         re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.DOTALL)
     )

@@ -1,11 +1,12 @@
 """Plausible mistakes of a planner, each of which a number here rejects."""
 
 import numpy as np
+import pytest
 from scipy.optimize import minimize
 
 import simulator
 from simulator.planner import uncertainty
-from tests.planner.tables import simulated
+from tests.planner.tables import TRUTH, loss, simulated
 from tests.planner.test_fit import table_of
 
 
@@ -58,3 +59,60 @@ def test_draws_of_clusters_take_clusters_whole():
     weight = uncertainty.resampled(np.ones(20), labels, 50, 0)
     assert np.all(weight.reshape(50, 5, 4).std(axis=-1) == 0)
     assert np.all(weight.sum(axis=1) == 20)
+
+
+def test_one_start_in_raw_constants_misses_the_minimum():
+    table = simulated(seed=5)
+    fit = simulator.fit(table, huber="inf", holdout="none")
+    target = np.log(table["loss"])
+
+    def squares(v):
+        found = loss(table["params"], table["tokens"], dict(zip(TRUTH, v, strict=True)))
+        return np.sum((np.log(found) - target) ** 2) / 2
+
+    best = [fit.parameters[name].value for name in TRUTH]
+    assert squares(best) == pytest.approx(fit.certificate.f, rel=1e-9)
+    bounds = [(1e-3, None)] * 5
+    stopped = minimize(squares, [1.0, 100.0, 100.0, 0.3, 0.3], method="L-BFGS-B", bounds=bounds)
+    assert stopped.success
+    assert stopped.fun > 1.01 * fit.certificate.f
+
+
+def test_squares_of_the_raw_loss_are_no_huber_fit():
+    """One run that went wrong moves a fit of raw squares far more than the robust one."""
+    right, wrong = simulated(seed=7), simulated(seed=7)
+    wrong["loss"][4] *= 1.15
+
+    def robust(table):
+        return simulator.fit(table, holdout="none").predict(params=1e10, tokens=1e11)
+
+    def raw_squares(table):
+        fit = simulator.fit(table, holdout="none", residual="absolute", huber="inf")
+        return fit.predict(params=1e10, tokens=1e11)
+
+    moved = [abs(float(f(wrong)) - float(f(right))) for f in (robust, raw_squares)]
+    assert 4 * moved[0] < moved[1]
+
+
+def test_the_optimum_is_inside_every_grid():
+    """Read off a grid's end, tokens per parameter would follow the grid."""
+    fit = simulator.fit(simulated(), holdout="none")
+    flop = 1e21
+    plan = fit.plan(flop=flop)
+    at = {name: float(plan[name]) for name in ("params", "tokens", "loss")}
+    for factor in (0.2, 0.5, 0.9, 1.1, 2.0, 5.0):
+        n = at["params"] * factor
+        assert fit.predict(params=n, tokens=flop / (6 * n)) > at["loss"]
+
+
+def test_the_law_of_a_decision_is_not_chosen_by_aicc():
+    """With exponents .0255 apart the tied law often describes best, and decides wrongly."""
+    preferred = []
+    for seed in range(4):
+        fit = simulator.fit(simulated(seed=seed), holdout="none")
+        assert fit.law.name == "chinchilla"
+        ranked = {row["law"]: row["AICc"] for row in fit.extra["laws"]}
+        preferred.append(ranked["tied"] < ranked["chinchilla"])
+    assert any(preferred)
+    tied = simulator.fit(simulated(seed=0), "tied", holdout="none")
+    assert "assumes equal exponents" in str(tied.plan(flop=1e21))
