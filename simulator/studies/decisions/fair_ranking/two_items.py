@@ -28,6 +28,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from simulator.maths.gaussian import normal_cdf, normal_pdf
+from simulator.maths.quadrature import unit_rule
 from simulator.maths.rounds import log_spaced, play
 from simulator.maths.slopes import square_root
 from simulator.parameters import parameters, static, traced
@@ -62,6 +63,19 @@ def exposure_of(params, threshold):
 def value_of(params, utility, exposure):
     """``f``."""
     return utility - params.fairness_weight * (exposure - 0.5) ** 2
+
+
+def loss_of(params, best, threshold):
+    """``U(c*) + c* Phi(z*) - U(c) - c* Phi(z)``: of ``x - c*`` the integral from c* to c."""
+    delta, tau = params.relevance_gap_mean, params.relevance_gap_std
+    move = threshold - best
+    near = jnp.abs(move) < tau / 2
+    short = jnp.where(near, move, 0)  # far away the difference does not cancel
+    nodes, weights = unit_rule(8)
+    densities = normal_pdf((best - delta + short[..., None] * nodes) / tau) / tau
+    far = utility_of(params, best) + best * exposure_of(params, best)
+    far = far - utility_of(params, threshold) - best * exposure_of(params, threshold)
+    return jnp.where(near, short**2 * (densities @ (weights * nodes)), far)
 
 
 def optimal_threshold(params):
@@ -117,7 +131,6 @@ def _means_of_chain(params, best, optimal_exposure):
     """Means at the checkpoints, by recursion over the law of the count ``k``."""
     beta, total = params.fairness_weight, params.num_rounds
     count = jnp.arange(total + 1).astype(float)
-    optimal = utility_of(params, best) + best * optimal_exposure
 
     def step(state, now, _):
         law, utility, gap = state
@@ -126,7 +139,7 @@ def _means_of_chain(params, best, optimal_exposure):
         shown = jnp.where(law > 0, law * exposure_of(params, threshold), 0)
         mean_utility = law @ utility_of(params, threshold)
         moved = law - shown + jnp.roll(shown, 1)
-        lost = optimal - mean_utility - best * jnp.sum(shown)
+        lost = law @ loss_of(params, best, threshold)
         time = now.astype(float)
         return (moved, utility + (mean_utility - utility) / time, gap + (lost - gap) / time)
 
