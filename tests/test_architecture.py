@@ -53,6 +53,7 @@ ALLOWED = {
         "registry",
         "testing",
         "pictures",
+        "planner",
         "checks",
         "defaults",
         "spelling",

@@ -100,8 +100,9 @@ def test_maximum_is_certified_and_has_derivatives():
     size = 3 * 16
     once = np.array([[(i, k) == (a, c) for a, b, c in np.ndindex(3, 4, 4)]
                      for i in range(3) for k in range(4)], float)  # fmt: skip
+    # (Three columns a matrix: the fourth follows, and SLSQP fails with dependent constraints.)
     filled = np.array([[(i, j) == (a, b) for a, b, c in np.ndindex(3, 4, 4)]
-                       for i in range(3) for j in range(4)], float)  # fmt: skip
+                       for i in range(3) for j in range(3)], float)  # fmt: skip
     reference = minimize(
         lambda x: -float(_gain(jnp.asarray(x.reshape(3, 4, 4) @ WEIGHTS), (gains, 2.0))),
         np.full(size, 0.25), method="SLSQP", bounds=[(0, 1)] * size,
