@@ -1,1 +1,0 @@
-"""Decisions in sequence: rankings and bandits whose welfare is that of averages."""
