@@ -91,7 +91,13 @@ def kept_moments(where: Geometry, signal_norm, keep_agree, keep_disagree) -> Kep
     signs = jnp.asarray([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]], float)
     probability, first, second = jax.vmap(side)(signs[:, 0], signs[:, 1])
     weight = jnp.stack([keep_agree + zero] * 2 + [keep_disagree + zero] * 2)
-    rate = weight @ probability
+    # From the rarer side: exact where all are kept, which shows if a fit has as many dimensions.
+    agree, disagree = probability[0] + probability[1], probability[2] + probability[3]
+    rate = jnp.where(
+        disagree < agree,
+        keep_agree + (keep_disagree - keep_agree) * disagree,
+        keep_disagree + (keep_agree - keep_disagree) * agree,
+    )
     return Kept(
         probability,
         rate,
