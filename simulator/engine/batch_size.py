@@ -37,7 +37,7 @@ class Budget(NamedTuple):
 CPU = Budget(memory=2**28, work=2**26, lanes=4096, few=16, long_work=2**31)
 ACCELERATOR = Budget(memory=2**32, work=2**33, lanes=32768, few=256, long_work=2**36)
 MEMINFO = Path("/proc/meminfo")  # Linux
-ONCE = "custom_vmap_call"  # of `simulator.runtime.once`
+ONCE = "custom_vmap_call"  # of `simulator.sampling.shared.once`
 STEPS_OF_A_WHILE_LOOP = 32  # unknown before it runs: what our solvers typically take
 
 #: What takes longer than its result takes to be written, in bytes written in the same time: for
