@@ -109,7 +109,7 @@ VOCABULARY: dict[str, Word] = {
     "safe_prompt_logit": Word("ℓ_s", "the same at its safe version"),
     "reward_gap": Word("Δ", "reward of a safe answer less that of a harmful one", (0, 5)),
     "num_preferences": Word("n", "labelled pairs", (100, 100_000)),
-    "num_rounds": Word("T", "rounds", (1, 1_000_000)),
+    "num_rounds": Word("T", "rounds", (1, 20)),
     "failure_probability": Word("δ", "chance that a bound may fail", (0.001, 0.5)),
     # Attacks
     "attack_norm": Word("p", "norm that bounds the attack"),

@@ -7,7 +7,8 @@ by one. T = 1e12 costs what T = 1e3 costs. `draw_tokens` is the same law taken l
 token. Counts are floats: they pass 2^31, and in float32 those above 2^24 are right to 6e-8
 relative.
 
-Neither needs a loop of data-dependent length, so replicates vectorise.
+`multinomial` needs no loop of data-dependent length, so replicates vectorise. `binomial` and
+`subset` thin counts, at a cost that does not depend on them either.
 """
 
 import jax
@@ -152,13 +153,12 @@ def draw_tokens(
 ) -> Float[Array, " cells"]:
     """The counts of `multinomial`, drawn token by token: cost proportional to ``total``.
 
-    A ``total`` that is itself a Poisson count names its mean, ``expected``: the loop is then as
-    long as a total 12 standard deviations above it needs, which is known beforehand.
+    A ``total`` that is itself random says about how large it is, ``expected``, so that the cost is
+    known beforehand; what is beyond that is drawn by a second loop.
     """
     total = jnp.asarray(total, probabilities.dtype)
     beyond = cells_beyond(probabilities)
-    most = total if expected is None else expected + 12 * jnp.sqrt(expected) + 144
-    chunks = jnp.ceil(most / _CHUNK).astype(jnp.int32)
+    chunks = jnp.ceil((total if expected is None else expected) / _CHUNK).astype(jnp.int32)
 
     def draw_chunk(chunk, counts):
         v = uniform(jax.random.fold_in(key, chunk), (_CHUNK,))
@@ -166,7 +166,16 @@ def draw_tokens(
         wanted = jnp.arange(_CHUNK, dtype=total.dtype) < left
         return counts.at[_locate(v, beyond)].add(wanted.astype(counts.dtype))
 
-    return lax.fori_loop(0, chunks, draw_chunk, jnp.zeros_like(probabilities))
+    def unfinished(carry):
+        return carry[0].astype(total.dtype) * _CHUNK < total
+
+    def next_chunk(carry):
+        return carry[0] + 1, draw_chunk(*carry)
+
+    drawn = lax.fori_loop(0, chunks, draw_chunk, jnp.zeros_like(probabilities))
+    if expected is None:
+        return drawn
+    return lax.while_loop(unfinished, next_chunk, (chunks, drawn))[1]
 
 
 def categorical(

@@ -2,8 +2,8 @@
 
 A simulation is a function of one replicate, and `jax.vmap` makes it one of many. Whatever a
 replicate computes from the parameters alone would be computed for every lane; `once` goes through
-the lanes in their order and solves again only where the arguments change. Its results are those of
-the single lane, to the last bit, whichever lanes stand around it.
+the lanes in their order and solves again only where the arguments change. The results of
+a lane do not depend on the lanes around it, and are those of the single one up to rounding.
 """
 
 from collections.abc import Callable

@@ -235,22 +235,30 @@ def test_next_runs_for_the_ratio_are_far_from_the_optimum(noisy):
         noisy.next_runs(1e21, goal="both")
 
 
-def test_predicted_shrinkage_is_that_of_a_table_with_the_runs(noisy):
-    """With the runs at their predicted losses the model-based interval shrinks as predicted."""
-    found = noisy.next_runs(1e21, at=1e23)
-    slope = noisy.spread
-    assert slope.df == 25
-    table = simulated(seed=4)
-    added = {
-        "params": np.r_[table["params"], found.params],
-        "tokens": np.r_[table["tokens"], found.tokens],
-        "loss": np.r_[table["loss"], loss(found.params, found.tokens)],
-    }
-    after = simulator.fit(added, holdout="none")
-    ratio = np.log(np.divide(*after.interval("D/N", flop=1e23)[::-1])) / np.log(
-        np.divide(*noisy.interval("D/N", flop=1e23)[::-1])
-    )
-    assert ratio == pytest.approx(found.shrinkage, abs=0.2)
+def test_predicted_shrinkage_is_that_of_tables_with_the_runs():
+    """In the mean over tables, within three of its standard errors; one table may do otherwise."""
+    rng = np.random.default_rng(0)
+
+    def length(fit):
+        low, high = fit.interval("D/N", flop=1e23)
+        return np.log(high / low)
+
+    ratios, predicted = [], []
+    for seed in range(24):
+        table = simulated(seed=seed)
+        before = simulator.fit(table, holdout="none")
+        found = before.next_runs(1e21, at=1e23)
+        noise = np.exp(0.007 * rng.standard_normal(len(found)))
+        added = {
+            "params": np.r_[table["params"], found.params],
+            "tokens": np.r_[table["tokens"], found.tokens],
+            "loss": np.r_[table["loss"], loss(found.params, found.tokens) * noise],
+        }
+        ratios.append(length(simulator.fit(added, holdout="none")) / length(before))
+        predicted.append(found.shrinkage)
+    error = np.std(np.subtract(ratios, predicted)) / np.sqrt(len(ratios))
+    assert error < 0.05
+    assert abs(np.mean(ratios) - np.mean(predicted)) < 3 * error
 
 
 # --------------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def errors_of_means(p, mode, wrong=None, real=1.0, synthetic=None):
     return np.array(m), np.array(c)
 
 
-def policy_factor_limit(p, wrong=None):
+def policy_factor_limit(p):
     t1, ts, b = p["num_samples"], p["num_samples_synthetic"], p["synthetic_weight"]
     rho, budget = t1 / ts, p["num_samples_budget"]
     w = b * ts / (t1 + b * ts)
@@ -105,8 +105,7 @@ def policy_factor_limit(p, wrong=None):
     if p["policy"] == "replace":
         return inf
     if p["policy"] == "accumulate":
-        shift = 0 if wrong == "trigamma at rho" else 1
-        return 1 + rho * trigamma(shift + rho / b) if b else 1.0
+        return 1 + rho * trigamma(1 + rho / b) if b else 1.0
     if p["policy"] == "keep_real":
         return 1 + rho * w**2 / (1 - w**2)
     if p["policy"] == "fresh_mix":

@@ -108,6 +108,18 @@ def test_every_token_falls_into_a_cell(total):
     assert np.all(drawn.sum(axis=1) == total)
 
 
+def test_more_tokens_than_expected_are_all_drawn():
+    """A total that is random may be many times what was expected of it."""
+    key = jax.random.key(3)
+    with jax.enable_x64(True):
+        cells = jnp.asarray(CELLS)
+        for total in (0.0, 3.0, 1024.0, 50_000.0):
+            drawn = jax.jit(counts.draw_tokens)(key, jnp.asarray(total), cells, jnp.asarray(100.0))
+            assert drawn.sum() == total
+            plain = counts.draw_tokens(key, jnp.asarray(total), cells)
+            np.testing.assert_array_equal(drawn, plain)
+
+
 def test_a_trillion_tokens():
     number = 500
     drawn = _replicates(counts.multinomial, number, 1e12, CELLS.astype(np.float32))

@@ -1,4 +1,4 @@
-"""What lanes share is solved once, and to the bit as each of them alone would have it."""
+"""What lanes share is solved once, and does not depend on the lanes around."""
 
 import jax
 import jax.numpy as jnp

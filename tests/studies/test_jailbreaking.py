@@ -120,7 +120,7 @@ def test_equal_references_align_alike():
 
 
 def test_the_gain_of_e_rlhf_is_that_of_the_tilted_references():
-    """Log-odds of harm: rewards within the groups make it differ a little from ``ℓ_h - ℓ_s``."""
+    """Log-odds of harm fall by ``ℓ_h - ℓ_s``, whatever rewards and penalty."""
     for beta in (0.3, 2.0):
         found = predicted(POLICY, kl_regularization=beta)
         gap = special.logit(found["harm_rlhf"]) - special.logit(found["harm_erlhf"])

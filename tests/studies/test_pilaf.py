@@ -62,11 +62,12 @@ def test_pairs_have_the_declared_law(sampler):
 
 
 def test_unknown_samplers_are_refused():
+    zeros = jnp.zeros((1, 2))
     for call in (
         lambda: law("best"),
-        lambda: draw_pairs(jax.random.key(0), "best", *3 * [jnp.zeros((1, 2))], 1.0, 2),
+        lambda: draw_pairs(jax.random.key(0), "best", zeros, zeros, 1.0, zeros, 2),
     ):
-        with pytest.raises((ValueError, TypeError)):
+        with pytest.raises(ValueError, match="best"):
             call()
 
 
@@ -268,9 +269,9 @@ def test_pilaf_has_the_smallest_worst_direction_of_tabular_policies():
 # --------------------------------------------------------------------------------------------
 # Simulations
 # --------------------------------------------------------------------------------------------
-def test_a_billion_labels_cost_what_a_thousand_do():
-    """And the limit is there, in float32 too."""
-    for dtype, tolerance in (("float64", 0.05), ("float32", 0.05)):
+def test_a_billion_labels_reach_the_limit():
+    """In float32 too."""
+    for dtype in ("float64", "float32"):
         found = simulator.simulate(
             "pilaf",
             replicates=4000,
@@ -280,7 +281,7 @@ def test_a_billion_labels_cost_what_a_thousand_do():
             **{n: v for n, v in SMALL.items() if n != "num_preferences"},
         )
         right = predicted(**SMALL)["regret_coefficient"]
-        assert found.mean["regret_coefficient"] == pytest.approx(float(right), rel=tolerance)
+        assert found.mean["regret_coefficient"] == pytest.approx(float(right), rel=0.05)
 
 
 def test_few_labels_have_an_estimate():

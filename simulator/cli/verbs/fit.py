@@ -40,8 +40,18 @@ def add_flags(parser: Any) -> None:
     add("--weight", metavar="COLUMN", help="weights of the rows")
     add("--x", metavar="COLUMN", help="the column of the law `power`")
     add("--huber", default="auto", metavar="DELTA", help="auto (default), a number, or inf")
-    add("--residual", default="log", help="log (default), or absolute with --huber inf")
-    add("--cluster", default="auto", help="which rows share noise: auto, none, run or params")
+    add(
+        "--residual",
+        default="log",
+        metavar="HOW",
+        help="log (default), or absolute with --huber inf",
+    )
+    add(
+        "--cluster",
+        default="auto",
+        metavar="HOW",
+        help="which rows share noise: auto, none, run or params",
+    )
     add("--holdout", default="auto", metavar="FLOP", help="budget above which runs are held out")
     add("--k", type=real, metavar="K", help="FLOP a parameter and token (default 6)")
     add("--scale", type=real, metavar="S", help="of tail-mixture: loss of an untrained model")

@@ -68,7 +68,7 @@ class Params:
 
 
 def theory(params):
-    """Exact, or to relative O(1/T), as the module docstring says; the key plays no role."""
+    """Exact, or to relative O(1/T), as the module docstring says."""
     plan, d = schedule(params), params.dim
     ones = jnp.ones_like(plan.sizes)
     correction = 1 / (1 - plan.squares) if params.estimator == "unbiased" else ones
