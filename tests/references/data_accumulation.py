@@ -257,7 +257,7 @@ def linear(wrong=None, **p):
         ]),
         "real_fraction": _real_fraction(p),
         "policy_factor": one * errors_of_means(p, "unit")[0],
-        "policy_factor_limit": policy_factor_limit(p, wrong),
+        "policy_factor_limit": policy_factor_limit(p),
         "optimal_synthetic_weight": _best_weight(p),
     }  # fmt: skip
 
