@@ -1,4 +1,4 @@
-"""Results are compared by value: ``==`` gives True or False, also where they hold arrays."""
+"""Results that hold arrays: ``==`` compares by value, ``repr`` shows arrays by their shapes."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -10,7 +10,8 @@ import numpy as np
 class ByValue:
     """For dataclasses declared with ``eq=False``: equal if all fields are, to the bit.
 
-    Not-a-number equals itself here, as a result equals its copy.
+    Not-a-number equals itself here, as a result equals its copy. With ``repr=False`` arrays and
+    long tuples are shown by their shapes and lengths.
     """
 
     __hash__ = None  # type: ignore[assignment]
@@ -22,6 +23,18 @@ class ByValue:
             same(getattr(self, field.name), getattr(other, field.name))
             for field in fields(self)  # type: ignore[arg-type]
         )
+
+    def __repr__(self) -> str:
+        held = [(field.name, getattr(self, field.name)) for field in fields(self)]  # type: ignore[arg-type]
+        return f"{type(self).__name__}({', '.join(f'{name}={_short(x)}' for name, x in held)})"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"<array {value.shape}>"
+    if isinstance(value, tuple) and len(value) > 3:
+        return f"<{len(value)} values>"
+    return repr(value)
 
 
 def same(one: Any, other: Any) -> bool:

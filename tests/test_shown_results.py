@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import simulator
+from simulator.data import ClassTable, from_arrays, population
 from tests.toy import ARRAYS, STUDY
 
 NOISE = [0.3, 0.9]
@@ -58,6 +59,13 @@ def test_short_reprs(verdict):
     assert repr(one) == "<SimulationResult toy: fast simulation, float64, seed 0, 4 replicates>"
     grid = simulator.simulate(STUDY, replicates=4, noise_std=NOISE)
     assert repr(grid).endswith("4 replicates, grid (2,)>")
+    table = from_arrays(np.arange(30.0).reshape(10, 3) ** 2, np.arange(10), "squares")
+    assert repr(table).startswith("Table(features=<array (10, 3)>, targets=<array (10,)>, name=")
+    rows = "rows=<array (10, 2)>, eigenvalues=<array (2,)>"
+    assert repr(population(table)).startswith(f"Population({rows}, ")
+    assert repr(ClassTable(table.features, table.targets, tuple("abcdefghij"), "letters")).endswith(
+        "names=<10 values>, name='letters')"
+    )
 
 
 def test_a_grid_is_printed_as_numbers():

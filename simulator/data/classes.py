@@ -21,7 +21,7 @@ MAX_CLASSES = 1000
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ClassTable(ByValue):
     """Rows and the class of each.
 

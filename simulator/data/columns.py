@@ -5,6 +5,7 @@ it: ``one_hot`` (``--one-hot`` of the scripts), ``impute`` or ``drop``.
 """
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from simulator.data.files import MISSING, DataError, is_number, shown
 
 MOST_CATEGORIES = 100
 TRUTH = {"true": 1.0, "false": 0.0}
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*", re.ASCII)
 #: All columns for which it is the thing to do, or those of these names.
 Chosen = bool | str | Sequence[str]
 
@@ -55,6 +57,8 @@ class Column:
         row, cell = next(iter(self.others.items()))
         found = f"data row {row + 1}, column {self.name}: {shown(cell)}"
         count, missing, total = len(self.others), len(self.missing), len(self.numbers)
+        if all(_DECIMAL_COMMA.fullmatch(cell) for cell in self.others.values()):
+            return f"{found} (decimal commas: write points)"
         if self.is_categorical:
             what, ways = f"{len(self.categories)} categories", ["one-hot", "drop"]
             if len(self.categories) > MOST_CATEGORIES:

@@ -39,7 +39,7 @@ MAX_ITEMS = 2000
 _NO_PRIOR = 1e-14  # of the mean loss: rounding
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Comparisons(ByValue):
     """A table of labelled pairs.
 
@@ -62,7 +62,7 @@ class Pair(NamedTuple):
     gain: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Rewards(ByValue):
     """Fitted rewards, the largest first.
 

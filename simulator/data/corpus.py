@@ -247,7 +247,7 @@ def _all_whole(array: np.ndarray) -> bool:
 # --------------------------------------------------------------------------------------------
 # The empirical law
 # --------------------------------------------------------------------------------------------
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RankLaw(ByValue):
     """The rank-frequency law of a corpus.
 

@@ -7,6 +7,7 @@ else is refused with one line that names the source, what is wrong and what is a
 """
 
 import io
+import numbers
 import operator
 import os
 import re
@@ -46,7 +47,7 @@ FORMATS = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Table(ByValue):
     """A data set: one row per sample.
 
@@ -120,6 +121,8 @@ def _numeric(values: Any, name: str, what: str) -> np.ndarray:
         array = plain_array(values)
     except (TypeError, ValueError) as error:
         raise DataError(f"{name}: {what}: {error}; allowed: an array of real numbers") from error
+    if array.dtype == object and all(isinstance(x, numbers.Real) for x in array.flat):
+        array = array.astype(float)  # columns of pandas that may hold missing values, and hold none
     if array.dtype.kind not in "biuf":
         raise DataError(f"{name}: {what} have type {array.dtype}; allowed: real numbers")
     return array.astype(np.float64)

@@ -38,7 +38,7 @@ NULL_DIRECTION = 1e-5
 SMALLEST_DEVIATION = 1e-157
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Population(ByValue):
     """The rows of a data set in the eigenbasis of their covariance.
 
@@ -230,7 +230,7 @@ def _principal(coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return directions * signs, lengths * (scale[0] / scale[1])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PowerLaw(ByValue):
     """Fitted exponents of a spectrum, with the local slopes they summarise.
 

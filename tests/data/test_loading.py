@@ -3,6 +3,7 @@
 import gzip
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from simulator.data.loading import DataError, from_arrays, load
@@ -81,6 +82,8 @@ def test_idx_of_floats_with_named_labels(tmp_path):
 def test_a_constant_column_is_harmless():
     wide = np.column_stack([X, np.ones(30)])
     check(from_arrays(wide, Y[:, None]), wide)
+    nullable = pd.DataFrame(wide).convert_dtypes()
+    check(from_arrays(nullable, pd.Series(Y).convert_dtypes()), wide)
 
 
 def holed(value):
