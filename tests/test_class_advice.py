@@ -28,6 +28,7 @@ def test_gaussian_rows_agree_with_the_theory():
     found = advise_classes(data, attribute=attribute, **SMALL)
     assert found.classes == ("no", "yes")
     assert not [test for test in found.tests if "FAILS" in test.verdict], str(found)
+    assert sum("holds" in test.verdict for test in found.tests) >= 4, str(found)
     assert found.group_prior_weight > 0.1
     assert 0 < found.keep_incorrect < found.keep_correct < 1
     shares = found.class_density

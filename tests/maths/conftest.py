@@ -8,3 +8,10 @@ import pytest
 def strict():
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         yield
+
+
+@pytest.fixture
+def float64():
+    """For modules whose every number is float64: they ask for it by ``pytestmark``."""
+    with jax.enable_x64(True):
+        yield

@@ -10,11 +10,7 @@ from scipy import integrate, stats
 
 from simulator.maths import absolute_moments, thresholded
 
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def moment(law, mean, scale, order):

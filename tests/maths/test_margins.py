@@ -22,10 +22,7 @@ def max_margin(rows, order, radius=0.0):
     return jax.device_get(_solve(rows, order, np.asarray(radius, rows.dtype)))
 
 
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def _rows(seed, num_samples=23, dim=31, scale=1.3):

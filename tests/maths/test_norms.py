@@ -15,11 +15,7 @@ lp_norm, dual_norm, steepest_direction = (
 slope_of_norm = jax.jit(jax.grad(norms.lp_norm), static_argnums=1)
 ORDERS = (1, 1.3, 2, 3.7, math.inf)
 
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def _vector(seed, dim=7):

@@ -11,11 +11,7 @@ from simulator.maths.norms import ATTACK_NORMS, Norm
 METRIC = np.array([0.4, 2.0, 1.1, 0.7, 3.0, 0.9])
 KINDS = [(kind, 2.0) for kind in ATTACK_NORMS if kind != "lp"] + [("lp", p) for p in (1.3, 4.5)]
 
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def norm_of(kind, order):

@@ -35,10 +35,7 @@ def each_problem(quick=QUICK):
     )
 
 
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def problem_of(kind, order, shape):

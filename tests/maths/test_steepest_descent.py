@@ -25,11 +25,7 @@ _margin_measures = jax.jit(margin_measures, static_argnums=(3, 4))
 GEOMETRIES = tuple(ORDERS.values())
 ROWS = np.array([[3.0, 1, 0, 1], [1, 2, 1, 0], [2, -1, 1, -1], [0, -1, 2, 3], [-1, 4, 0, -2]])
 
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def _network(theta, inputs):
