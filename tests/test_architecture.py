@@ -12,7 +12,7 @@ import simulator
 PACKAGE = Path(__file__).parents[1] / "simulator"
 DECLARATIONS = {
     *("study", "outputs", "parameters", "parameter", "paper", "vocabulary"),
-    *("large_array", "eigenbasis", "attacked"),
+    *("large_array", "eigenbasis", "attacked", "data_set"),
 }
 VERBS = {"engine", "store", "verdict", "search"}
 #: What each layer may import, besides itself.
@@ -35,6 +35,7 @@ ALLOWED = {
     "door": {"parameters"},
     "attacked": {"checks", "maths", "parameters"},
     "eigenbasis": {"checks", "maths", "parameters"},
+    "data_set": {"parameters", "sampling"},
     "study": {"checks", "door", "html", "outputs", "parameters", "paper", "spelling"},
     "studies": {*DECLARATIONS, "checks", "maths", "sampling", "data", "runtime"},
     "registry": {"checks", "spelling", "study", "studies"},

@@ -34,9 +34,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from simulator.data_set import ACCURACY, DataSet
 from simulator.maths.resolvent import ErrorForm, no_fit, ridge_fit
-from simulator.parameters import array, choice, parameters, static, traced
-from simulator.sampling.resampled import LAWS, check_data_set, data_set_of, draw_rows, example
+from simulator.parameters import parameters, static, traced
+from simulator.sampling.resampled import LAWS, check_data_set, data_set_of, draw_rows
 from simulator.sampling.row_factor import CHUNK
 from simulator.studies.collapse.data_accumulation import PAPER
 from simulator.studies.collapse.data_accumulation._linear_simulation import (
@@ -56,24 +57,11 @@ from simulator.studies.collapse.data_accumulation._policies import (
 )
 from simulator.study import Figure, Study, approximate, both, theory_only
 
-#: Relative deviation of data from the Gaussian prediction that the verdict overlooks.
-ACCURACY = 0.05
-EXAMPLE = example()
 WITH_THEORY = ("replace", "accumulate")
 
 
 @parameters
-class Params:
-    rows: tuple = array(EXAMPLE["rows"], dims=("row", "feature"), large=True)
-    eigenvalues: tuple = array(
-        EXAMPLE["eigenvalues"], detail="mean squares of the columns of rows", dims=("feature",),
-        large=True, above=0,
-    )  # fmt: skip
-    teacher: tuple = array(
-        EXAMPLE["teacher"], detail="best linear fit of the targets", dims=("feature",), large=True
-    )
-    residuals: tuple = array(EXAMPLE["residuals"], dims=("row",), large=True)
-    law: str = choice("targets", LAWS)
+class Params(DataSet):
     num_samples: int = count(60, "T₁", "real ones of generation 1; fresh_mix: of each")
     num_samples_synthetic: int = count(60, "T_s", "of a block")
     num_samples_budget: int = count(60, "B", meaning="rows that accumulate_subsample trains on")

@@ -24,38 +24,24 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from simulator.data_set import ACCURACY, DataSet
 from simulator.maths.generations import last_errors
 from simulator.maths.resolvent import ridge_fit
 from simulator.maths.spectra import Spectrum
-from simulator.parameters import array, choice, parameters, static, traced
+from simulator.parameters import parameters, static, traced
 from simulator.sampling.resampled import (
     LAWS,
     check_data_set,
     data_set_of,
-    example,
     normal_equations,
     squared_norms,
 )
 from simulator.studies.collapse.ridge_collapse import PAPER
 from simulator.study import Figure, Study, approximate, both, theory_only
 
-#: Relative deviation of data from the Gaussian prediction that the verdict overlooks.
-ACCURACY = 0.05
-EXAMPLE = example()
-
 
 @parameters
-class Params:
-    rows: tuple = array(EXAMPLE["rows"], dims=("row", "feature"), large=True)
-    eigenvalues: tuple = array(
-        EXAMPLE["eigenvalues"], detail="mean squares of the columns of rows", dims=("feature",),
-        large=True, above=0,
-    )  # fmt: skip
-    teacher: tuple = array(
-        EXAMPLE["teacher"], detail="best linear fit of the targets", dims=("feature",), large=True
-    )
-    residuals: tuple = array(EXAMPLE["residuals"], dims=("row",), large=True)
-    law: str = choice("targets", LAWS)
+class Params(DataSet):
     num_samples: int = traced(60, symbol="T", detail="of the downstream fit", at_least=1)
     num_samples_generator: int = traced(72, symbol="T₀", at_least=1)
     num_generations: int = static(

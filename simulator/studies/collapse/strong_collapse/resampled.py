@@ -25,14 +25,14 @@ arXiv 2410.04840.
 import jax
 import jax.numpy as jnp
 
+from simulator.data_set import ACCURACY, EXAMPLE, DataSet
 from simulator.maths.mixture_error import mixture_errors
 from simulator.maths.mixture_resolvent import mixture_fit
-from simulator.parameters import array, choice, parameters, traced
+from simulator.parameters import array, parameters, traced
 from simulator.sampling.resampled import (
     LAWS,
     check_data_set,
     data_set_of,
-    example,
     normal_equations,
     squared_norms,
 )
@@ -40,29 +40,16 @@ from simulator.studies.collapse.strong_collapse import PAPER
 from simulator.studies.collapse.strong_collapse._model import counts_of, fractions_of, realised
 from simulator.study import Figure, Study, approximate, both, theory_only
 
-#: Relative deviation of data from the Gaussian prediction that the verdict overlooks.
-ACCURACY = 0.05
-EXAMPLE = example()
 #: A labeller that knows half of the teacher's first weights, and too much of the last.
 _SHIFT = tuple(round(w * (-0.5 if k < 6 else 0.4), 9) for k, w in enumerate(EXAMPLE["teacher"]))
 
 
 @parameters
-class Params:
-    rows: tuple = array(EXAMPLE["rows"], dims=("row", "feature"), large=True)
-    eigenvalues: tuple = array(
-        EXAMPLE["eigenvalues"], detail="mean squares of the columns of rows", dims=("feature",),
-        large=True, above=0,
-    )  # fmt: skip
-    teacher: tuple = array(
-        EXAMPLE["teacher"], detail="best linear fit of the targets", dims=("feature",), large=True
-    )
-    residuals: tuple = array(EXAMPLE["residuals"], dims=("row",), large=True)
+class Params(DataSet):
     shift: tuple = array(
         _SHIFT, "δ", "weights of the synthetic labeller minus the teacher's", dims=("feature",),
         large=True,
     )  # fmt: skip
-    law: str = choice("targets", LAWS)
     num_samples: int = traced(96, detail="real and synthetic together", at_least=1)
     synthetic_fraction: float = traced(
         0.3, "p₂", "share of rows with synthetic labels", at_least=0, at_most=1
