@@ -24,7 +24,6 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "epochs": ("tokens", "unique_tokens"),
     "synthetic_fraction": ("tokens", *MIXTURE),
     "real_fraction": ("tokens", *MIXTURE),
-    "generation": ("num_samples_generator",),
 }
 #: Smallest believable values, and what smaller ones look like.
 LEAST = {
@@ -63,6 +62,10 @@ def used(law: Law, names: Mapping[str, str]) -> list[str]:
         wanted.update(SOURCES.get(role, ()))
     if set(law.needs) & {"params", "tokens"}:
         wanted.update(SIZES)
+    if law.name == "generations-tail":
+        wanted.add("num_samples_generator")
+    if law.name == "power":
+        wanted.add("flop")  # orders the rows that are held out
     return [role for role in names if role in wanted]
 
 
@@ -102,9 +105,10 @@ def _number(role: str, name: str, row: int, value: Any) -> float:
 
 
 def check_values(
-    columns: Mapping[str, np.ndarray], names: Mapping[str, str], rows: np.ndarray, *, units: bool
-) -> None:
-    """Signs, ranges and units."""
+    columns: Mapping[str, np.ndarray], names: Mapping[str, str], rows: np.ndarray, *, units: bool,
+    positive: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Signs, ranges and units; the law takes logarithms of what must be ``positive``."""
     for role, values in columns.items():
         name = names.get(role, role)
 
@@ -115,9 +119,10 @@ def check_values(
         endless = ~np.isfinite(values)
         if endless.any():
             refuse("E-NUMBER", endless, "is not finite")
-        low = values < 0 if role in MAY_BE_ZERO else values <= 0
+        may_be_zero = role in MAY_BE_ZERO and role not in positive
+        low = values < 0 if may_be_zero else values <= 0
         if low.any():
-            allowed = ">= 0" if role in MAY_BE_ZERO else "> 0"
+            allowed = ">= 0" if may_be_zero else "> 0"
             refuse("E-NONPOSITIVE", low, f"is not allowed: it must be {allowed}")
         if role in FRACTIONS and (values > 1).any():
             refuse("E-RANGE", values > 1, "is not allowed: a share is at most 1")
@@ -144,11 +149,11 @@ def check_identified(columns: Mapping[str, np.ndarray], law: Law, names: Mapping
     """Enough different points, and none of the law's columns constant."""
     for role in law.needs:
         values = columns[role]
-        if role not in OPEN:
+        if role not in OPEN and law.name != "power":
             continue
         if np.ptp(values) <= 1e-12 * np.max(np.abs(values)):
             exponents = [name for name in ("beta", "alpha", "theta", "c") if name in law.variables]
-            what = exponents[0] if role == "tokens" else OPEN[role]
+            what = exponents[0] if role == "tokens" else OPEN.get(role, "alpha")
             raise TableError("E-CONSTANT", f"{what} cannot be identified: every row has "
                              f"{names.get(role, role)} = {values[0]:g}")  # fmt: skip
     distinct = len(np.unique(np.column_stack([columns[role] for role in law.needs]), axis=0))

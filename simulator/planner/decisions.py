@@ -110,16 +110,21 @@ class Plan:
 
 def plan(fit: "Fit", question: Mapping[str, Any]) -> Plan:
     """See :meth:`simulator.planner.result.Fit.plan`."""
-    asked = _checked(question)
+    asked = _checked(_named(fit, question))
     made = Plan(fit.law.name, asked, fit.verdict)
     made.notices += fit.notices
     if fit.law.name == "tied":
         made.lines.append("assumes equal exponents")
     _answering(fit)(fit, asked, made)
-    from simulator.planner.verdict import drift_notice
-
-    made.notices += drift_notice(fit.verdict)
     return made
+
+
+def _named(fit: "Fit", question: Mapping[str, Any]) -> dict[str, Any]:
+    """The column of ``power`` by its own name is ``x``."""
+    if fit.law.name != "power":
+        return dict(question)
+    own = (plain(fit.law.needs[0]), plain(_role(fit.law.needs[0])))
+    return {("x" if plain(_role(name)) in own else name): v for name, v in question.items()}
 
 
 def _checked(question: Mapping[str, Any]) -> dict[str, float]:

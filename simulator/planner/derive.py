@@ -49,6 +49,8 @@ def complete(
         c["flop"] = factor * c["params"] * c["tokens"]
     if "unique_tokens" not in c and {"tokens", "epochs"} <= c.keys():
         c["unique_tokens"] = c["tokens"] / c["epochs"]
+    if "epochs" not in c and {"tokens", "unique_tokens"} <= c.keys():
+        c["epochs"] = c["tokens"] / c["unique_tokens"]
     for role in law.needs:
         if role not in c:
             raise missing(role, given)

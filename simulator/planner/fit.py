@@ -10,7 +10,7 @@ from simulator.planner import identify, uncertainty
 from simulator.planner.estimation import box_of, estimate
 from simulator.planner.laws import Law, law_named
 from simulator.planner.notices import Notice
-from simulator.planner.options import Options, options_of
+from simulator.planner.options import Options, column_of_power, options_of
 from simulator.planner.result import Certificate, Fit
 from simulator.planner.solver import padded, residuals
 from simulator.planner.table import Table, load
@@ -55,7 +55,8 @@ def fit(
     seed : int
         Of bootstrap draws.
     x : str, optional
-        The column of ``power``.
+        The column of ``power``, any column of the table; also ``columns={"x": ...}``. By default
+        the tokens.
     k : float, optional
         FLOP a parameter and token, 6 unless the table says otherwise.
     untied : bool
@@ -79,6 +80,7 @@ def fit(
     TableError
         For a table that cannot be fitted: one line with column, row and value.
     """
+    x, columns = column_of_power(x, columns)
     chosen = options_of(
         law, huber=huber, residual=residual, cluster=cluster, holdout=holdout, seed=seed,
         x=x, untied=untied, scale=scale,

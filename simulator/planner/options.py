@@ -55,7 +55,11 @@ def options_of(
     _word("cluster", cluster, ("auto", "none", "run", "params"))
     held = _number_or("holdout", "none" if holdout is None else holdout, ("auto", "none"))
     if x is not None:
-        x = _role(checks.text("x", x, "the role of a column"))
+        x = _role(checks.text("x", x, "the column of the law 'power'"))
+        if law != "power":
+            raise ValueError(checks.refusal("x", x, "given with law = 'power' alone"))
+        if x in ("loss", "weight"):
+            raise ValueError(checks.refusal("x", x, "a column that explains the loss"))
     if scale is not None:
         scale = checks.number("scale", scale, above=0)
     return Options(
@@ -83,6 +87,17 @@ def _number_or(name: str, value: Any, words: tuple[str, ...]) -> str | float:
             checks.refusal(name, value, f"a number > 0, or {' or '.join(map(repr, words))}")
         )
     return found
+
+
+def column_of_power(x: Any, columns: Any) -> tuple[str | None, dict[str, str] | None]:
+    """The column of ``power``, said by ``x`` or under ``"x"``; and the other roles of columns."""
+    told = dict(columns or {})
+    named = told.pop("x", None)
+    if named is not None and x is not None and named != x:
+        raise ValueError(checks.refusal("x", x, f"{named!r}, as columns={{'x': ...}} says"))
+    x = named if x is None else x
+    role = next((role for role, name in told.items() if x is not None and name == x), x)
+    return role, told or None
 
 
 def _role(name: str) -> str:

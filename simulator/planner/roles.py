@@ -35,7 +35,10 @@ _TUNING = {plain(name) for name in TUNING}
 
 
 def roles(
-    names: Sequence[str], given: Mapping[str, str] | None = None, loss: str | None = None
+    names: Sequence[str],
+    given: Mapping[str, str] | None = None,
+    loss: str | None = None,
+    own: str | None = None,
 ) -> dict[str, str]:
     """The column of each role that the table has.
 
@@ -47,6 +50,8 @@ def roles(
         Overrides what the names say.
     loss : str, optional
         The column of the loss.
+    own : str, optional
+        A column that the law reads and that has no role of its own: it is its role.
 
     Raises
     ------
@@ -57,7 +62,7 @@ def roles(
     if loss is not None:
         told["loss"] = loss
     for role, name in told.items():
-        if role not in ALIASES and role != "x":
+        if role not in ALIASES:
             near = suggestion(role, ALIASES)
             text = f"columns = {role!r}: no such role{near}; there are {', '.join(ALIASES)}"
             raise TableError("E-ROLE", text)
@@ -65,16 +70,23 @@ def roles(
             raise TableError("E-ROLE", f"{role} = {name!r}: no such column"
                              f"{suggestion(str(name), names)}; there are "
                              f"{', '.join(names)}")  # fmt: skip
-    found = {role: name for role, name in told.items() if role != "x"}
+    found = dict(told)
+    if own is not None and own not in ALIASES:
+        same = sorted((n for n in names if plain(n) == plain(own)), key=lambda name: name != own)
+        if not same:
+            raise TableError("E-ROLE", f"x = {own!r}: no such column{suggestion(own, names)}; "
+                             f"there are {', '.join(names)}")  # fmt: skip
+        found[own] = same[0]
     for name in names:
         known = _ROLE_OF.get(plain(name))
-        if known is None or known in told or name in told.values():
+        if known is None or known in told or name in found.values():
             continue
         if known in found:
             raise _two(known, found[known], name)
         found[known] = name
     if "loss" not in found:
         like = [n for n in names if plain(n).startswith("loss") or plain(n).endswith("loss")]
+        like = [name for name in like if name not in found.values()]
         if len(like) > 1:
             raise _two("loss", *like[:2])
         if like:
@@ -82,9 +94,9 @@ def roles(
     return found
 
 
-def tuning_columns(names: Sequence[str]) -> list[str]:
-    """The columns that say how a run was tuned, which no law reads."""
-    return [name for name in names if plain(name) in _TUNING]
+def tuning_columns(names: Sequence[str], roles: Mapping[str, str]) -> list[str]:
+    """The columns that say how a run was tuned and that have no role."""
+    return [name for name in names if plain(name) in _TUNING and name not in roles.values()]
 
 
 def _two(role: str, one: str, other: str) -> TableError:

@@ -104,13 +104,13 @@ def load(
     frame, source, digest = read(table)
     told = dict(columns or {})
     frame = _with_weight(frame, weight, told)
-    names = roles(list(frame.columns), told, loss)
+    names = roles(list(frame.columns), told, loss, law.needs[0] if law.name == "power" else None)
     if "loss" not in names:
         raise checking.missing("loss", frame.columns)
     if by is not None and by not in frame.columns:
         raise TableError("E-ROLE", f"by = {by!r}: no such column; there are "
                          f"{', '.join(frame.columns)}")  # fmt: skip
-    groups = {None: frame.index} if by is None else dict(frame.groupby(by, sort=True).groups)
+    groups = {None: frame.index} if by is None else _groups(frame, by)
     found = {}
     for value, index in groups.items():
         part = frame.loc[index]
@@ -118,6 +118,16 @@ def load(
         one.source, one.digest = source, digest
         found[value] = one
     return found
+
+
+def _groups(frame: "pd.DataFrame", by: str) -> dict[Any, Any]:
+    """Rows of each value of a column, every row in one; "none" and "NA" are names like others."""
+    absent = frame[by].isna() | frame[by].astype(str).str.strip().str.lower().isin(("", "nan"))
+    if absent.any():
+        row = int(np.argmax(absent)) + 1
+        raise TableError("E-MISSING", f"{by}, row {row}: the row belongs to no group; --by needs a "
+                         "value in every row")  # fmt: skip
+    return dict(frame.groupby(by, sort=True).groups)
 
 
 def _with_weight(frame: "pd.DataFrame", weight: Any, told: dict[str, str]) -> "pd.DataFrame":
@@ -142,7 +152,7 @@ def _one(
     numbers = frame.index.to_numpy() + 1
     dropped: dict[str, int] = {}
     notices: list[Notice] = []
-    tuning = tuning_columns(list(frame.columns))
+    tuning = tuning_columns(list(frame.columns), names)
 
     once = ~frame.duplicated().to_numpy()
     if not once.all():
@@ -160,7 +170,8 @@ def _one(
         text = f"{int(absent.sum())} rows without a value in a used column were dropped"
         notices.append(Notice("N-MISSING", text))
         frame, numbers = frame[~absent], numbers[~absent]
-    checking.check_values(values, names, numbers, units=not raw and checking.has_units(law))
+    units, positive = not raw and checking.has_units(law), law.needs if law.name == "power" else ()
+    checking.check_values(values, names, numbers, units=units, positive=positive)
     made, factor, said = complete(values, law, k, numbers)
     notices += said
 

@@ -2,11 +2,13 @@
 
 import gzip
 import json
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import simulator
 from simulator.planner.laws import law_named
 from simulator.planner.notices import TableError
 from simulator.planner.roles import roles
@@ -259,3 +261,71 @@ def test_groups_are_tables():
     assert list(found["code"].row) == list(range(31, 61))
     with pytest.raises(TableError, match="by = 'set': no such column"):
         load(table, CHINCHILLA, by="set")
+
+
+# --------------------------------------------------------------------------------------------
+# The column of the law `power`
+# --------------------------------------------------------------------------------------------
+def steps(name="steps", seed=0):
+    """Losses of one run after so many steps."""
+    x = np.geomspace(10, 1e5, 20)
+    noise = np.exp(0.003 * np.random.default_rng(seed).standard_normal(20))
+    return {name: x, "loss": (1.7 + 3 * x**-0.4) * noise}
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("steps", {"x": "steps"}),
+        ("steps", {"x": "STEPS"}),
+        ("steps", {"columns": {"x": "steps"}}),
+        ("batch size", {"x": "batch size"}),  # a column that no law reads otherwise
+        ("train_tokens", {"x": "train_tokens", "raw": True}),
+        ("mine", {"x": "mine", "columns": {"tokens": "mine"}, "raw": True}),
+        ("real tokens", {"x": "real_tokens"}),
+        ("x", {"x": "x"}),
+    ],
+)
+def test_power_reads_any_column(name, told):
+    fit = simulator.fit(steps(name), "power", holdout="none", **told)
+    expected = simulator.fit(steps("tokens"), "power", raw=True, holdout="none")
+    assert fit.constants == pytest.approx(expected.constants, rel=1e-12)
+    loss = expected.predict(tokens=3e6)
+    assert fit.predict(x=3e6).interval == pytest.approx(loss.interval, rel=1e-12)
+    assert fit.predict(**{fit.law.needs[0]: 3e6}) == pytest.approx(float(loss), rel=1e-12)
+    assert fit.plan(x=3e6).loss == pytest.approx(float(loss), rel=1e-12)
+    assert fit.plan(loss=float(loss)).x == pytest.approx(3e6, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("table", "told", "message"),
+    [
+        (steps(), {"x": "step"}, "x = 'step': no such column; did you mean 'steps'"),
+        (steps() | {"steps": 0.0}, {"x": "steps"}, "steps, row 1: 0 is not allowed: it must be"),
+        (steps() | {"steps": 7.0}, {"x": "steps"}, "alpha cannot be identified: every row has st"),
+        (steps(), {"x": "loss"}, "x = 'loss' is not allowed"),
+        (steps(), {"x": "steps", "columns": {"x": "loss"}}, "x = 'steps' is not allowed"),
+        (steps(), {"x": "steps", "law": "tied"}, "x = 'steps' is not allowed: it must be given wi"),
+    ],
+)
+def test_the_column_of_power_is_checked(table, told, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        simulator.fit(table, **({"law": "power"} | told))
+
+
+def test_power_holds_out_the_largest_budgets():
+    """Rows are ordered by FLOP where the table has them, also where the law reads steps."""
+    table = steps() | {"flop": np.geomspace(1e18, 1e21, 20)[::-1]}
+    found = simulator.fit(table, "power", x="steps", holdout=5e20).verdict
+    assert (found.below, found.above) == (18, 2)
+
+
+def test_every_row_has_a_group(tmp_path):
+    table = pd.concat([frame().assign(data=name) for name in ("web", "code")], ignore_index=True)
+    for nothing in (None, np.nan, ""):
+        table.loc[33, "data"] = nothing
+        with pytest.raises(TableError, match="data, row 34: the row belongs to no group"):
+            load(table, CHINCHILLA, by="data")
+        table.to_csv(tmp_path / "t.csv", index=False)
+        with pytest.raises(TableError, match="data, row 34: the row belongs to no group"):
+            load(tmp_path / "t.csv", CHINCHILLA, by="data")
