@@ -233,11 +233,12 @@ def _given_model(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
     tokens = asked.get("tokens") or asked["flop"] / (k * params)
     flop = k * params * tokens
 
-    def values(theta: Any) -> Any:
+    def above(theta: Any) -> Any:
         loss = optima.fresh_loss(fit, theta, params, tokens)
-        return jnp.stack([loss, loss / optima.optimal_loss(fit, theta, flop) - 1 + 1e-300])
+        return loss / optima.optimal_loss(fit, theta, flop) - 1
 
-    loss, excess = fit.values_of(values)
+    loss = fit.value_of(lambda theta: optima.fresh_loss(fit, theta, params, tokens))
+    excess = fit.value_of(above, log=False).clipped(0.0)
     made.answers |= {"params": Value(params), "tokens": Value(tokens), "flop": Value(flop)}
     made.answers |= {"tokens_per_param": Value(tokens / params), "loss": loss, "excess": excess}
     made.lines.append(

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from simulator import checks
 from simulator.planner.decisions import Plan, by_draws, refuse
 from simulator.planner.laws.chains import effective_tokens, harmonic_squares
 from simulator.planner.optima import zero
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 MOST_GENERATIONS = 4096
 SMALLEST_SHARE = 1e-12
 WIDEST = math.log(1e8)  # synthetic tokens per real one that are looked at
+AMOUNTS = 129  # of synthetic tokens, between which a minimum is looked for
 
 
 def power(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
     """``E + A x^-alpha``."""
-    column = fit.law.needs[0]
-    given = {("x" if name == column else name): value for name, value in asked.items()}
+    column, given = fit.law.needs[0], asked
     if set(given) == {"x"}:
         made.answers["loss"] = predict(fit, "mean", 0.95, {column: given["x"]})
         made.answers["loss_new_run"] = predict(fit, "new_run", 0.95, {column: given["x"]})
@@ -47,7 +48,7 @@ def power(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
         _threshold(fit, made, "x", needed, f"{column} for a loss of {given['loss']:g}")
         made.answers[column] = made.answers["x"]
     else:
-        raise refuse(fit, asked, f"{column}, or loss")
+        raise refuse(fit, asked, f"x ({column}), or loss")
 
 
 def _threshold(
@@ -106,17 +107,32 @@ def exchange_rate(fit: "Fit", theta: Any, real: Any, made: Any) -> Any:
 
 
 def best_amount(fit: "Fit", theta: Any, real: float) -> Any:
-    """The synthetic tokens beyond which more of them hurt; infinite where they never do."""
+    """The synthetic tokens of least loss; infinite where it falls for ever.
+
+    The slope of the loss may change its sign several times: first tokens hurt where ``rho > 1``,
+    and more of them may help.
+    """
 
     def hurts(x: Any) -> Any:
         return exchange_rate(fit, theta, real, real * jnp.exp(x)) <= 0
 
-    found = real * jnp.exp(zero(hurts, -WIDEST, WIDEST))
-    none, endless = hurts(jnp.asarray(-WIDEST)), ~hurts(jnp.asarray(WIDEST))
-    return jnp.where(endless, jnp.inf, jnp.where(none, 0.0, found))
+    def loss(amount: Any) -> Any:
+        return log_loss(fit, theta, real, amount)
+
+    grid = jnp.linspace(-WIDEST, WIDEST, AMOUNTS)
+    bad = jax.vmap(hurts)(grid)
+    turns = ~bad[:-1] & bad[1:]  # a minimum of the loss is between
+    at = jnp.argmin(jnp.where(turns, jax.vmap(loss)(real * jnp.exp(grid[1:])), jnp.inf))
+    inside = real * jnp.exp(zero(hurts, grid[at], grid[at + 1]))
+    candidates = jnp.stack([jnp.asarray(0.0), inside, jnp.asarray(jnp.inf)])
+    allowed = jnp.stack([bad[0], jnp.any(turns), ~bad[-1]])
+    least = jax.vmap(loss)(jnp.minimum(candidates, real * jnp.exp(grid[-1])))
+    return candidates[jnp.argmin(jnp.where(allowed, least, jnp.inf))]
 
 
 def _exchange(fit: "Fit", real: float, synthetic: float, made: Plan) -> None:
+    if not real > 0:
+        raise ValueError(checks.refusal("real_tokens", real, "> 0: a rate is per real token"))
     least = max(synthetic, real * math.exp(-WIDEST))
 
     def values(theta: Any) -> Any:
@@ -170,7 +186,9 @@ def _smallest_share(fit: "Fit", loss: float, tokens: float, made: Plan) -> None:
 # --------------------------------------------------------------------------------------------
 def chain(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
     """``generations``, ``generations-tail`` and ``accumulate``."""
-    given = set(asked) - {"num_samples_generator"}
+    given = set(asked)
+    if fit.law.name == "generations-tail":
+        given -= {"num_samples_generator"}
     if given == {"tokens", "generation"}:
         made.answers["loss"] = predict(fit, "mean", 0.95, asked)
         made.answers["loss_new_run"] = predict(fit, "new_run", 0.95, asked)
@@ -187,6 +205,8 @@ def chain(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
         made.lines.append(f"a loss of {loss:g} is not reachable with {tokens:.4g} tokens")
         return
     shown = decision(found) if math.isfinite(found) else "unlimited"
+    if fit.law.name != "generations" and found >= MOST_GENERATIONS and math.isfinite(found):
+        shown = f"at least {MOST_GENERATIONS}"
     made.lines.append(f"a loss of {loss:g} allows {shown} {with_interval(found)} generations, the "
                       "first of which is trained on real data")  # fmt: skip
     if made.reachable < 1:

@@ -86,6 +86,13 @@ class Value(float):
             level=self.level, se=self.se, log=self.log, reason=self.reason,
         )  # fmt: skip
 
+    def clipped(self, least: float) -> "Value":
+        """Without what is impossible: no end below ``least``."""
+        return Value(
+            max(float(self), least), max(self.low, least), max(self.high, least),
+            level=self.level, se=self.se, log=self.log, reason=self.reason,
+        )  # fmt: skip
+
     def __repr__(self) -> str:
         return str(self)
 

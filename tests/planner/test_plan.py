@@ -2,12 +2,16 @@
 
 import json
 import math
+import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import simulator
+from simulator.planner import mixtures
 from simulator.planner.artefact import contents, text
+from simulator.planner.laws import law_named
 from tests.planner.tables import TRUTH, loss, simulated
 from tests.planner.test_fit import table_of
 
@@ -84,6 +88,8 @@ def test_a_fixed_model_is_compared_with_the_optimum(exact):
     expected = loss(1e9, 4e9)
     assert float(plan.loss) == pytest.approx(expected, rel=1e-9)
     assert float(plan.excess) == pytest.approx(expected / best(2.4e19)[1] - 1, rel=1e-6)
+    at_best = exact.plan(params=best(2.4e19)[0], flop=2.4e19).excess
+    assert 0 <= at_best.low <= at_best < 1e-9
     assert float(exact.plan(flop=2.4e19, params=1e9).loss) == pytest.approx(expected, rel=1e-9)
 
 
@@ -174,6 +180,63 @@ def test_best_amount_without_covariance():
         found = fit.plan(real_tokens=real).best_synthetic_tokens
         assert float(found) == pytest.approx(expected, rel=1e-5)
     assert math.isinf(fit.plan(real_tokens=4000.0).best_synthetic_tokens)
+
+
+def test_best_amount_where_first_tokens_hurt():
+    """The loss rises, falls and rises again: its least value counts, not the first turn."""
+    rng = np.random.default_rng(2)
+    for real, m, rho in [(0.7, 1.0, 1.5), (0.52, 1.0, 3.0), (0.9, 1.0, 1.5), (0.4, 1.0, 1.5),
+                         *zip(rng.uniform(0.3, 3, 12), np.ones(12), rng.uniform(0, 5, 12),
+                              strict=True)]:  # fmt: skip
+        fit = share_fit(rho, m)
+        made = np.r_[0, np.geomspace(1e-6, 1e6, 400_001)]
+        n, q = real + made, made / (real + made)
+        v = (1 + rho * q * (1 - q)) / n + q**2 / m
+        best = made[np.argmin(v)] if np.argmin(v) < len(v) - 1 else np.inf
+        found = float(mixtures.best_amount(fit, fit.theta, real))
+        if np.isfinite(best):
+            assert found == pytest.approx(best, rel=2e-3)
+            continue
+        # The limit of ever more tokens is 1 / m; a turn near it may be as good.
+        assert math.isinf(found) or 1 / (real + found) < 1 / m
+
+
+def share_fit(rho, m):
+    """A fit of ``synthetic-share`` with given constants, the others off special points."""
+    law = law_named("synthetic-share")
+    theta = np.array([np.log(0.4), np.log(0.8), 0.6, rho, np.log(m)])
+    return SimpleNamespace(law=law, theta=theta, centre={"tokens": 0.0})
+
+
+def test_what_a_law_ignores_is_refused():
+    table, _ = table_of("generations")
+    for name in ("generations", "accumulate"):
+        fit = simulator.fit(table, name, holdout="none", huber="inf")
+        with pytest.raises(ValueError, match="is not a question of"):
+            fit.plan(loss=0.6, tokens=3e4, num_samples_generator=1e4)
+        with pytest.raises(TypeError, match="num_samples_generator is not allowed"):
+            fit.predict(tokens=3e4, generation=2, num_samples_generator=1e4)
+    tail = simulator.fit(table_of("generations-tail")[0], "generations-tail", holdout="none")
+    assert tail.predict(tokens=3e4, generation=2, T0=1e4) > tail.predict(tokens=3e4, generation=2)
+    share = simulator.fit(table_of("synthetic-share")[0], "synthetic-share", holdout="none")
+    with pytest.raises(
+        ValueError, match=re.escape("real_tokens = 0.0 is not allowed: it must be > 0")
+    ):
+        share.plan(real_tokens=0)
+
+
+def test_generations_beyond_those_looked_at():
+    fit = simulator.fit(table_of("generations-tail")[0], "generations-tail", holdout="none")
+    plan = fit.plan(loss=2.4, tokens=1e9)
+    assert float(plan.generation) == mixtures.MOST_GENERATIONS
+    assert "allows at least 4096 " in plan.lines[0]
+
+
+def test_flop_that_contradicts_the_sizes_is_refused(noisy):
+    mean = noisy.predict(params=1e9, tokens=2e10)
+    assert float(noisy.predict(params=1e9, tokens=2e10, flop=1.2e20)) == float(mean)
+    with pytest.raises(ValueError, match=re.escape("flop = 1.3e+20 is not allowed")):
+        noisy.predict(params=1e9, tokens=2e10, flop=1.3e20)
 
 
 def test_smallest_real_share():
@@ -282,14 +345,31 @@ def test_the_artefact_is_the_fit_to_the_bit(noisy, tmp_path):
     assert text(contents(again)) == (tmp_path / "fit.json").read_text()
 
 
+def test_tables_of_the_artefact_keep_their_order(noisy, tmp_path):
+    noisy.save(tmp_path / "fit.json")
+    again = simulator.load_fit(tmp_path / "fit.json")
+    for name in ("sensitivity", "influence"):
+        assert list(getattr(again, name).columns) == list(getattr(noisy, name).columns)
+        assert list(getattr(again, name).index) == list(getattr(noisy, name).index)
+    assert list(noisy.sensitivity.columns)[:3] == ["delta", "E", "A"]
+
+
 def test_damaged_artefacts_are_refused(noisy, tmp_path):
     path = tmp_path / "fit.json"
     for content, message in (("{", "no fit"), ("[]", "format None is not 1"),
                              ('{"format": 2}', "format 2 is not 1"),
-                             ('{"format": 1}', "damaged, 'options' is missing")):  # fmt: skip
+                             ('{"format": 1}', "damaged, 'options' is missing"),
+                             ('{"format": 1, "options": 3}', "damaged"),
+                             (damaged(noisy), "damaged")):  # fmt: skip
         path.write_text(content)
         with pytest.raises(ValueError, match=message):
             simulator.load_fit(path)
+
+
+def damaged(fit):
+    given = json.loads(text(contents(fit)))
+    given["certificate"] = {"value": 1}
+    return json.dumps(given)
 
 
 def test_truth_is_inside_the_interval(noisy):
