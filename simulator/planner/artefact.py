@@ -1,4 +1,8 @@
-"""A fit as a JSON file: everything a plan and a report need, so that they need no table."""
+"""A fit as a JSON file, with its rows: a plan and a report need no table.
+
+Keys are sorted, so that two files of one fit are equal (``column_order`` has the order of the
+tables' columns); numbers that are not finite are the words ``nan``, ``inf`` and ``-inf``.
+"""
 
 import dataclasses
 import json
@@ -80,6 +84,7 @@ def contents(fit: "Fit") -> dict[str, Any]:
         "verdicts": fit.verdict.as_dict(),
         "sensitivity": _table(fit.sensitivity),
         "influence": _table(fit.influence),
+        "column_order": {name: list(getattr(fit, name).columns) for name in TABLES},
         "drift": fit.extra["drift"],
         "laws": fit.extra["laws"],
         "notices": [notice._asdict() for notice in fit.notices],
@@ -97,7 +102,8 @@ def load_fit(path: str | Path) -> "Fit":
     Returns
     -------
     Fit
-        With the same numbers, to the bit; nothing is fitted again.
+        With the same numbers, to the bit. What was not asked yet (draws of an interval, profiles
+        of a report) is computed from the rows in the file.
 
     Raises
     ------
@@ -116,6 +122,8 @@ def load_fit(path: str | Path) -> "Fit":
         return _fit(given)
     except KeyError as error:
         raise ValueError(f"{found}: damaged, {error} is missing") from error
+    except (TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{found}: damaged ({error})") from error
 
 
 def _fit(given: dict[str, Any]) -> "Fit":
@@ -127,11 +135,12 @@ def _fit(given: dict[str, Any]) -> "Fit":
     law = law_named(options.law, x=options.x, untied=options.untied, scale=options.scale)
     entry, data = given["input"], given["data"]
     notices = [Notice(**notice) for notice in given["notices"]]
+    columns = {name: np.array(values, float) for name, values in data["columns"].items()}
     table = Table(
-        columns={name: np.array(values, float) for name, values in data["columns"].items()},
+        columns=columns,
         row=np.array(data["row"]), run=None if data["run"] is None else np.array(data["run"]),
         names=entry["columns"], k=given["options"]["k"], read=entry["rows_read"],
-        dropped=entry["dropped"], notices=notices, source=entry["file"], digest=entry["sha256"],
+        dropped=entry["dropped"], source=entry["file"], digest=entry["sha256"],
     )  # fmt: skip
     noise = given["noise"]
     spread = Spread(np.array(given["covariance"]), given["df"], given["clusters"], noise["kappa"],
@@ -145,12 +154,13 @@ def _fit(given: dict[str, Any]) -> "Fit":
         box=Box(np.array(box["low"]), np.array(box["high"]), np.array(box["free"], bool)),
         cluster=given["options"]["cluster_used"],
         labels=None if labels is None else np.array(labels), spread=spread,
-        replicates=Replicates(**given["replicates"]), notices=notices,
+        replicates=Replicates(**given["replicates"]),
+        said=[notice for notice in notices if notice.code != "N-DRIFT"],  # the verdict says it
     )  # fmt: skip
     fit.__dict__["verdict"] = FitVerdict.from_dict(given["verdicts"])
     fit.__dict__["extra"] = {"drift": given["drift"], "laws": given["laws"]}
     for name in TABLES:
-        fit.__dict__[name] = _frame(given[name])
+        fit.__dict__[name] = _frame(given[name], given["column_order"][name])
     return fit
 
 
@@ -158,12 +168,11 @@ def _table(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     return [{"case": str(name)} | row.to_dict() for name, row in frame.iterrows()]
 
 
-def _frame(rows: list[dict[str, Any]]) -> "pd.DataFrame":
+def _frame(rows: list[dict[str, Any]], columns: list[str]) -> "pd.DataFrame":
     import pandas as pd
 
-    frame = pd.DataFrame([{k: v for k, v in row.items() if k != "case"} for row in rows])
-    frame.index = pd.Index([row["case"] for row in rows])
-    return frame
+    cases = pd.Index([str(row["case"]) for row in rows])
+    return pd.DataFrame({name: [row[name] for row in rows] for name in columns}, index=cases)
 
 
 def _plain(value: Any) -> Any:

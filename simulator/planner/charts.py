@@ -155,7 +155,9 @@ def _influence(fit: "Fit", axes: Any) -> None:
 def _drift(fit: "Fit", axes: Any) -> None:
     points = fit.extra["drift"]
     axes.plot([p["flop"] for p in points], [p["a"] for p in points], "o-", color=BLUE)
-    axes.set(xscale="log", xlabel="largest budget that is fitted", ylabel="a")
+    axes.set(xlabel="largest budget that is fitted", ylabel="a")
+    if len(points) > 1:
+        axes.set_xscale("log")
 
 
 # --------------------------------------------------------------------------------------------

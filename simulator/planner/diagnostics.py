@@ -46,7 +46,7 @@ def influence(fit: "Fit") -> "pd.DataFrame":
     loss, weight = fit.table.columns["loss"], fit.rows.weight
     names, kept = [], []
     order = np.argsort(-loss, kind="stable")
-    for count in range(min(MOST_DROPPED, len(loss) - fit.size - 1) + 1):
+    for count in range(max(min(MOST_DROPPED, len(loss) - fit.size - 1), 0) + 1):
         names.append(f"{count} largest losses" if count else "nothing")
         kept.append(_without(weight, order[:count]))
     if fit.labels is not None:
@@ -198,7 +198,12 @@ def drift(fit: "Fit") -> list[dict[str, float]]:
     padding = np.zeros(len(fit.rows.weight) - len(flop))
     weight = [np.r_[keep * fit.table.columns["weight"], padding]
               for keep in kept if keep.sum() > fit.size + 2]  # fmt: skip
-    found = estimate(fit.law, fit.rows, fit.options.huber, fit.box, weight=np.array(weight))
+    if not weight:
+        return []
+    found = estimate(
+        fit.law, fit.rows, fit.options.huber, fit.box, weight=np.array(weight),
+        absolute=fit.options.absolute,
+    )  # fmt: skip
     points: list[dict[str, Any]] = []
     for cut, theta, status in zip(cuts[-len(weight) :], found.theta, found.status, strict=True):
         p = parameters_of(fit, theta)

@@ -40,7 +40,7 @@ def without_evidence(law: Law, table: Table, notices: list[Notice]) -> tuple[str
     if len(shares) == 1:
         text = f"E and the plateau are not separable: every row has synthetic share {shares[0]:g}"
         notices.append(Notice("N-SEPARATE", text))
-        return ("rho",)
+        return ("rho", "ln P") if "ln P" in law.variables else ("rho",)
     if len(shares[shares > 0]) < 2:
         text = "one synthetic share besides 0: its plateau is fitted, rho = 0 is assumed"
         notices.append(Notice("N-SEPARATE", text))
@@ -83,7 +83,7 @@ def add_notices(fit: "Fit") -> None:
     """Everything that a reader of this fit must know."""
 
     def say(code: str, text: str) -> None:
-        fit.notices.append(Notice(code, text))
+        fit.said.append(Notice(code, text))
 
     if fit.status != "converged":
         say("N-BOUND" if fit.status.startswith("at bound") else "N-STARTS",
@@ -129,4 +129,4 @@ def _add_open_ends(fit: "Fit") -> None:
             continue
         long = 2 * 2 * np.sqrt(variance[index]) * fit.replicates.factor > LONG
         if long or stuck[index]:
-            fit.notices.append(Notice("N-FLAT", f"{name}: {bound_of(fit, index)}; not identified"))
+            fit.said.append(Notice("N-FLAT", f"{name}: {bound_of(fit, index)}; not identified"))

@@ -81,7 +81,8 @@ class Fit:
         What shares noise: ``none``, ``run`` or ``params``.
     spread : Spread
     replicates : Replicates
-    notices : list of Notice
+    said : list of Notice
+        What the table and the fit have to say; `notices` adds what the verdict has.
     """
 
     law: Law
@@ -96,7 +97,7 @@ class Fit:
     labels: np.ndarray | None
     spread: Spread
     replicates: Replicates
-    notices: list[Notice]
+    said: list[Notice]
 
     # ---------------------------------------------------------------------- numbers
     @property
@@ -141,7 +142,7 @@ class Fit:
         fixed = (
             variable in self.law.variables and not self.box.free[self.law.variables.index(variable)]
         )
-        log = variable.startswith("ln ") or name not in self.law.variables
+        log = variable.startswith("ln ") or name not in (*self.law.variables, "beta")
         value = self.value_of(lambda theta: self._raw(theta)[name], log=log, level=level)
         return Value(float(value), level=level, reason="fixed") if fixed else value
 
@@ -316,6 +317,13 @@ class Fit:
         from simulator.planner.verdict import verdict
 
         return verdict(self)
+
+    @property
+    def notices(self) -> list[Notice]:
+        """Everything that a reader must know, a drift of the allocation included."""
+        from simulator.planner.verdict import drift_notice
+
+        return self.said + drift_notice(self.verdict)
 
     @functools.cached_property
     def sensitivity(self) -> "pd.DataFrame":

@@ -263,6 +263,37 @@ def test_few_runs_give_a_point_and_say_what_is_missing():
     assert np.isnan(fit.interval("alpha")).all()
 
 
+@pytest.mark.parametrize("runs", [5, 6, 7, 9])
+def test_few_runs_can_be_saved_and_reported(runs, tmp_path):
+    table = pd.DataFrame(simulated(seed=0)).iloc[[0, 5, 12, 17, 24, 29, 8, 20, 3][:runs]]
+    fit = simulator.fit(table)
+    assert len(fit.influence) == max(runs - 5, 1)
+    fit.save(tmp_path / "fit.json")
+    fit.report(tmp_path / "report.html")
+    assert str(simulator.load_fit(tmp_path / "fit.json")) == str(fit)
+
+
+def test_equal_exponents_have_equal_intervals():
+    table, _ = table_of("tied", seed=2)
+    tied = simulator.fit(table, "tied", holdout="none").parameters
+    assert tied["beta"].interval == pytest.approx(tied["alpha"].interval, rel=1e-12)
+    assert tied["beta"].se == pytest.approx(tied["alpha"].se, rel=1e-12)
+
+
+def test_one_share_alone_leaves_the_floor_and_the_plateau_together():
+    """With one share and no real runs, E + P q^2 is one number: P is fixed, and it is said."""
+    n = np.geomspace(1e3, 1e7, 24)
+    noise = np.exp(0.003 * np.random.default_rng(0).standard_normal(24))
+    table = {"tokens": n, "q": 0.3, "loss": (0.4 + 9.0 * n**-0.41 + 0.05) * noise}
+    fit = simulator.fit(table, "synthetic-share-additive", holdout="none")
+    assert fit.status == "converged"
+    assert fit.size == 3
+    assert {n for n, v in fit.parameters.items() if v.reason == "fixed"} == {"P", "rho"}
+    assert fit.constants["E"] == pytest.approx(0.45, rel=0.02)
+    text = "E and the plateau are not separable: every row has synthetic share 0.3"
+    assert ("N-SEPARATE", text) in [tuple(n) for n in fit.notices]
+
+
 def test_a_vanishing_floor_is_at_its_bound():
     """Losses that bend downwards have no floor, and no interval."""
     params, tokens = simulated()["params"], simulated()["tokens"]

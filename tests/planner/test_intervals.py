@@ -1,10 +1,14 @@
 """Intervals cover, verdicts keep their error rates: measured on simulated tables, batched."""
 
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 import simulator
+from simulator.cli import main
 from simulator.planner import optima, solver, uncertainty
 from simulator.planner.estimation import box_of, estimate
 from simulator.planner.laws import law_named
@@ -128,3 +132,26 @@ def test_verdicts_of_tables_that_obey_and_that_do_not():
     assert none.status == "not tested"
     few = simulator.fit(simulated(seed=3), holdout=2e18).verdict
     assert few.status == "inconclusive"
+
+
+def test_a_drift_is_said_by_the_fit_its_plans_and_its_artefact(tmp_path, capsys):
+    """Larger runs that want smaller models: tokens per parameter do not extrapolate."""
+    table = simulated(seed=1, budgets=6, sizes=8, noise=0.002)
+    n, d = table["params"], table["tokens"]
+    factor = np.where(6 * n * d > 3.2e19, 2.0, 1.0)
+    table["loss"] = table["loss"] * loss(n * factor, d / factor) / loss(n, d)
+    fit = simulator.fit(table)
+    assert fit.verdict.allocation.status == "disagrees"
+    (notice,) = [notice for notice in fit.notices if notice.code == "N-DRIFT"]
+    factor = np.exp(abs(fit.verdict.allocation.error))
+    assert notice.text.startswith(f"the optimal ratio moves by a factor {factor:.2f} when the larg")
+    assert [n.code for n in fit.plan(flop=1e21).notices].count("N-DRIFT") == 1
+    assert f"N-DRIFT: {notice.text}" in str(fit)
+    fit.save(tmp_path / "fit.json")
+    saved = json.loads((tmp_path / "fit.json").read_text())["notices"]
+    assert notice._asdict() in saved
+    again = simulator.load_fit(tmp_path / "fit.json")
+    assert again.notices == fit.notices
+    pd.DataFrame(table).to_csv(tmp_path / "t.csv", index=False)
+    assert main(["fit", str(tmp_path / "t.csv")]) == 1
+    assert f"N-DRIFT: {notice.text}" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """The report in a browser, and both commands."""
 
 import html
+import inspect
 import json
 import re
 import shutil
@@ -12,6 +13,10 @@ import pytest
 
 import simulator
 from simulator.cli import main
+from simulator.cli.verbs import fit as verbs_fit
+from simulator.cli.verbs import plan as verbs_plan
+from simulator.planner.decisions import QUESTIONS
+from simulator.planner.laws import LAWS
 from tests.planner.tables import simulated
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -152,6 +157,25 @@ def test_groups_and_refusals_of_the_command(tmp_path, capsys, monkeypatch):
     assert "a plan needs a question" in capsys.readouterr().err
     assert main(["plan", "f-d0.json", "--next"]) == 2
     assert "--next needs --budget" in capsys.readouterr().err
+
+
+def test_groups_have_files_of_their_own(tmp_path, monkeypatch):
+    """Names of groups may hold what a path may not."""
+    monkeypatch.chdir(tmp_path)
+    names = ("web/en", "web_en", "../up")
+    parts = [pd.DataFrame(simulated(seed=s)).assign(data=n) for s, n in enumerate(names)]
+    pd.concat(parts).to_csv("t.csv", index=False)
+    assert main(["fit", "t.csv", "--by", "data", "--holdout", "none", "--save", "f.json"]) == 0
+    fits = {path.name: simulator.load_fit(path) for path in tmp_path.glob("f*.json")}
+    assert set(fits) == {"f-.._up.json", "f-web_en.json", "f-web_en-3.json"}
+    assert len({fit.constants["alpha"] for fit in fits.values()}) == 3
+
+
+def test_the_command_knows_what_the_planner_knows():
+    assert verbs_fit.LAWS == LAWS
+    assert tuple(name.replace("-", "_") for name in verbs_plan.QUESTIONS) == QUESTIONS
+    accepted = set(inspect.signature(simulator.fit).parameters) - {"table", "columns"}
+    assert set(verbs_fit.ARGUMENTS) == accepted
 
 
 def test_a_law_that_does_not_extrapolate_is_exit_code_one(tmp_path, capsys, monkeypatch):

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +72,11 @@ def act(options: argparse.Namespace) -> int:
     found = simulator.fit(options.table, columns=_columns(options.column), **given)
     fits = {None: found} if options.by is None else found
     shown = []
-    for value, fit in fits.items():
+    for (value, fit), name in zip(fits.items(), _file_names(fits), strict=True):
         if options.save is not None:
-            fit.save(_of_group(options.save, value))
+            fit.save(options.save.with_stem(options.save.stem + name))
         if options.out is not None:
-            fit.report(_of_group(options.out, value))
+            fit.report(options.out.with_stem(options.out.stem + name))
         shown.append(_json(fit) if options.json else _titled(options.by, value, str(fit)))
     if options.json:
         say(json.dumps(shown[0] if options.by is None else dict(zip(map(str, fits), shown,
@@ -94,8 +96,13 @@ def _columns(words: list[str]) -> dict[str, str]:
     return columns
 
 
-def _of_group(path: Path, value: Any) -> Path:
-    return path if value is None else path.with_stem(f"{path.stem}-{value}")
+def _file_names(values: Iterable[Any]) -> list[str]:
+    """What is added to the names of files for each group: its value, without what a folder is."""
+    found: list[str] = []
+    for value in values:
+        name = "" if value is None else "-" + re.sub(r"[^\w.+=@-]+", "_", str(value))
+        found.append(name if name not in found else f"{name}-{len(found) + 1}")
+    return found
 
 
 def _titled(by: str | None, value: Any, text: str) -> str:
