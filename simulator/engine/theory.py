@@ -22,6 +22,8 @@ from simulator.study import RESIDUAL, Study
 #: vmapped iteration runs until its slowest lane. A handful of points go one by one: padding them
 #: would cost more than it saves.
 CHUNKS = (1, 16, 256)
+#: A larger call that is not quite full is faster than many small ones.
+FULL = 0.75
 
 
 class NotConverged(RuntimeError):
@@ -91,7 +93,7 @@ def theory_of_cells(study: Study, cells: Sequence[Values]) -> list[dict[str, np.
 def theory_on(study: Study, values: Values, count: int) -> dict[str, np.ndarray]:
     """Theory at ``count`` points: scalar traced parameters may be arrays that ravel to them."""
     static, scalars, arrays = by_kind(study, values, count)
-    lanes = max(size for size in CHUNKS if size <= max(count, 1))
+    lanes = max(size for size in CHUNKS if FULL * size <= max(count, 1))
     with float64_on_cpu():
         program = _compiled(study.theory, study.params, static)
         outputs = in_chunks(study, values, program, scalars, arrays, count, lanes)

@@ -54,7 +54,8 @@ def increasing_root(
         low = jnp.where(value < 0, x, low)
         high = jnp.where(value < 0, high, x)
         newton = x - value / jnp.where(slope > 0, slope, 1)
-        inside = (slope > 0) & (newton >= low) & (newton <= high)
+        # An end of the bracket again: rounding would lead from one to the other for ever.
+        inside = (slope > 0) & ((newton > low) & (newton < high) | (newton == x))
         return (
             iteration + 1,
             jnp.where(inside, newton, jnp.sqrt(low) * jnp.sqrt(high)),

@@ -61,6 +61,10 @@ CASES = [
         "same design, accumulate, ridge": SAME | RIDGE,
         "same design, fresh, ridge": SAME | RIDGE | {"policy": "fresh_mix"},
         "same design, kept, ridge": SAME | RIDGE | {"policy": "keep_real"},
+        # The eigenvalues then come down to 0.
+        "same design, as many rows as features": SAME | RIDGE | {
+            "policy": "fresh_mix", "num_samples": 12, "num_samples_synthetic": 12},
+        "kept, as many rows as features": RIDGE | {"policy": "keep_real", "num_samples": 12},
         "slow: same design, few rows": SAME | {"dim": 30, "synthetic_weight": 0.6},
         "slow: one generation": {"policy": "keep_real", "num_generations": 1},
         "slow: no noise": {"noise_std": 0.0, "noise_std_synthetic": 0.0, "policy": "fresh_mix"},

@@ -34,7 +34,19 @@ OFF = {
     "dim": 9, "spectrum_exponent": 0.9, "signal_exponent": 0.7, "covariance_scale": 1.4,
     "signal_scale": -0.8, "attack_radius": 0.8, "noise_std": 0.6, "num_samples": 40,
 }  # fmt: skip
+LAST = 1 / np.sqrt(np.sum(np.arange(1, 10.0) ** 0.9 / 1.4))  # radius up to which w0 is the proxy's
+NEARLY = OFF | {
+    "attack_norm": "linf",
+    "noise_std": 1e-3,
+    "num_samples": 5010,
+    "attack_radius": LAST,
+}
+SPOILT = 1e-3 * np.sqrt(9 / 5000)  # a of least squares
+OF_TRUTH = LAST * 0.8 * np.sum(np.arange(1, 10.0) ** -0.35)  # r b
 CASES = [
+    # Thresholds of all sizes do equally well: none is taken.
+    Case("last radius of the ground truth", NEARLY,
+         {"risk_two_stage": SPOILT**2 + 2 * np.sqrt(2 / np.pi) * SPOILT * OF_TRUTH + OF_TRUTH**2}),
     Case("isotropic", E,
          {"risk_two_stage": 0.638264969, "risk_two_stage_exact": 0.627914564, "risk_optimal": 0.45},
          rtol=5e-8,

@@ -80,6 +80,46 @@ def test_the_largest_of_normals():
     )
 
 
+def largest(mean, std):
+    """By adaptive quadrature between the points where something happens."""
+
+    def outside(x):
+        inside = stats.norm.cdf((x - mean) / std) - stats.norm.cdf((-x - mean) / std)
+        return 1 - np.prod(inside)
+
+    steps = [-10, -3, 0, 3, 10]
+    edges = np.unique(np.clip([0, *(mean + np.outer(steps, std)).ravel()], 0, None))
+    return sum(
+        integrate.quad(outside, *panel, epsrel=1e-12, epsabs=1e-13)[0]
+        for panel in itertools.pairwise(edges)
+    )
+
+
+@pytest.mark.parametrize(
+    "mean, std",
+    [
+        (1 / np.arange(1, 21.0), np.full(20, 3e-7)),  # narrow, and the largest is one of them
+        (1 / np.arange(1, 9.0), 2e-5 * np.arange(1, 9.0)),
+        (np.ones(12), np.full(12, 1e-3)),  # all at the same place
+        (np.array([0.8, 0.1, 0.3]), np.array([1e-6, 0.9, 0.4])),  # narrow among wide ones
+    ],
+)
+def test_the_largest_of_narrow_normals(mean, std):
+    found = absolute_moments.largest_of_normals(jnp.asarray(mean), jnp.asarray(std))
+    assert float(found) == pytest.approx(largest(mean, std), rel=1e-9)
+
+
+def test_slopes_of_the_largest():
+    """The slope in a constant is the chance that it is the largest; in one variate, Gaussian's."""
+    mean, std = jnp.asarray([0.5, 0.2]), jnp.asarray([0.0, 0.4])
+    slope = jax.grad(absolute_moments.largest_of_normals)(mean, std)
+    chance = stats.norm.cdf(0.3 / 0.4) - stats.norm.cdf(-0.7 / 0.4)
+    assert float(slope[0]) == pytest.approx(chance, rel=1e-8)
+    alone = jax.grad(absolute_moments.largest_of_normals, 1)(jnp.asarray([0.7]), jnp.asarray([0.4]))
+    expected = jax.grad(absolute_moments.mean_absolute, 1)(jnp.asarray(0.7), jnp.asarray(0.4))
+    assert float(alone[0]) == pytest.approx(float(expected), rel=1e-8)
+
+
 def test_moments_of_shrunk_variates():
     """Against fine grids of the normal law."""
     mean, std = np.array([0.3, -1.2, 0.0]), np.array([0.5, 0.1, 1.0])

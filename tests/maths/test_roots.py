@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from jax import lax
 
 from simulator.maths.roots import increasing_root, newton_steps, relative_error
 
@@ -78,3 +80,18 @@ def test_relative_error_of_a_root():
         off = jnp.float64(2 + 1e-7)  # x^3 + a sqrt(x) = b at x = 2
         error = relative_error(cubic, off, 0.3, 8 + 0.3 * 2**0.5)
         np.testing.assert_allclose(error, 5e-8, rtol=1e-6)
+
+
+def test_rounding_does_not_keep_the_search_going():
+    """Newton steps between the two sides of a root, each of which has been seen already."""
+    calls = []
+
+    def function(x, root):
+        calls.append(float(lax.stop_gradient(x)))
+        coarse = jnp.where(x < root, -1e-9, 1e-9)  # what rounding leaves of the difference
+        return jnp.where(jnp.abs(x - root) > 1e-9, x - root, x - lax.stop_gradient(x) + coarse)
+
+    with jax.enable_x64(True), jax.disable_jit():
+        found = increasing_root(function, jnp.asarray(0.1), jnp.asarray(1.0), jnp.asarray(1 / 3))
+    assert float(found) == pytest.approx(1 / 3, abs=1e-8)
+    assert len(calls) < 60

@@ -28,7 +28,7 @@ import jax.numpy as jnp
 
 from simulator.attacked import AttackedParams, completed, validate
 from simulator.maths.robust_path import MEAN_ABSOLUTE, Problem
-from simulator.maths.robust_regression import adversarial_risk, robust
+from simulator.maths.robust_regression import TIES, adversarial_risk, robust
 from simulator.maths.roots import increasing_root, relative_error
 from simulator.maths.slopes import only_slope, ratio, square_root
 from simulator.maths.thresholded import scaled_moments, thresholded_moments
@@ -101,15 +101,16 @@ def _second_stage(params, problem, truth, std, cross):
     r, spread, metric = params.attack_radius, problem.covariance, problem.norm.metric
     rounding = float(jnp.finfo(std.dtype).eps)
     nearest, farthest = rounding**1.5, 1 / rounding  # theta, relative to its natural scale
+    tied = cross * (1 + TIES * rounding)  # where all thresholds do as well, none is taken
     square = truth**2 + std**2
     strength = jnp.sqrt(jnp.sum(spread * square))
     if params.attack_norm == "linf":
-        at_start = r * jnp.sqrt(jnp.sum(1 / spread)) <= cross
+        at_start = r * jnp.sqrt(jnp.sum(1 / spread)) <= tied
         at_end = jnp.zeros((), bool)
         largest = 2 * jnp.where(r > 0, r, 1) * strength / MEAN_ABSOLUTE
         ends = nearest * largest, largest
     else:
-        at_start = r * jnp.sqrt(jnp.sum(square / (metric**2 * spread))) <= cross * jnp.sqrt(
+        at_start = r * jnp.sqrt(jnp.sum(square / (metric**2 * spread))) <= tied * jnp.sqrt(
             jnp.sum(square / metric)
         )
         at_end = cross * r * strength >= jnp.sqrt(jnp.sum(metric * spread**2 * square))
