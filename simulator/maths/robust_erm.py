@@ -29,7 +29,7 @@ from jaxtyping import Array, Float
 from simulator.maths.proximal import loss_value
 from simulator.maths.robust_risk import (
     Point,
-    Problem,
+    RobustErm,
     RobustFit,
     certify,
     damage,
@@ -82,7 +82,7 @@ def robust_erm(
     def full(x):
         return jnp.broadcast_to(jnp.asarray(x, dtype), (dim,))
 
-    problem = Problem(
+    problem = RobustErm(
         data, jnp.asarray(radius, dtype), full(penalty), full(spread), order, loss, attack
     )
     enough = 1e-10 if tolerance is None else tolerance
@@ -108,7 +108,7 @@ def robust_erm(
 # --------------------------------------------------------------------------------------------
 # One step
 # --------------------------------------------------------------------------------------------
-def _newton_step(problem: Problem, point: Point, mu) -> tuple[Point, Array]:
+def _newton_step(problem: RobustErm, point: Point, mu) -> tuple[Point, Array]:
     """One primal-dual Newton step towards the minimum of the barrier function at ``mu``."""
     data, radius, split = problem.data, problem.radius, problem.split
     hinge, linf = problem.loss == "hinge", problem.attack == "linf"
@@ -211,7 +211,7 @@ def _newton_step(problem: Problem, point: Point, mu) -> tuple[Point, Array]:
     return moved, _next_barrier(problem, moved, mu, jnp.minimum(share, dual))
 
 
-def _next_barrier(problem: Problem, point: Point, mu, share) -> Array:
+def _next_barrier(problem: RobustErm, point: Point, mu, share) -> Array:
     """A tenth of the average product of bounds and multipliers, more after a short step.
 
     Under an l2 attack the hinge's margins bend. A product far below the average then keeps the

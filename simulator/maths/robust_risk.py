@@ -31,7 +31,7 @@ class RobustFit(NamedTuple):
         return self.relative_gap * math.sqrt(2.0**-52 / rounding)
 
 
-class Problem(NamedTuple):
+class RobustErm(NamedTuple):
     data: Array  # (n, d)
     radius: Array
     penalty: Array  # (d,)
@@ -57,27 +57,27 @@ class Point(NamedTuple):
     b: Array
 
 
-def weights_of(problem: Problem, z) -> Array:
+def weights_of(problem: RobustErm, z) -> Array:
     if not problem.split:
         return z
     u, v = jnp.split(z, 2)
     return u - v
 
 
-def size_of(problem: Problem, w) -> Array:
+def size_of(problem: RobustErm, w) -> Array:
     """``N(w)``."""
     if problem.attack == "linf":
         return jnp.abs(w).sum()
     return square_root(jnp.sum(problem.spread * w**2))
 
 
-def damage(problem: Problem, z) -> Array:
+def damage(problem: RobustErm, z) -> Array:
     """``e N``, as a smooth function of ``z``."""
     size = z.sum() if problem.attack == "linf" else size_of(problem, weights_of(problem, z))
     return problem.radius * size
 
 
-def penalty_of(problem: Problem, z, derivative: int = 0) -> Array:
+def penalty_of(problem: RobustErm, z, derivative: int = 0) -> Array:
     """``lambda |z|^r`` entry by entry, or its first or second derivative."""
     weight = jnp.tile(problem.penalty, len(z) // len(problem.penalty))
     r, size = problem.order, jnp.abs(z)
@@ -88,7 +88,7 @@ def penalty_of(problem: Problem, z, derivative: int = 0) -> Array:
     return weight * r * (r - 1) * size ** (r - 2) if r > 1 else jnp.zeros_like(z)
 
 
-def start(problem: Problem) -> tuple[Point, Array]:
+def start(problem: RobustErm) -> tuple[Point, Array]:
     """A mean direction of unit size, where ``N`` is smooth."""
     mean = problem.data.sum(axis=0)
     w = mean / jnp.sqrt(jnp.mean(mean**2))
@@ -102,7 +102,7 @@ def start(problem: Problem) -> tuple[Point, Array]:
     return Point(z, reduced, xi, half, half), mu
 
 
-def _pull(problem: Problem, a, w) -> Array:
+def _pull(problem: RobustErm, a, w) -> Array:
     """``Z^T a - e s sum(a)``, with the subgradient ``s`` of ``N`` that leaves least to the penalty:
     soft thresholding (linf), or else the gradient at ``w``."""
     pulled, attack = problem.data.T @ a, problem.radius * a.sum()
@@ -112,7 +112,7 @@ def _pull(problem: Problem, a, w) -> Array:
     return pulled - attack * problem.spread * w / jnp.where(size > 0, size, 1)
 
 
-def certify(problem: Problem, point: Point) -> RobustFit:
+def certify(problem: RobustErm, point: Point) -> RobustFit:
     """Primal value of the iterate (or of w = 0, if that is better) and a dual lower bound."""
     kept = jnp.where(point.z > point.reduced, point.z, 0) if problem.split else point.z
     w = weights_of(problem, kept)
@@ -139,7 +139,7 @@ def certify(problem: Problem, point: Point) -> RobustFit:
     )
 
 
-def _lower_bound(problem: Problem, a, pull) -> Array:
+def _lower_bound(problem: RobustErm, a, pull) -> Array:
     """``sum H(a) - R*(pull)``; for r = 1 after shrinking ``a`` until ``|pull| <= lambda``."""
     r, weight = problem.order, problem.penalty
     if r == 1:

@@ -27,6 +27,7 @@ sums to 1e-10 relative for exponents from 1.05 and up to 1e12 samples; all are d
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -53,6 +54,11 @@ def log_amplitude(beta: Scalar) -> Float[Array, ""]:
 def probability(beta: Scalar, rank: Numbers) -> Float[Array, "..."]:
     """``p_i = A i^-beta``."""
     return jnp.exp(log_amplitude(beta) - beta * jnp.log(rank))
+
+
+def finite_law(beta: Scalar, count: int) -> Float[Array, " ranks"]:
+    """``p_i ~ i^-beta`` on the ranks 1..count alone, for any ``beta``."""
+    return jax.nn.softmax(-beta * jnp.log(jnp.arange(1, count + 1, dtype=float)))
 
 
 def tail_mass(beta: Scalar, k: Numbers) -> Float[Array, "..."]:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from simulator.maths.zipf import finite_law
 from simulator.studies.memory.associative_memory import _theory as _errors
 from simulator.studies.memory.associative_memory import finite_data
 from tests.cases import Case, Mutant, Tests, digits
@@ -175,7 +176,7 @@ def _expected(params, number, chance, all_stored):
     found = _errors.mean_errors_of_tokens(
         weights, chance, noise, params.dim, params.embedding, params.unembedding
     )
-    p = _errors.token_law(params.num_tokens, params.zipf_exponent)
+    p = finite_law(params.zipf_exponent, params.num_tokens)
     return {"test_error": p @ found, "per_token_error": found}
 
 

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from simulator.studies.memory.associative_memory import _theory as _errors
+from simulator.maths.zipf import finite_law
 from simulator.studies.memory.associative_memory.finite_data import count_values, expected_error
 from simulator.studies.memory.associative_memory.sgd import logit_gap
 from tests.cases import Case, Mutant, Tests, digits
@@ -112,7 +112,7 @@ def _expected(params, weights, chance):
 
 
 def _token_law(params):
-    return _errors.token_law(params.num_tokens, params.zipf_exponent)
+    return finite_law(params.zipf_exponent, params.num_tokens)
 
 
 def _squared(params, number):

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 import simulator
+from simulator.maths.zipf import finite_law
 from simulator.runtime.compilation import jit_on_cpu
 from simulator.sampling import counts
 from simulator.studies.memory.associative_memory import _theory as _errors
@@ -283,7 +284,7 @@ def test_a_sign_step_beats_a_plain_step():
     """Adam at b1 = b2 = 0 on one large batch: 0.0895 +- 0.0016 against 0.1050."""
     params = sgd.Params(num_tokens=100, dim=80, num_samples=2000, batch_size=2000)
     sign = optax.adam(1.0, b1=0.0, b2=0.0, eps=1e-30)
-    p = _errors.token_law(100, 2.0)
+    p = finite_law(2.0, 100)
     keys = jax.random.split(jax.random.key(4), 150)
     train = jit_on_cpu(lambda keys: jax.lax.map(lambda k: p @ sgd.train(k, params, sign), keys))
     errors = np.asarray(train(keys), float)

@@ -42,11 +42,15 @@ def count(default: int, symbol: str, detail: str = "", meaning: str = "") -> Any
     return traced(default, symbol, meaning, detail=detail, at_least=1, grows=1)
 
 
+def synthetic_rows(params: Any, generation: Any, numpy: Any) -> Any:
+    """``T_i`` of blocks ``i >= 2``, rounded half up; ``numpy`` is NumPy or JAX's."""
+    grown = (generation - 1) ** numpy.asarray(params.sample_growth, float)
+    return numpy.floor(params.num_samples_synthetic * grown + 0.5)
+
+
 def rows_of_fits(params: Any) -> np.ndarray:
     """How many rows generations ``1..n`` are trained on, at concrete parameters; shape (n,)."""
-    generation = np.maximum(np.arange(1, params.num_generations), 1)
-    grown = generation ** float(params.sample_growth)
-    sizes = np.floor(params.num_samples_synthetic * grown + 0.5)
+    sizes = synthetic_rows(params, np.arange(2.0, params.num_generations + 1), np)
     first = float(params.num_samples)
     if params.policy == "accumulate_subsample":
         return np.minimum(params.num_samples_budget, first + np.cumsum(np.append(0, sizes)))
@@ -92,9 +96,8 @@ def schedule(params: Any) -> Schedule:
     first, b = jnp.asarray(params.num_samples, float), params.synthetic_weight
     generation = jnp.arange(1, params.num_generations + 1, dtype=float)
     is_first = generation == 1
-    grown = jnp.maximum(generation - 1, 1) ** params.sample_growth
-    grown = jnp.minimum(jnp.floor(params.num_samples_synthetic * grown + 0.5), MOST_ROWS)
-    sizes = jnp.where(is_first, first, grown)
+    grown = synthetic_rows(params, jnp.maximum(generation, 2), jnp)
+    sizes = jnp.where(is_first, first, jnp.minimum(grown, MOST_ROWS))
     totals = jnp.cumsum(sizes)
     subset = jnp.minimum(jnp.asarray(params.num_samples_budget, float), totals)
     if params.policy == "replace":

@@ -32,6 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from simulator.maths.zipf import finite_law
 from simulator.parameters import choice, parameters, static, traced
 from simulator.studies.collapse.data_accumulation import PAPER, _token_simulation
 from simulator.studies.collapse.data_accumulation._policies import (
@@ -64,15 +65,9 @@ class Params:
     sampling: str = choice("multinomial", ("multinomial", "poisson"))
 
 
-def zipf_law(params):
-    """``p_i``; shape (V,)."""
-    log_rank = jnp.log(jnp.arange(1, params.num_tokens + 1, dtype=float))
-    return jax.nn.softmax(-params.zipf_exponent * log_rank)
-
-
 def theory(params):
     """Exact for Poisson counts; see the module docstring for multinomial ones."""
-    plan, p = schedule(params), zipf_law(params)
+    plan, p = schedule(params), finite_law(params.zipf_exponent, params.num_tokens)
     multinomial = params.sampling == "multinomial"
     unit = moments(plan, params.policy, None).error
     conserving = moments(plan, params.policy, jnp.ones_like(plan.sizes)).error
@@ -157,12 +152,15 @@ def _entropy(params, plan, p):
 
 def simulate_direct(key: jax.Array, params: Params):
     """Draw, and choose, token by token."""
-    return _token_simulation.drawn(key, params, zipf_law(params))
+    law = finite_law(params.zipf_exponent, params.num_tokens)
+    return _token_simulation.drawn(key, params, law)
 
 
 def simulate_fast(key: jax.Array, params: Params):
     """Draw counts of all tokens: the cost does not depend on the numbers of rows."""
-    return _token_simulation.counted(key, params, zipf_law(params))
+    return _token_simulation.counted(
+        key, params, finite_law(params.zipf_exponent, params.num_tokens)
+    )
 
 
 def _support_relation(params):

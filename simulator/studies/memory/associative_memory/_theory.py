@@ -22,6 +22,7 @@ from jax import Array
 from simulator.maths.gaussian import normal_cdf, normal_pdf
 from simulator.maths.quadrature import panel_rule
 from simulator.maths.slopes import square_root
+from simulator.maths.zipf import finite_law
 from simulator.runtime.precision import float_dtype
 
 _GAUSSIAN_EDGES = (-9.0, -6.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 6.0, 9.0)
@@ -193,15 +194,9 @@ def _tie_error(noise: Noise):
 # --------------------------------------------------------------------------------------------
 # Tokens of a Zipf law, f(x) = x mod M
 # --------------------------------------------------------------------------------------------
-def token_law(num_tokens: int, alpha) -> Array:
-    """``p(x) = (x + 1)^-alpha / sum``, x = 0..N-1."""
-    ranks = jnp.arange(1, num_tokens + 1, dtype=float)
-    return jax.nn.softmax(-alpha * jnp.log(ranks))
-
-
 def outputs(params, per_token: Array) -> dict[str, Array]:
     """The error of every token and its mean over the token law."""
-    p = token_law(params.num_tokens, params.zipf_exponent)
+    p = finite_law(params.zipf_exponent, params.num_tokens)
     return {"test_error": p @ per_token, "per_token_error": per_token}
 
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from simulator.maths.binomial import log_probability
 from simulator.maths.slopes import square_root
+from simulator.maths.zipf import finite_law
 from simulator.parameters import choice, parameters, static, traced
 from simulator.runtime.precision import float_dtype
 from simulator.sampling import counts
@@ -53,7 +54,7 @@ class Params:
 
 def theory(params: Params):
     """Mean-interference approximation of the error of every token."""
-    p = _errors.token_law(params.num_tokens, params.zipf_exponent)
+    p = finite_law(params.zipf_exponent, params.num_tokens)
     number, chance = count_values(params.num_samples, training_law(params))
     per_token = expected_error(params, _weight(params, number), chance)
     return {
@@ -103,7 +104,7 @@ def expected_error(params, weights, chance):
 
 def training_law(params: Params):
     """The token law, cut at rank k."""
-    p = _errors.token_law(params.num_tokens, params.zipf_exponent)
+    p = finite_law(params.zipf_exponent, params.num_tokens)
     kept = jnp.where(_errors.below(params.num_tokens, params.cutoff), p, 0.0)
     return kept / kept.sum()
 

@@ -34,6 +34,7 @@ import numpy as np
 from simulator.maths.quadrature import log_panel_rule
 from simulator.maths.slopes import square_root
 from simulator.maths.zeta import hurwitz_zeta
+from simulator.maths.zipf import finite_law
 from simulator.parameters import choice, parameters, static, traced
 from simulator.studies.memory.associative_memory import PAPER
 from simulator.studies.memory.associative_memory import _simulation as _sampling
@@ -65,7 +66,7 @@ class Params:
 
 def theory(params: Params):
     """Errors of every token, their asymptote and bounds, and the best threshold."""
-    p = _errors.token_law(params.num_tokens, params.zipf_exponent)
+    p = finite_law(params.zipf_exponent, params.num_tokens)
     weights = stored_weights(params)
     per_token = _per_token_error(params, weights)
     best, best_error = _optimal_threshold(params, p)

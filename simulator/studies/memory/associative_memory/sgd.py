@@ -30,6 +30,7 @@ import numpy as np
 import optax
 from jax import lax
 
+from simulator.maths.zipf import finite_law
 from simulator.parameters import choice, parameters, static, traced
 from simulator.sampling import counts
 from simulator.studies.memory.associative_memory import PAPER
@@ -54,7 +55,7 @@ class Params:
 
 def theory(params: Params):
     """Independent-token approximation."""
-    p = _errors.token_law(params.num_tokens, params.zipf_exponent)
+    p = finite_law(params.zipf_exponent, params.num_tokens)
     number, chance = count_values(params.num_samples, p)
     weights = logit_gap(
         number,
@@ -95,7 +96,7 @@ def train(key: jax.Array, params: Params, optimizer: optax.GradientTransformatio
         u = jax.random.normal(key_u, (m, d), float)
         u = u / jnp.linalg.norm(u, axis=1, keepdims=True)
     classes = jnp.arange(params.num_tokens) % m
-    p = _errors.token_law(params.num_tokens, params.zipf_exponent)
+    p = finite_law(params.zipf_exponent, params.num_tokens)
 
     def step(carry, key):
         w, state = carry

@@ -13,11 +13,13 @@ import numpy as np
 from jax import Array, lax
 
 from simulator.attacked import AttackedParams, metric, problem_of, validate, variances
+from simulator.maths.absolute_moments import largest_of_normals, log_moment, mean_absolute
+from simulator.maths.norms import ATTACK_NORMS
 from simulator.maths.robust_path import Problem
 from simulator.maths.robust_regression import Predictor, adversarial_risk, robust
 from simulator.maths.roots import newton_steps
 from simulator.maths.slopes import square_root
-from simulator.parameters import array, parameters, traced
+from simulator.parameters import array, choice, parameters, traced
 from simulator.runtime.compilation import float64_on_cpu
 
 TIMES = tuple(float(t) for t in np.geomspace(1e-2, 1e4, 49))
@@ -48,20 +50,49 @@ class Descent(NamedTuple):
     step_size: Array
 
 
+@parameters
+class AnyNormParams(DescentParams):
+    """Attacks in any norm."""
+
+    attack_norm: str = choice("l2", ATTACK_NORMS)
+    attack_p: float = traced(2.0, above=1)
+
+
+def risk(distance: Any, dual_norm: Any, radius: Any) -> Array:
+    """The adversarial risk with noiseless targets, entry by entry."""
+    return jnp.vectorize(lambda a, b: adversarial_risk(a, b, radius, 0.0))(distance, dual_norm)
+
+
+def mean_dual_norm(params: Any, mean: Array, std: Array) -> Array:
+    """``||w||_*`` of independent ``w_k ~ N(mean_k, std_k^2)``, on average (l2: of its square)."""
+    kind = params.attack_norm
+    if kind in ("l2", "mahalanobis"):
+        return square_root(jnp.sum((mean**2 + std**2) / metric(params)))
+    if kind == "linf":
+        return jnp.sum(mean_absolute(mean, std))
+    if kind == "l1":
+        return largest_of_normals(mean, std)
+    order = params.attack_p / (params.attack_p - 1)
+    moments = jax.vmap(lambda m, s: log_moment(m, s, order))(mean, std)
+    return jnp.exp(jax.scipy.special.logsumexp(moments) / order)
+
+
+def squared_stretch(params: Any, spread: Array) -> Array:
+    """``M^2``, of what the inputs of the descent are multiplied by; shape (dim,)."""
+    if params.preconditioner == "attack":
+        return metric(params)
+    return 1 / spread if params.preconditioner == "whiten" else jnp.ones_like(spread)
+
+
 def rates(params: Any, problem: Problem) -> Array:
     """``mu_k = lambda_k M_k^2``; ``matched`` is made for the flow to pass the proxy minimiser."""
-    spread = problem.covariance
-    if params.preconditioner == "attack":
-        return spread * metric(params)
-    if params.preconditioner == "whiten":
-        return jnp.ones_like(spread)
     if params.preconditioner == "matched":
         goal = robust(problem, params.attack_radius)["proxy"]
         moving = goal.weights != 0
         kept = jnp.where(moving, goal.weights / jnp.where(moving, problem.truth, 1), 0)
         left = jnp.maximum(1 - kept, jnp.exp(-CAP))
         return jnp.where(moving, -jnp.log(left), 0)
-    return spread
+    return problem.covariance * squared_stretch(params, problem.covariance)
 
 
 def descent(params: Any, problem: Problem) -> Descent:
@@ -125,9 +156,9 @@ def early_stopped(course: Descent, radius: Any) -> tuple[Predictor, Array]:
     apart, which alternate where a step overshoots, and among whole numbers at last.
     """
 
-    def risk(time, odd):
+    def risk_at(time, odd):
         found = at(course, time, odd)
-        return adversarial_risk(found.distance, found.dual_norm, radius, 0.0)
+        return risk(found.distance, found.dual_norm, radius)
 
     frozen = lax.stop_gradient((course, radius))
     evens = _valley(*frozen, jnp.zeros((), bool))
@@ -145,13 +176,10 @@ def early_stopped(course: Descent, radius: Any) -> tuple[Predictor, Array]:
     )
     times = jnp.where(discrete, step * counts, evens)
     odd = discrete & (jnp.mod(counts, 2) == 1)
-    best = jnp.argmin(lax.stop_gradient(lax.map(lambda c: risk(*c), (times, odd))))
+    best = jnp.argmin(lax.stop_gradient(lax.map(lambda c: risk_at(*c), (times, odd))))
     inner, inner_time = at(course, times[best], odd[best]), times[best]
     start, end = at(course, jnp.zeros((), float), jnp.zeros((), bool)), never_ending(course)
-    risks = [
-        adversarial_risk(found.distance, found.dual_norm, radius, 0.0)
-        for found in (start, end, inner)
-    ]
+    risks = [risk(found.distance, found.dual_norm, radius) for found in (start, end, inner)]
     ties = 1 + jnp.maximum(_TIES, 8 * jnp.finfo(risks[2].dtype).eps)
     least = jnp.minimum(jnp.minimum(risks[0], risks[1]), risks[2]) * ties
     first, last = risks[0] <= least, risks[1] <= least
@@ -164,38 +192,38 @@ def early_stopped(course: Descent, radius: Any) -> tuple[Predictor, Array]:
 def _valley(course, radius, odd) -> Array:
     """The time at the bottom of the deepest valley, without derivatives."""
 
-    def risk(log_time):
+    def risk_at(log_time):
         found = at(course, jnp.exp(log_time), odd)
-        return adversarial_risk(found.distance, found.dual_norm, radius, 0.0)
+        return risk(found.distance, found.dual_norm, radius)
 
     moving = course.decay > 0
     fastest = jnp.max(jnp.where(moving, course.decay, 0))
     fastest = jnp.where(fastest > 0, fastest, 1)
     slowest = jnp.min(jnp.where(moving, course.decay, fastest))
     nodes = jnp.linspace(jnp.log(_FIRST / fastest), jnp.log(_LAST / slowest), _NODES)
-    best = jnp.argmin(lax.map(risk, nodes))
+    best = jnp.argmin(lax.map(risk_at, nodes))
     low, high = nodes[jnp.maximum(best - 1, 0)], nodes[jnp.minimum(best + 1, _NODES - 1)]
 
     def section(_, bracket):
         low, high = bracket
         left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-        lower = risk(left) < risk(right)
+        lower = risk_at(left) < risk_at(right)
         return jnp.where(lower, low, left), jnp.where(lower, right, high)
 
     low, high = lax.fori_loop(0, _SECTIONS, section, (low, high))
     middle = jnp.exp((low + high) / 2)
-    return jnp.where(risk(jnp.log(middle)) <= risk(nodes[best]), middle, jnp.exp(nodes[best]))
+    return jnp.where(risk_at(jnp.log(middle)) <= risk_at(nodes[best]), middle, jnp.exp(nodes[best]))
 
 
 def _sharpened(course, radius, time) -> Array:
     """The root of the risk's slope beside a time, with its derivatives; the time at a kink."""
 
     def slope(time, course, radius):
-        def risk(time):
+        def risk_at(time):
             found = at(course, time, jnp.zeros((), bool))
-            return adversarial_risk(found.distance, found.dual_norm, radius, 0.0)
+            return risk(found.distance, found.dual_norm, radius)
 
-        return jax.jvp(risk, (time,), (jnp.ones_like(time),))[1]
+        return jax.jvp(risk_at, (time,), (jnp.ones_like(time),))[1]
 
     moved = newton_steps(slope, time, course, radius)
     reach = _NEAR * float(jnp.finfo(moved.dtype).eps) ** 0.5
@@ -241,8 +269,11 @@ def stiffness(params: Any) -> Array:
     if params.preconditioner == "matched":
         return jnp.max(rates(params, regression(params)[0]))
     spread = variances(params)
-    stretch = {"none": jnp.ones_like(spread), "attack": metric(params), "whiten": 1 / spread}
-    top = jnp.max(spread * stretch[params.preconditioner])
+    top = jnp.max(spread * squared_stretch(params, spread))
     if hasattr(params, "num_samples"):
         return 1.05 * top * (1 + jnp.sqrt(params.dim / params.num_samples)) ** 2
     return top
+
+
+def time_coordinates(params):
+    return np.asarray(params.times)

@@ -26,30 +26,29 @@ equivalents are this package's own.
 import jax
 import jax.numpy as jnp
 
-from simulator.attacked import completed, metric
-from simulator.maths.absolute_moments import largest_of_normals, log_moment, mean_absolute
+from simulator.attacked import completed
 from simulator.maths.descent_equivalent import trained_law
-from simulator.maths.norms import ATTACK_NORMS
-from simulator.maths.robust_regression import adversarial_risk, robust
+from simulator.maths.robust_regression import robust
 from simulator.maths.slopes import square_root
 from simulator.parameters import choice, parameters, traced
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
 from simulator.studies.robustness.early_stopping import PAPER
 from simulator.studies.robustness.early_stopping._model import (
-    DescentParams,
+    AnyNormParams,
     left_in,
+    mean_dual_norm,
     regression,
+    risk,
     rounded_time,
+    squared_stretch,
+    time_coordinates,
     validate_descent,
 )
-from simulator.studies.robustness.early_stopping.main import time_coordinates
 from simulator.study import RESIDUAL, Figure, Output, Study, approximate, asymptotic, theory_only
 
 
 @parameters
-class Params(DescentParams):
-    attack_norm: str = choice("l2", ATTACK_NORMS)
-    attack_p: float = traced(2.0, above=1)
+class Params(AnyNormParams):
     noise_std: float = traced(0.5, at_least=0, detail="in training")
     num_samples: int = traced(400, at_least=1, static_in=("direct",), grows=1)
     preconditioner: str = choice(
@@ -57,19 +56,10 @@ class Params(DescentParams):
     )
 
 
-def _stretch(params, problem):
-    """``M``: what the inputs of the descent are multiplied by; shape (dim,)."""
-    if params.preconditioner == "attack":
-        return jnp.sqrt(metric(params))
-    if params.preconditioner == "whiten":
-        return 1 / jnp.sqrt(problem.covariance)
-    return jnp.ones_like(problem.covariance)
-
-
 def theory(params):
     """The law of the coordinates at each time, and the two sizes that the risk is made of."""
     problem, some = regression(params)
-    stretch = _stretch(params, problem)
+    stretch = jnp.sqrt(squared_stretch(params, problem.covariance))
     truth = jnp.where(some, problem.truth, 0)
 
     def at(time):
@@ -82,14 +72,13 @@ def theory(params):
             params.step_size,
         )
         mean, std = law.mean * stretch, square_root(law.variance) * stretch
-        return law.squared_distance, _mean_dual_norm(params, mean, std), law.residual
+        return law.squared_distance, mean_dual_norm(params, mean, std), law.residual
 
     excess, exposed, residual = jax.lax.map(at, params.times)
     best = robust(problem, params.attack_radius)["optimum"]
-    optimal = adversarial_risk(best.distance, best.dual_norm, params.attack_radius, 0.0)
-    risk = jax.vmap(lambda a, b: adversarial_risk(a, b, params.attack_radius, 0.0))
+    optimal = risk(best.distance, best.dual_norm, params.attack_radius)
     return {
-        "risk_path": risk(square_root(excess), exposed),
+        "risk_path": risk(square_root(excess), exposed, params.attack_radius),
         "excess_risk_path": excess,
         "dual_norm_path": exposed,
         "risk_optimal": jnp.where(some, optimal, 0),
@@ -97,24 +86,12 @@ def theory(params):
     }
 
 
-def _mean_dual_norm(params, mean, std):
-    kind = params.attack_norm
-    if kind in ("l2", "mahalanobis"):
-        return square_root(jnp.sum((mean**2 + std**2) / metric(params)))
-    if kind == "linf":
-        return jnp.sum(mean_absolute(mean, std))
-    if kind == "l1":
-        return largest_of_normals(mean, std)
-    order = params.attack_p / (params.attack_p - 1)
-    moments = jax.vmap(lambda m, s: log_moment(m, s, order))(mean, std)
-    return jnp.exp(jax.scipy.special.logsumexp(moments) / order)
-
-
 def simulate_direct(key, params):
     """Draw the data, train by the eigenvectors of their covariance, measure in closed form."""
     key_inputs, key_noise = jax.random.split(key)
     problem, some = regression(params)
-    truth, stretch = jnp.where(some, problem.truth, 0), _stretch(params, problem)
+    truth = jnp.where(some, problem.truth, 0)
+    stretch = jnp.sqrt(squared_stretch(params, problem.covariance))
     n = params.num_samples
     x = jax.random.normal(key_inputs, (n, params.dim), float) * jnp.sqrt(problem.covariance)
     y = x @ truth + params.noise_std * jax.random.normal(key_noise, (n,), float)
@@ -136,7 +113,8 @@ def simulate_fast(key, params):
     """The same law: the sample covariance from its triangular factor, noise in its eigenbasis."""
     key_factor, key_noise = jax.random.split(key)
     problem, some = regression(params)
-    truth, stretch = jnp.where(some, problem.truth, 0), _stretch(params, problem)
+    truth = jnp.where(some, problem.truth, 0)
+    stretch = jnp.sqrt(squared_stretch(params, problem.covariance))
     n, d = params.num_samples, params.dim
     factor = trapezoidal_factor(key_factor, n, d) * (jnp.sqrt(problem.covariance) * stretch)
     values, vectors = jnp.linalg.eigh(factor.T @ factor / n)
@@ -158,9 +136,8 @@ def _measured(params, problem, truth, weights):
     """Sizes of the trained predictors, shape (time, dim), and their risk."""
     excess = jnp.sum(problem.covariance * (weights - truth) ** 2, axis=1)
     exposed = jax.vmap(problem.norm.dual)(weights)
-    risk = jax.vmap(lambda a, b: adversarial_risk(a, b, params.attack_radius, 0.0))
     return {
-        "risk_path": risk(square_root(excess), exposed),
+        "risk_path": risk(square_root(excess), exposed, params.attack_radius),
         "excess_risk_path": excess,
         "dual_norm_path": exposed,
     }

@@ -30,36 +30,33 @@ package's own (study ``robust-regression``).
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from simulator.attacked import completed, inputs
-from simulator.maths.norms import ATTACK_NORMS
 from simulator.maths.robust_regression import (
     Predictor,
-    adversarial_risk,
     attack,
     robust,
     truth,
 )
-from simulator.parameters import choice, parameters, traced
+from simulator.parameters import choice, parameters
 from simulator.sampling.shared import once
 from simulator.studies.robustness.early_stopping import PAPER
 from simulator.studies.robustness.early_stopping._model import (
-    DescentParams,
+    AnyNormParams,
     at,
     descent,
     early_stopped,
     regression,
+    risk,
     rounded_time,
+    time_coordinates,
     validate_descent,
 )
 from simulator.study import RESIDUAL, Figure, Study, both, exact, theory_only
 
 
 @parameters
-class Params(DescentParams):
-    attack_norm: str = choice("l2", ATTACK_NORMS)
-    attack_p: float = traced(2.0, above=1)
+class Params(AnyNormParams):
     preconditioner: str = choice(
         "none", ("none", "attack", "whiten", "matched"), "M", "what multiplies inputs"
     )
@@ -91,7 +88,7 @@ def theory(params):
     best = risks["risk_optimal"]
     compared = risks["risk_early_stopped"] / jnp.where(best > 0, best, 1)
     return {
-        "risk_path": jax.vmap(lambda p: _risk(params, p))(path),
+        "risk_path": _risk(params, path),
         "excess_risk_path": path.distance**2,
         "dual_norm_path": path.dual_norm,
         **risks,
@@ -104,7 +101,7 @@ def theory(params):
 
 
 def _risk(params, predictor: Predictor):
-    return adversarial_risk(predictor.distance, predictor.dual_norm, params.attack_radius, 0.0)
+    return risk(predictor.distance, predictor.dual_norm, params.attack_radius)
 
 
 _SIMULATED = ("risk_early_stopped", "risk_optimal", "risk_proxy_minimizer")
@@ -145,10 +142,6 @@ def simulate_fast(key, params):
         "excess_risk_path": (found["path"].distance * normal) ** 2,
         **{name: loss(found[name]) for name in _SIMULATED},
     }
-
-
-def time_coordinates(params):
-    return np.asarray(params.times)
 
 
 figures = {

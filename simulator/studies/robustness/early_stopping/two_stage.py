@@ -28,14 +28,14 @@ import jax.numpy as jnp
 
 from simulator.attacked import AttackedParams, completed, validate
 from simulator.maths.robust_path import MEAN_ABSOLUTE, Problem
-from simulator.maths.robust_regression import TIES, adversarial_risk, robust
+from simulator.maths.robust_regression import TIES, robust
 from simulator.maths.roots import increasing_root, relative_error
 from simulator.maths.slopes import only_slope, ratio, square_root
 from simulator.maths.thresholded import scaled_moments, thresholded_moments
 from simulator.parameters import choice, parameters, traced
 from simulator.sampling.increments import least_squares_increment
 from simulator.studies.robustness.early_stopping import PAPER
-from simulator.studies.robustness.early_stopping._model import regression
+from simulator.studies.robustness.early_stopping._model import mean_dual_norm, regression, risk
 from simulator.study import RESIDUAL, Figure, Study, asymptotic, both, theory_only
 
 
@@ -62,14 +62,14 @@ def theory(params):
     known = [
         jnp.where(
             some,
-            adversarial_risk(found.distance, found.dual_norm, params.attack_radius, 0.0),
+            risk(found.distance, found.dual_norm, params.attack_radius),
             0,
         )
         for found in (best["proxy"], best["optimum"])
     ]
     near = [
-        risk + jnp.where(found.distance == 0, only_slope(slope), 0)
-        for risk, found in zip(known, (best["proxy"], best["optimum"]), strict=True)
+        value + jnp.where(found.distance == 0, only_slope(slope), 0)
+        for value, found in zip(known, (best["proxy"], best["optimum"]), strict=True)
     ]
     errors = jnp.stack([best["optimum"].residual, best["proxy"].residual])
     return {
@@ -126,14 +126,14 @@ def _second_stage(params, problem, truth, std, cross):
     arguments = inside, params, problem, truth, std
     theta = increasing_root(excess, *ends, *arguments)
     a, b, _, _ = _sizes(theta, params, problem, truth, std)
-    first = jnp.sqrt(jnp.sum(spread * std**2)), _mean_dual(params, problem, truth, std)
+    first = jnp.sqrt(jnp.sum(spread * std**2)), mean_dual_norm(params, truth, std)
     last = jnp.sqrt(jnp.sum(spread * truth**2)), jnp.zeros((), float)
     distance, exposed = (
         jnp.where(at_start, x, jnp.where(at_end, y, z))
         for x, y, z in zip(first, last, (a, b), strict=True)
     )
     error = jnp.where(at_start | at_end, 0, relative_error(excess, theta, *arguments))
-    return adversarial_risk(distance, exposed, r, 0.0), error
+    return risk(distance, exposed, params.attack_radius), error
 
 
 def _between(params, problem, square, cross):
@@ -144,12 +144,6 @@ def _between(params, problem, square, cross):
     low = cross * jnp.sqrt(jnp.sum(square / metric) / jnp.sum(square / (metric**2 * spread)))
     high = jnp.sqrt(jnp.sum(metric * spread**2 * square) / jnp.sum(spread * square)) / cross
     return jnp.sqrt(low * high)
-
-
-def _mean_dual(params, problem, truth, std):
-    if params.attack_norm == "linf":
-        return jnp.sum(thresholded_moments(truth, std, jnp.zeros_like(std)).exposed)
-    return jnp.sqrt(jnp.sum((truth**2 + std**2) / problem.norm.metric))
 
 
 def simulate_direct(key, params):
@@ -180,13 +174,16 @@ def _measured(params, problem, truth, estimate):
     estimated = Problem(problem.covariance, problem.precision, safe, problem.norm)
     found = robust(estimated, params.attack_radius)
 
-    def risk(predictor):
+    def measured(predictor):
         weights = jnp.where(some, predictor.weights, 0)
         distance = square_root(jnp.sum(problem.covariance * (weights - truth) ** 2))
         exposed = problem.norm.dual(weights)
-        return adversarial_risk(distance, exposed, params.attack_radius, 0.0)
+        return risk(distance, exposed, params.attack_radius)
 
-    return {"risk_two_stage": risk(found["proxy"]), "risk_two_stage_exact": risk(found["optimum"])}
+    return {
+        "risk_two_stage": measured(found["proxy"]),
+        "risk_two_stage_exact": measured(found["optimum"]),
+    }
 
 
 figures = {

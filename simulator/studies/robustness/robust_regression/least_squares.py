@@ -25,30 +25,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simulator.attacked import (
-    SPECTRA,
-    AttackedParams,
-    completed,
-    inputs,
-    problem_of,
-    validate_truth,
-)
+from simulator.attacked import completed, inputs, problem_of, validate_truth
 from simulator.maths.absolute_moments import student_log_moment, student_mean_absolute
 from simulator.maths.robust_regression import adversarial_risk, truth
 from simulator.parameters import choice, parameters, traced
 from simulator.sampling.increments import least_squares_increment
 from simulator.studies.robustness.robust_regression import PAPER
+from simulator.studies.robustness.robust_regression._model import RobustParams
 from simulator.study import Figure, Output, Study, approximate, asymptotic, exact, theory_only
 
 
 @parameters
-class Params(AttackedParams):
-    spectrum: str = choice("power_law", (*SPECTRA, "ar1"))
-    correlation: float = traced(
-        0.5, detail="of neighbouring inputs, Σ_ij = ρ^|i-j| (ar1)", above=-1, below=1
-    )
+class Params(RobustParams):
     attack_norm: str = choice("l2", ("l2", "linf", "lp", "mahalanobis"))
-    attack_p: float = traced(2.0, above=1)
     noise_std: float = traced(0.5, at_least=0)
     num_samples: int = traced(400, at_least="dim + 2", static_in=("direct",), grows=1)
 

@@ -36,15 +36,7 @@ constants are this package's own.
 import jax
 import jax.numpy as jnp
 
-from simulator.attacked import (
-    SPECTRA,
-    AttackedParams,
-    completed,
-    inputs,
-    problem_of,
-    validate_truth,
-)
-from simulator.maths.norms import ATTACK_NORMS
+from simulator.attacked import completed, inputs, problem_of, validate_truth
 from simulator.maths.robust_path import residual_std
 from simulator.maths.robust_regression import (
     Predictor,
@@ -57,20 +49,15 @@ from simulator.maths.robust_regression import (
     shrunk,
     truth,
 )
-from simulator.parameters import choice, parameters, traced
+from simulator.parameters import parameters, traced
 from simulator.sampling.shared import once
 from simulator.studies.robustness.robust_regression import PAPER
+from simulator.studies.robustness.robust_regression._model import RobustParams
 from simulator.study import RESIDUAL, Figure, Study, both, exact, theory_only
 
 
 @parameters
-class Params(AttackedParams):
-    spectrum: str = choice("power_law", (*SPECTRA, "ar1"))
-    correlation: float = traced(
-        0.5, detail="of neighbouring inputs, Σ_ij = ρ^|i-j| (ar1)", above=-1, below=1
-    )
-    attack_norm: str = choice("l2", ATTACK_NORMS)
-    attack_p: float = traced(2.0, above=1)
+class Params(RobustParams):
     noise_std: float = traced(0.0, at_least=0)
     excess_error_budget: float = traced(
         float("inf"), "ε", "largest ‖w - w0‖_Σ of the constrained optimum", above=0, infinite=True
