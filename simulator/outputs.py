@@ -114,7 +114,10 @@ NO_RELATION = Unrelated()
 
 @dataclass(frozen=True)
 class Dispersion:
-    """The output is the spread of another output over replicates."""
+    """The output is the spread of another output over replicates.
+
+    ``of`` may be the output itself: then a simulation returns the replicate's value under its name.
+    """
 
     statistic: Literal["std", "variance"]
     of: str
@@ -132,13 +135,16 @@ class Output:
         Named dims of the array; scalars have none.
     where : {"both", "theory", "simulation"}
     dispersion : Dispersion, optional
-        The engine computes it from the replicates; the simulation does not return it.
+        The engine computes it from the replicates; the simulation does not return it, unless it is
+        a dispersion of its own values.
     model_std : str, optional
         Theory output that holds the standard deviation of one replicate of this output, whose
         replicates lie in [0, 1] (probabilities of rare events). Verdicts use it where the
         replicates' tails are too heavy for their own standard error.
     nan_where_undefined : bool
         The theory returns NaN where the docstring says that no value is defined.
+    certificate : bool
+        What a solver leaves, nothing but rounding: its digits and its slopes mean nothing.
     """
 
     name: str
@@ -149,6 +155,7 @@ class Output:
     dispersion: Dispersion | None = None
     model_std: str | None = None
     nan_where_undefined: bool = False
+    certificate: bool = False
 
     def relation_at(self, params: Any) -> Relation:
         """The relation that holds at ``params`` (concrete values)."""
@@ -161,6 +168,12 @@ class Output:
     @property
     def in_simulation(self) -> bool:
         return self.where in ("both", "simulation")
+
+    @property
+    def returned(self) -> bool:
+        """A simulation returns a value of every replicate under this name."""
+        own = self.dispersion is None or self.dispersion.of == self.name
+        return self.in_simulation and own
 
 
 def both(

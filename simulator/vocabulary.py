@@ -109,8 +109,17 @@ VOCABULARY: dict[str, Word] = {
     "safe_prompt_logit": Word("ℓ_s", "the same at its safe version"),
     "reward_gap": Word("Δ", "reward of a safe answer less that of a harmful one", (0, 5)),
     "num_preferences": Word("n", "labelled pairs", (100, 100_000)),
-    "num_rounds": Word("T", "rounds", (1, 20)),
+    # Decisions in sequence
+    "objective": Word("f", "what is maximised"),
+    "algorithm": Word("–", "how decisions are made"),
+    "num_rounds": Word("T", "rounds", (1, 1_000_000)),
     "failure_probability": Word("δ", "chance that a bound may fail", (0.001, 0.5)),
+    "num_checkpoints": Word("–", "times, each twice the last, that are shown", (1, 20)),
+    "num_items": Word("m", "items", (2, 1000)),
+    "num_slots": Word("K", "slots that are seen", (1, 20)),
+    "popularity": Word("–", "how much some items are better for everybody", (0, 2)),
+    "taste": Word("–", "how much tastes differ", (0, 2)),
+    "smoothing": Word("η", "added before a power or a root is taken", (0.01, 1)),
     # Attacks
     "attack_norm": Word("p", "norm that bounds the attack"),
     "attack_radius": Word("r", "attack radius", (0, 1)),

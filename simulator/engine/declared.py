@@ -34,4 +34,4 @@ def undeclared(study: Study, side: str, shapes: Mapping[str, tuple[int, ...]]) -
 def _belongs(output: Output, side: str) -> bool:
     if side == "theory":
         return output.in_theory
-    return output.in_simulation and output.dispersion is None
+    return output.returned

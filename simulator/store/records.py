@@ -307,7 +307,7 @@ def _damaged_record(file: Path, why: str) -> StoreError:
 
 def _check_outputs(file: Path, states: Mapping[str, CellState], study: Study) -> None:
     """Refuse states that are not those of the outputs of ``study``."""
-    simulated = [o for o in study.outputs if o.in_simulation and o.dispersion is None]
+    simulated = [o for o in study.outputs if o.returned]
     for state in states.values():
         for output in simulated if state.replicates else ():
             moments = state.moments.get(output.name)

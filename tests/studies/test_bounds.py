@@ -37,6 +37,19 @@ SIGNED = (
     "log_determinant",
     "log_variance_drift",
 )
+#: Of sequential decisions: concave values, and what gains and losses make of them.
+VALUES = (
+    "optimal_value",
+    "optimal_reward",
+    "optimal_gradient",
+    "optimal_threshold",
+    "optimal_utility",
+    "uniform_value",
+    "scalarized_value",
+    "relevance_value",
+    "constrained_utility",
+    "utility",
+)
 
 
 def known_bounds(study, values, output):
@@ -58,6 +71,8 @@ def known_bounds(study, values, output):
     )
     if family in ("pilaf", "jailbreaking") and any(word in name for word in chances):
         high = math.inf if "_std_" in name else 1.0
+    if family in ("concave-bandits", "fair-ranking") and name in VALUES:
+        low = -math.inf
     if family == "strong-collapse" and name == "plateau_error":
         high = math.inf
     if study.name == "tail-collapse.bigram":

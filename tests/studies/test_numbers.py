@@ -87,7 +87,8 @@ def test_a_chunk_of_a_grid_equals_a_loop_over_its_points(name):
 def equals_the_theory_at(study, point, outputs):
     (alone,) = theory_of_cells(study, [point])
     for output, value in alone.items():
-        assert_close(outputs[output], value, 1e-9, 1e-12, output)
+        if not study.output(output).certificate:
+            assert_close(outputs[output], value, 1e-9, 1e-12, output)
 
 
 @each(WITH_THEORY)
@@ -156,7 +157,7 @@ def differentiable(name):
     values = perturbed_floats(study, cell(study), np.random.default_rng(3))
     tests = load(name)
     names = [n for n in interior_floats(study, values) if n not in tests.excepted("jumps")]
-    excused = tests.excepted("not differentiable")
+    excused = {*tests.excepted("not differentiable"), *certificates(study)}
     weights = np.random.default_rng(4).uniform(0.5, 1.5, 10_000)
 
     def sums_of(outputs, xp=jnp):
@@ -180,6 +181,10 @@ def differentiable(name):
     return outputs_of, sums_of, values, names
 
 
+def certificates(study):
+    return [output.name for output in study.outputs if output.certificate]
+
+
 @each(WITH_THEORY)
 def test_float32_is_close_to_float64(name):
     study = STUDIES[name]
@@ -194,5 +199,7 @@ def test_float32_is_close_to_float64(name):
         single = jax.jit(study.theory)(study.params(**numbers))
     for output, value in precise.items():
         assert np.asarray(single[output]).dtype != np.float64
+        if study.output(output).certificate:
+            continue
         scale = np.max(np.abs(value), initial=0, where=np.isfinite(value))
         assert_close(single[output], value, rtol, rtol * scale, output)

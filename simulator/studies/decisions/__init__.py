@@ -1,0 +1,1 @@
+"""Decisions in sequence: rankings and bandits whose welfare is that of averages."""

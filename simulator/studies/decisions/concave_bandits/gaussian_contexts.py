@@ -1,0 +1,338 @@
+"""Concave rewards with Gaussian contexts: what exploration and feedback cost, to second order.
+
+Question. With contexts the achievable rewards are curved: is regret then log T / T, and what do
+greedy, ucb, epsilon-greedy and inverse gap weighting add?
+
+Model. Each round brings ``K`` actions with features ``phi ~ N(0, I_d)``; rewards ``theta phi +
+sigma
+N(0, I_D)`` with ``theta theta' = G``, ``G_ij = s_i s_j (rho + (1 - rho) 1{i=j})``, ``s_i`` from 1
+to ``scale_ratio``, geometric. Objectives and rules as in `concave-bandits`; estimates by ridge
+regression, ``V = ridge I + sum phi phi'``.
+
+Theory. The achievable set is the ellipsoid ``c_K G^(1/2) ball``, ``c_K`` the mean of the largest
+of K normals. With ``H`` minus the Hessian at ``s*``, ``Sigma = G - (1 - v_K) G g* g*' G/n² + sigma²
+I``, ``n² =
+g*' G g*``, ``J = c_K [G/n - G g* g*' G/n³]``, ``A = I + J H`` and ``(A - I/2) Q + Q (A - I/2)' =
+Sigma``,
+
+    oracle       T E regret = kappa ln T + const,   kappa = tr(H J H Q)/2 (oracle_log_coefficient)
+                 T E bregman -> tr(H Q)/2,          2T R_2T - T R_T -> kappa ln 2
+    oracle, ggf  sqrt(T) E regret -> beta0 y + tr(Pi Sigma)/(2 beta0), where objectives are equal
+    stationary   E regret = tr(H Sigma)/(2 T)
+    any          sd(regret_controlled - regret) = sqrt(g*' Sigma g*/T), exactly
+
+``exploration_regret``, to be added to the oracle's: epsilon_greedy ``mean_t(eps_t) c_K n``;
+squarecb ``mean_t E sum_a gap_a/(K + gamma_t gap_a)``. It is 0 for the others; ucb's has no formula.
+
+Reference: V. Do et al., ICLR 2023, arXiv 2210.09957 (environment and second-order laws are this
+package's own).
+"""
+
+import jax
+import jax.numpy as jnp
+
+from simulator.maths.slopes import square_root
+from simulator.parameters import choice, parameters, static, traced
+from simulator.runtime.once import once_per_value
+from simulator.studies.decisions.concave_bandits import PAPER
+from simulator.studies.decisions.concave_bandits._ellipsoid import (
+    exploration_regret,
+    gram_of,
+    largest_normal,
+    linear_rule,
+    loop,
+    optimum,
+)
+from simulator.studies.decisions.concave_bandits._model import (
+    BanditParams,
+    by_chance,
+    check_rounds,
+    divergence,
+    minus_hessian,
+    nothing,
+    played,
+    playing_slope,
+    random_share,
+    record,
+    rounds_of,
+    settled,
+    simulated,
+    squarecb,
+    value,
+)
+from simulator.studies.decisions.concave_bandits.main import (
+    FIXED,
+    NOISE,
+    OPTIMUM,
+    REGRETS,
+    SEEN,
+    ggf_loop,
+)
+from simulator.study import (
+    NO_RELATION,
+    RESIDUAL,
+    Dispersion,
+    Figure,
+    Output,
+    Study,
+    asymptotic,
+    exact,
+    theory_only,
+)
+
+LINEAR = ("oracle", "stationary", "scalarized")  # the best action for some gradient
+
+
+@parameters
+class Params(BanditParams):
+    algorithm: str = choice(
+        "oracle", ("oracle", *FIXED, "greedy", "ucb", "epsilon_greedy", "squarecb")
+    )
+    objective: str = choice("softmin", ("softmin", "quadratic", "ggf"))
+    num_actions: int = static(5, "K", "actions of a round", at_least=2)
+    num_objectives: int = static(3, "D", "rewards of an action", at_least=2)
+    dim: int = static(8, detail="of an action", at_least="num_objectives", typical=(2, 100))
+    correlation: float = traced(
+        -0.3, detail="of two objectives' rewards; above -1/(D - 1)", above=-1, below=1
+    )
+    scale_ratio: float = traced(2.0, "–", "scale of the last objective over the first", above=0)
+    noise_std: float = traced(0.5, detail="here of rewards", at_least=0)
+    squarecb_rate: float = traced(5.0, "γ", "of the inverse gap weights in round 1", above=0)
+    ridge: float = traced(1.0, detail="of the estimates, as ridge ‖·‖²", above=0)
+
+
+def validate(params, side):
+    """Checkpoints, correlations and targets that ranges cannot express."""
+    check_rounds(params)
+    count = params.num_objectives
+    allowed = params.correlation > -1 / (count - 1)
+    if not isinstance(allowed, jax.core.Tracer) and not allowed:
+        raise ValueError(
+            f"correlation = {params.correlation:g} is not allowed: it must be > -1/(num_objectives "
+            f"- 1) = {-1 / (count - 1):g}"
+        )
+    if params.objective != "quadratic":
+        return allowed
+    # 1' G^-1 1 of G = s s' (rho + (1 - rho) 1{i = j}).
+    share = [i / (count - 1) for i in range(count)]
+    inverse = [params.scale_ratio**-x for x in share]
+    spread = sum(x * x for x in inverse)
+    mean = sum(inverse)
+    rho = params.correlation
+    width = (spread - rho * mean**2 / (1 + (count - 1) * rho)) / (1 - rho)
+    outside = params.target**2 * width > largest_normal(params.num_actions)[0] ** 2
+    if not isinstance(outside, jax.core.Tracer) and not outside:
+        raise ValueError(
+            f"target = {params.target:g} is not allowed: it must be outside of the rewards that "
+            "policies reach"
+        )
+    return allowed & outside
+
+
+def theory(params):
+    """The best reward, laws of fixed policies and of the oracle's loop, price of exploration."""
+    best = optimum(params)
+    count, total = params.num_objectives, params.num_rounds
+    time = jnp.asarray(rounds_of(params), float)
+    gram = gram_of(params)
+    ggf = params.objective == "ggf"
+    flat = jnp.full(count, 1 / count)
+    noise = params.noise_std**2 * jnp.eye(count)
+    rewards = {
+        "uniform": (jnp.zeros(count), gram + noise),
+        "scalarized": linear_rule(params, flat),
+        "stationary": (best.reward, linear_rule(params, best.gradient)[1]),
+    }
+    covariance = rewards["stationary"][1]
+
+    def cost(reward, covariance):
+        return jnp.trace(minus_hessian(params, reward) @ covariance) / 2
+
+    if params.algorithm in FIXED:
+        reward, spread = rewards[params.algorithm]
+        short = best.value - value(params, reward)
+        if params.algorithm == "stationary":
+            short = jnp.zeros_like(short)
+        regret = short + cost(reward, spread) / time
+    else:
+        regret = jnp.full(time.shape, jnp.inf)
+    infinite = jnp.asarray(jnp.inf)
+    if ggf:
+        smoothed, strict = settled(params, best.gradient)
+        scale = params.moreau_scale
+        centred = jnp.trace(covariance) - jnp.sum(covariance) / count
+        coefficient = jnp.where(strict, scale * smoothed + centred / (2 * scale), jnp.inf)
+        bregman = jnp.where(strict, scale * smoothed, jnp.inf) / jnp.sqrt(time)
+        logarithm, stationary, increment = infinite, infinite, infinite
+    else:
+        hessian = minus_hessian(params, best.reward)
+        curved, spread = loop(params, best, hessian)
+        logarithm = jnp.trace(hessian @ curved @ hessian @ spread) / 2
+        increment = logarithm * jnp.log(2.0)
+        bregman = jnp.trace(hessian @ spread) / (2 * time)
+        stationary, coefficient = cost(best.reward, covariance) / total, infinite
+    spread_of_regret = square_root(best.gradient @ covariance @ best.gradient / total)
+    return {
+        "optimal_value": best.value,
+        "optimal_reward": best.reward,
+        "optimal_gradient": best.gradient,
+        "uniform_value": value(params, rewards["uniform"][0]),
+        "scalarized_value": value(params, rewards["scalarized"][0]),
+        "stationary_regret": stationary,
+        "oracle_log_coefficient": logarithm,
+        "exploration_regret": exploration_regret(params, best.gradient),
+        "regret": regret,
+        "regret_controlled": regret,
+        "bregman": bregman,
+        "doubling_increment": increment,
+        "nonsmooth_coefficient": coefficient,
+        "regret_noise_std": spread_of_regret,
+        "regret_std": spread_of_regret,
+        RESIDUAL: best.residual,
+    }
+
+
+def simulate_direct(key, params):
+    """Round after round: features, an action for the gradient, its reward."""
+    best = once_per_value(optimum)(params)
+    count, actions = params.num_objectives, params.num_actions
+    factor = jnp.linalg.cholesky(gram_of(params))
+    learning = params.algorithm not in (*LINEAR, "uniform")
+    dim = params.dim
+    longest = jnp.sqrt(jnp.max(jnp.diag(gram_of(params))))
+    flat = jnp.full(count, 1 / count)
+
+    def draw(key, length):
+        key_features, key_noise, key_chance = jax.random.split(key, 3)
+        return (
+            jax.random.normal(key_features, (length, actions, dim), float),
+            jax.random.normal(key_noise, (length, count), float),
+            jax.random.uniform(key_chance, (length, 2), float),
+        )
+
+    def choose(memory, gradient, means, features, now, chances):
+        anywhere = jnp.minimum((chances[0] * actions).astype(jnp.int32), actions - 1)
+        if params.algorithm == "uniform":
+            return anywhere
+        known = {"oracle": gradient, "stationary": best.gradient, "scalarized": flat}
+        if params.algorithm in LINEAR:
+            return jnp.argmax(means @ known[params.algorithm])
+        inverse, products, log_volume = memory
+        scores = features @ (inverse @ (products @ gradient))
+        if params.algorithm == "ucb":
+            log = 2 * jnp.log(count / params.failure_probability) + log_volume
+            width = params.noise_std * jnp.sqrt(log) + jnp.sqrt(params.ridge) * longest
+            size = jnp.sum(jnp.abs(gradient)) * params.exploration * width
+            scores = scores + size * jnp.sqrt(jnp.sum((features @ inverse) * features, axis=1))
+        action = jnp.argmax(scores)
+        if params.algorithm == "epsilon_greedy":
+            action = jnp.where(chances[1] < random_share(params, now), anywhere, action)
+        if params.algorithm == "squarecb":
+            action = by_chance(squarecb(scores, now, params.squarecb_rate), chances[0])
+        return action
+
+    def step(memory, averages, now, drawn):
+        features, noise, chances = drawn
+        gradient = playing_slope(params, averages.reward, now)
+        means = features[:, :count] @ factor.T
+        action = choose(memory, gradient, means, features, now, chances)
+        reward = means[action] + params.noise_std * noise
+        if learning:
+            inverse, products, log_volume = memory
+            chosen = features[action]
+            towards = inverse @ chosen
+            length = 1 + chosen @ towards
+            memory = (
+                inverse - jnp.outer(towards, towards) / length,
+                products + jnp.outer(chosen, reward),
+                log_volume + jnp.log(length),
+            )
+        scores, at_best = means @ gradient, means @ best.gradient
+        gap = jnp.max(at_best) - at_best[action]
+        return memory, record(averages, now, reward, gap, jnp.max(scores) - scores[action])
+
+    memory = (jnp.eye(dim) / params.ridge, jnp.zeros((dim, count), float), jnp.zeros((), float))
+    averages = played(key, params, (memory if learning else (), nothing(count)), draw, step)
+    return _outputs(params, best, averages)
+
+
+def _outputs(params, best, averages):
+    found = simulated(
+        params,
+        best,
+        averages,
+        lambda s: value(params, s),
+        lambda s: divergence(params, best.reward, best.gradient, s),
+    )
+    return {
+        **found,
+        "nonsmooth_coefficient": jnp.sqrt(1.0 * params.num_rounds) * found["regret_controlled"][-1],
+        "regret_noise_std": (found["regret_controlled"] - found["regret"])[-1],
+        "regret_std": found["regret"][-1],
+        RESIDUAL: best.residual,
+    }
+
+
+def _in_loop(params):
+    return asymptotic("O(log T/T)") if params.algorithm == "oracle" else NO_RELATION
+
+
+def _smooth_loop(params):
+    smooth = params.algorithm == "oracle" and params.objective != "ggf"
+    return asymptotic("T → ∞") if smooth else NO_RELATION
+
+
+figures = {
+    "rounds": Figure(
+        title="With contexts exploration is what costs",
+        x="num_rounds",
+        y=("regret_controlled",),
+        grid={
+            "num_rounds": [50, 150, 500, 1500],
+            "algorithm": ["stationary", "scalarized", "uniform"],
+        },
+        series="algorithm",
+        replicates=50,
+        caption="Soft minimum of three objectives, five actions.",
+    ),
+}
+
+STUDY = Study(
+    name="concave-bandits.gaussian-contexts",
+    title="concave value of average rewards with Gaussian contexts",
+    paper=PAPER,
+    params=Params,
+    outputs=(
+        *OPTIMUM,
+        *theory_only(
+            stationary_regret="mean regret of the best fixed policy",
+            oracle_log_coefficient="κ, slope of T regret in ln T",
+            exploration_regret="what random actions add to regret",
+        ),
+        *REGRETS,
+        Output("bregman", "curvature of f between s* and the averages", _in_loop, dims=("round",)),
+        *SEEN,
+        Output(
+            "doubling_increment", "T regret_controlled, less that at half of T", _smooth_loop
+        ),
+        Output("nonsmooth_coefficient", "limit of sqrt(T) E regret (ggf)", ggf_loop),
+        Output(
+            "regret_noise_std",
+            "standard deviation of regret_controlled - regret",
+            exact(),
+            dispersion=Dispersion("std", "regret_noise_std"),
+        ),
+        NOISE,
+    ),
+    theory=theory,
+    simulate_direct=simulate_direct,
+    validate=validate,
+    coordinates={"round": rounds_of},
+    figures=figures,
+    residual_tolerance=1e-8,
+    check_cells=(
+        {"algorithm": "scalarized", "objective": "quadratic", "target": 2.3, "num_actions": 3,
+         "num_objectives": 2, "dim": 3, "num_rounds": 30, "num_checkpoints": 2, "curvature": 1.3},
+    ),
+    tolerance=0.1,
+)  # fmt: skip
