@@ -33,7 +33,7 @@ import jax.numpy as jnp
 
 from simulator.maths.slopes import square_root
 from simulator.parameters import choice, parameters, static, traced
-from simulator.runtime.once import once_per_value
+from simulator.sampling.shared import once
 from simulator.studies.decisions.concave_bandits import PAPER
 from simulator.studies.decisions.concave_bandits._ellipsoid import (
     exploration_regret,
@@ -194,7 +194,7 @@ def theory(params):
 
 def simulate_direct(key, params):
     """Round after round: features, an action for the gradient, its reward."""
-    best = once_per_value(optimum)(params)
+    best = once(optimum, params)
     count, actions = params.num_objectives, params.num_actions
     factor = jnp.linalg.cholesky(gram_of(params))
     learning = params.algorithm not in (*LINEAR, "uniform")

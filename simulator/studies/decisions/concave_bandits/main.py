@@ -38,7 +38,7 @@ import numpy as np
 
 from simulator.maths.slopes import square_root
 from simulator.parameters import array, choice, parameters, static, traced
-from simulator.runtime.once import once_per_value
+from simulator.sampling.shared import once
 from simulator.studies.decisions.concave_bandits import PAPER
 from simulator.studies.decisions.concave_bandits._arms import (
     best_mixture,
@@ -191,7 +191,7 @@ def simulate_direct(key, params):
     """Round after round: the gradient at the averages, an arm, its reward."""
     means = means_of(params)
     objectives, arms = means.shape
-    mixture = once_per_value(best_mixture)(params)
+    mixture = once(best_mixture, params)
     best = mixture.optimum
     favourite = jnp.argmax(jnp.mean(means, axis=0))
     at_best = best.gradient @ means

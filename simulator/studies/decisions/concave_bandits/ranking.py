@@ -34,7 +34,7 @@ from simulator.maths.permutahedron import (
     top_to_exposure,
 )
 from simulator.parameters import choice, parameters, static, traced
-from simulator.runtime.once import once_per_value
+from simulator.sampling.shared import once
 from simulator.studies.decisions.concave_bandits import PAPER
 from simulator.studies.decisions.concave_bandits._model import (
     BanditParams,
@@ -175,7 +175,7 @@ def theory(params):
 
 def simulate_direct(key, params):
     """Round after round: a user's type, a ranking, clicks."""
-    best = once_per_value(optimum)(params)
+    best = once(optimum, params)
     features, theta = features_of(params), weights_of(params)
     clicks = features @ theta
     types, items = clicks.shape

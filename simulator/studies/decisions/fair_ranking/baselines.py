@@ -31,7 +31,7 @@ from jax import lax
 from simulator.maths.permutahedron import top_to_exposure
 from simulator.maths.rounds import log_spaced
 from simulator.parameters import choice, parameters, traced
-from simulator.runtime.once import once_per_value
+from simulator.sampling.shared import once
 from simulator.studies.decisions.fair_ranking import PAPER
 from simulator.studies.decisions.fair_ranking._constrained import constrained_utility
 from simulator.studies.decisions.fair_ranking._model import (
@@ -126,7 +126,7 @@ def _batch_path(params, market):
 def simulate_direct(key, params):
     """Round after round, or epoch after epoch, as the algorithm says."""
     market = market_of(params)
-    best = once_per_value(optimum)(params)
+    best = once(optimum, params)
     if params.algorithm == "batch_frank_wolfe":
 
         def outputs(rankings):

@@ -40,7 +40,7 @@ from simulator.maths.permutahedron import top_to_exposure
 from simulator.maths.rounds import log_spaced
 from simulator.maths.welfare import alpha_fair_curvature
 from simulator.parameters import parameters
-from simulator.runtime.once import once_per_value
+from simulator.sampling.shared import once
 from simulator.studies.decisions.fair_ranking import PAPER
 from simulator.studies.decisions.fair_ranking._model import (
     RankingParams,
@@ -111,7 +111,7 @@ def _smoothness(params, market):
 def simulate_direct(key, params):
     """Round after round: sort by the scores at the averages so far, update the averages."""
     market = market_of(params)
-    best = once_per_value(optimum)(params)
+    best = once(optimum, params)
 
     def rule(averages, now, user, key):
         by_group = averages.by_group
