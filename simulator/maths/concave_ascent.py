@@ -19,7 +19,6 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from simulator.maths.permutahedron import Face, face_of, onto_face, project, sort_to_exposure
-from simulator.maths.slopes import only_slope
 from simulator.runtime.shapes import Scalar
 
 _PERIOD = 16  # steps of ascent between attempts to jump
@@ -81,9 +80,23 @@ def maximise(
     Maximum
         Its gap is limited by rounding, or by 20,000 steps.
     """
-    frozen = lax.stop_gradient((weights, start, jnp.asarray(step, weights.dtype), args))
-    point, step = _ascend(objective, *frozen)
-    point = point + only_slope(_sharpened(objective, weights, point, step, args))
+
+    @jax.custom_jvp
+    def ascended(weights, start, step, args):
+        return _ascend(objective, weights, start, step, args)
+
+    @ascended.defjvp
+    def slope(primals, tangents):
+        weights, _, _, args = primals
+        point, step = ascended(*primals)
+
+        def sharpened(weights, args):
+            return _sharpened(objective, weights, point, step, args)
+
+        value, move = jax.jvp(sharpened, (weights, args), (tangents[0], tangents[3]))
+        return (point, step), (jnp.where(jnp.isfinite(value), move, 0), jnp.zeros_like(step))
+
+    point, _ = ascended(weights, start, jnp.asarray(step, weights.dtype), args)
     gap, scale = certificate(objective, *lax.stop_gradient((weights, point, args)))
     return Maximum(point, gap, scale)
 
@@ -143,8 +156,9 @@ def _ascend(objective, weights, start, step, args):
         state = lax.fori_loop(0, _PERIOD, ascended, state)
         jumped = _proximal_point(objective, weights, state.point, state.reach * state.step, args)
         # What far scores lose to rounding.
-        near = project_rows(_sharpened(objective, weights, jumped, state.step, args), weights)
-        candidates = jnp.stack([state.point, project_rows(jumped, weights), near])
+        near = _sharpened(objective, weights, jumped, state.step, args)
+        jumps = jax.vmap(project_rows, (0, None))(jnp.stack([jumped, near]), weights)
+        candidates = jnp.concatenate([state.point[None], jumps])
         gaps, scales = jax.vmap(lambda a: certificate(objective, weights, a, args))(candidates)
         values = jax.vmap(lambda a: objective(a, args))(candidates)
         high = values >= jnp.max(values) - 8 * eps * jnp.abs(values[0])
@@ -183,16 +197,17 @@ def _proximal_point(objective, weights, centre, reach, args):
     scores = slope(centre, args)
     reach = jnp.minimum(reach, 1e6 / jnp.max(jnp.abs(scores)))
 
-    def value(scores):
-        point = _onto_faces(centre + reach * scores, weights)[0]
-        return objective(point, args) - jnp.sum((point - centre) ** 2) / (2 * reach)
+    def landing(scores):
+        point, faces = _landing(centre + reach * scores, weights)
+        value = objective(point, args) - jnp.sum((point - centre) ** 2) / (2 * reach)
+        return value, (scores, point, faces)
 
     def unfinished(carry):
         return (carry[0] < _NEWTON_STEPS) & ~carry[2]
 
     def step(carry):
-        count, scores, _ = carry
-        point, along = _onto_faces(centre + reach * scores, weights)
+        count, (scores, point, faces), _ = carry
+        along = _along(faces)
         gradient, curvature = jax.linearize(lambda a: slope(a, args), point)
 
         def damped(x):
@@ -202,30 +217,36 @@ def _proximal_point(objective, weights, centre, reach, args):
         newton = gradient + curvature(along(move))
         shares = jnp.asarray(_DAMPING, scores.dtype)[:, None, None]
         trials = scores[None] + shares * (newton - scores)[None]
-        values = jax.vmap(value)(trials)
+        values, landed = jax.vmap(landing)(trials)
         best = jnp.max(values)
         rounding = 64 * jnp.finfo(best.dtype).eps * jnp.abs(best)
-        longest = trials[jnp.argmax(values >= best - rounding)]
+        longest = jnp.argmax(values >= best - rounding)
+        after = jax.tree.map(lambda x: x[longest], landed)
         size = jnp.max(jnp.abs(scores))
-        still = jnp.max(jnp.abs(longest - scores)) <= 64 * jnp.finfo(size.dtype).eps * size
-        return count + 1, longest, still
+        still = jnp.max(jnp.abs(after[0] - scores)) <= 64 * jnp.finfo(size.dtype).eps * size
+        return count + 1, after, still
 
-    first = (jnp.int32(0), scores, jnp.array(False))
-    scores = lax.while_loop(unfinished, step, first)[1]
-    return _onto_faces(centre + reach * scores, weights)[0]
+    first = (jnp.int32(0), landing(scores)[1], jnp.array(False))
+    _, (_, point, _), _ = lax.while_loop(unfinished, step, first)
+    return point
 
 
-def _onto_faces(x, weights):
-    """The rows' projections, and the map of moves to their parts along the faces."""
+def _landing(x, weights):
+    """The rows' projections, and the faces that they land on."""
     faces = lax.stop_gradient(jax.vmap(face_of, (0, None))(x, weights))
-    point = jax.vmap(onto_face, (0, None, 0))(x, weights, faces)
-    return point, lambda move: jax.vmap(Face.centred)(faces, move)
+    return jax.vmap(onto_face, (0, None, 0))(x, weights, faces), faces
+
+
+def _along(faces):
+    """The map of the rows' moves to their parts along the faces."""
+    return lambda move: jax.vmap(Face.centred)(faces, move)
 
 
 def _sharpened(objective, weights, point, step, args):
     """A Newton step along the faces onto which a step of ascent projects, with derivatives."""
     slope = jax.grad(objective)
-    point, along = _onto_faces(point + step * slope(point, args), weights)
+    point, faces = _landing(point + step * slope(point, args), weights)
+    along = _along(faces)
 
     def curvature(x):
         return -along(jax.jvp(lambda a: slope(a, args), (point,), (along(x),))[1])

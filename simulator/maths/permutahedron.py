@@ -127,6 +127,7 @@ def decreasing_pools(x: Float[Array, " items"]) -> Pools:
     Pool adjacent violators: a stack of pools, whose top two merge while their means rise.
     """
     size = len(x)
+    places = jnp.arange(size, dtype=jnp.int32)
 
     def unfinished(carry):
         entry, depth, totals, counts = carry
@@ -140,15 +141,15 @@ def decreasing_pools(x: Float[Array, " items"]) -> Pools:
         new = jnp.minimum(entry, size - 1)
         total = jnp.where(merge, totals[top - 1] + totals[top], x[new])
         count = jnp.where(merge, counts[top - 1] + counts[top], 1)
-        added = jnp.where(merge, 0, 1)
-        return entry + added, place + 1, totals.at[place].set(total), counts.at[place].set(count)
+        here = places == place  # many rows at a time: a selection is quicker than a scatter
+        totals, counts = jnp.where(here, total, totals), jnp.where(here, count, counts)
+        return entry + jnp.where(merge, 0, 1), place + 1, totals, counts
 
     zero = jnp.int32(0)
     carry = (zero, zero, jnp.zeros_like(x), jnp.zeros(size, jnp.int32))
     _, depth, _, counts = lax.while_loop(unfinished, step, carry)
-    place = jnp.arange(size, dtype=jnp.int32)
-    ends = jnp.cumsum(jnp.where(place < depth, counts, 0))  # of the pools, behind the last
-    pool = jnp.searchsorted(ends, place, side="right")
+    ends = jnp.cumsum(jnp.where(places < depth, counts, 0))  # of the pools, behind the last
+    pool = jnp.cumsum(jnp.zeros_like(places).at[ends].add(1, mode="drop"))
     return Pools(ends[pool] - counts[pool], ends[pool])
 
 

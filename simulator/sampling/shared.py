@@ -38,15 +38,18 @@ def once(function: Callable[[Any], Any], arguments: Any) -> Any:
 
         lanes = [x for x, m in zip(leaves, moving, strict=True) if m]
         first = [x[0] for x in lanes]
+        shapes = jax.eval_shape(function, lane_of(first))
+        unknown = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
         def step(carry, values):
-            previous, result = carry
+            known, previous, result = carry
             pairs = zip(values, previous, strict=True)
-            same = jnp.all(jnp.stack([jnp.all(a == b) for a, b in pairs]))
+            same = known & jnp.all(jnp.stack([jnp.all(a == b) for a, b in pairs]))
             result = lax.cond(same, lambda: result, lambda: function(lane_of(values)))
-            return (values, result), result
+            return (jnp.array(True), values, result), result
 
-        results = lax.scan(step, (first, function(lane_of(first))), lanes)[1]
+        # The function stands in the program once: solvers take long to compile.
+        results = lax.scan(step, (jnp.array(False), first, unknown), lanes)[1]
         return results, jax.tree.map(lambda _: True, results)
 
     return call(arguments)

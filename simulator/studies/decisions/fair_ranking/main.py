@@ -39,7 +39,7 @@ import numpy as np
 from simulator.maths.permutahedron import top_to_exposure
 from simulator.maths.rounds import log_spaced
 from simulator.maths.welfare import alpha_fair_curvature
-from simulator.parameters import parameters
+from simulator.parameters import parameters, static
 from simulator.sampling.shared import once
 from simulator.studies.decisions.fair_ranking import PAPER
 from simulator.studies.decisions.fair_ranking._model import (
@@ -71,7 +71,9 @@ from simulator.study import (
 
 @parameters
 class Params(RankingParams):
-    pass
+    num_epochs: int = static(
+        50, "T/n", "visits of each user", at_least=1, grows=1, traced_in=("theory",)
+    )
 
 
 def theory(params):
@@ -79,7 +81,8 @@ def theory(params):
     best = optimum(params)
     market = market_of(params)
     users = len(market.relevance)
-    rounds = jnp.asarray(users * log_spaced(params.num_epochs, params.num_checkpoints), float)
+    halvings = 2.0 ** np.arange(params.num_checkpoints)[::-1]
+    rounds = users * jnp.floor(params.num_epochs / halvings)
     weights = market.weights
     diameter = jnp.sum((weights - weights[::-1]) ** 2)
     bound = _smoothness(params, market) * diameter * (1 + jnp.log(rounds)) / (2 * rounds)
@@ -242,9 +245,10 @@ STUDY = Study(
             "num_users": 6,
             "num_items": 5,
             "num_slots": 2,
-            "num_epochs": 96,
+            "num_epochs": 24,
             "num_checkpoints": 2,
             "fairness_weight": 0.2,
+            "smoothing": 0.4,
             "popularity": 0.8,
             "taste": 1.3,
         },
