@@ -8,16 +8,19 @@ certify each other.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
-from simulator.maths.concave_ascent import certificate, maximise
+from simulator.maths.concave_ascent import ascend, certificate, newton_step
 from simulator.maths.permutahedron import project
+from simulator.maths.slopes import only_slope
 from simulator.maths.welfare import generalised_gini
 from simulator.runtime.shapes import Scalar
 
 _MOST = 16  # subproblems
+_LITTLE = 1e-7
 
 
 class GiniMaximum(NamedTuple):
@@ -76,41 +79,52 @@ def maximise_gini(
         smoothed = chosen @ values + softness / 2 * jnp.sum((chosen - centre) ** 2)
         return jnp.sum(gain * point) + scale * smoothed
 
-    def gap_of(point, chosen, args):
+    def gap_of(weights, point, chosen, args):
         data, gain, scale, gini_weights, *_ = args
 
         def linear(point, args):
             return jnp.sum(gain * point) + scale * (chosen @ image(point, data))
 
-        gap, size = certificate(linear, weights_, point, args)
+        gap, size = certificate(linear, weights, point, args)
         values = image(point, data)
         short = chosen @ values - generalised_gini(values, gini_weights)
         return gap + scale * jnp.maximum(short, 0), size + scale * jnp.sum(chosen * jnp.abs(values))
 
-    weights_, *fixed = lax.stop_gradient((weights, data, gain, scale, gini_weights))
     rows, items = gain.shape
-    start = jnp.full((rows, items), jnp.mean(weights_))
-
-    def solved(point, centre, softness):
-        args = (*fixed, centre, softness)
-        point = maximise(objective, weights_, point, softness * rows, args).point
-        chosen = nearest(image(point, fixed[0]), args)
-        return point, chosen, gap_of(point, chosen, args)
-
-    def unfinished(carry):
-        count, _, _, _, (gap, size) = carry
-        return (count < _MOST) & (gap > 200 * eps * size)
-
-    def step(carry):
-        count, point, centre, softness, _ = carry
-        point, chosen, gap = solved(point, centre, softness)
-        return count + 1, point, chosen, softness / 2, gap
-
     one = jnp.ones((), gain.dtype)
-    first = (jnp.int32(0), start, fixed[3], one, (jnp.inf * one, one))
-    _, point, centre, softness, _ = lax.while_loop(unfinished, step, first)
-    args = (data, gain, scale, gini_weights, centre, softness)
-    point = maximise(objective, weights, point, softness * rows, args).point
-    chosen = nearest(image(point, data), args)
-    gap, size = gap_of(*lax.stop_gradient((point, chosen, args)))
+
+    @jax.custom_jvp
+    def solved(weights, fixed):
+        def subproblem(carry):
+            count, point, centre, softness, step, _ = carry
+            args = (*fixed, centre, softness)
+            point, step = ascend(objective, weights, point, step, args)
+            chosen = nearest(image(point, fixed[0]), args)
+            gap = gap_of(weights, point, chosen, args)
+            return count + 1, point, chosen, softness / 2, step, gap
+
+        def unfinished(carry):
+            count, _, _, _, _, (gap, size) = carry
+            return (count < _MOST) & (gap > 200 * eps * size)
+
+        start = jnp.full((rows, items), jnp.mean(weights))
+        first = (jnp.int32(0), start, fixed[3], one, rows * one, (jnp.inf * one, one))
+        _, point, centre, _, step, gap = lax.while_loop(unfinished, subproblem, first)
+        return point, centre, step, gap
+
+    @solved.defjvp
+    def slope(primals, tangents):
+        point, centre, step, gap = solved(*primals)
+
+        def moved(weights, fixed):
+            # Any softness has this saddle point; with little its derivatives are the programme's.
+            args = (*fixed, centre, _LITTLE * one)
+            near = point + only_slope(newton_step(objective, weights, point, step, args))
+            return near, nearest(image(near, fixed[0]), args)
+
+        _, moves = jax.jvp(moved, primals, tangents)
+        still = jax.tree.map(jnp.zeros_like, (step, gap))
+        return (point, centre, step, gap), (*moves, *still)
+
+    point, chosen, _, (gap, size) = solved(weights, (data, gain, scale, gini_weights))
     return GiniMaximum(point, chosen, gap, jnp.maximum(gap / size - 1000 * eps, 0))

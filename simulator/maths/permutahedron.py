@@ -97,10 +97,9 @@ class Face(NamedTuple):
 def face_of(x: Float[Array, " items"], weights: Float[Array, " items"]) -> Face:
     """The face onto which ``x`` projects; without derivatives."""
     x, weights = lax.stop_gradient((x, weights))
-    rank = ranks(x)
-    order = (
-        jnp.zeros_like(rank).at[rank].set(jnp.arange(len(x), dtype=jnp.int32), unique_indices=True)
-    )
+    place = jnp.arange(len(x), dtype=jnp.int32)
+    order = jnp.argsort(-x, stable=True).astype(jnp.int32)
+    rank = jnp.zeros_like(place).at[order].set(place, unique_indices=True)
     return Face(rank, order, decreasing_pools(x[order] - weights))
 
 
@@ -124,43 +123,31 @@ def decreasing_fit(x: Float[Array, " items"]) -> Float[Array, " items"]:
 def decreasing_pools(x: Float[Array, " items"]) -> Pools:
     """The pools over which the decreasing least-squares fit of ``x`` is constant.
 
-    Pool adjacent violators: a stack of pools, whose top two merge while their means rise.
+    The fit is the slope of the least concave majorant of the cumulative sums. A pool begins where
+    the majorant touches: where all slopes to the left exceed all to the right. That is a comparison
+    of all pairs, without loops; compilers keep none of them.
     """
     size = len(x)
-    places = jnp.arange(size, dtype=jnp.int32)
-
-    def unfinished(carry):
-        entry, depth, totals, counts = carry
-        return (entry < size) | _rises(depth, totals, counts)
-
-    def step(carry):
-        entry, depth, totals, counts = carry
-        merge = _rises(depth, totals, counts)
-        top = depth - 1
-        place = jnp.where(merge, top - 1, depth)
-        new = jnp.minimum(entry, size - 1)
-        total = jnp.where(merge, totals[top - 1] + totals[top], x[new])
-        count = jnp.where(merge, counts[top - 1] + counts[top], 1)
-        here = places == place  # many rows at a time: a selection is quicker than a scatter
-        totals, counts = jnp.where(here, total, totals), jnp.where(here, count, counts)
-        return entry + jnp.where(merge, 0, 1), place + 1, totals, counts
-
-    zero = jnp.int32(0)
-    carry = (zero, zero, jnp.zeros_like(x), jnp.zeros(size, jnp.int32))
-    _, depth, _, counts = lax.while_loop(unfinished, step, carry)
-    ends = jnp.cumsum(jnp.where(places < depth, counts, 0))  # of the pools, behind the last
-    pool = jnp.cumsum(jnp.zeros_like(places).at[ends].add(1, mode="drop"))
-    return Pools(ends[pool] - counts[pool], ends[pool])
+    total = _sums_before(x - jnp.mean(x))
+    place = jnp.arange(size + 1, dtype=jnp.int32)
+    apart = place[:, None] - place[None, :]
+    run = jnp.where(apart == 0, 1, apart).astype(x.dtype)
+    slope = (total[:, None] - total[None, :]) / run
+    left = jnp.min(jnp.where(apart > 0, slope, jnp.inf), axis=1)
+    right = jnp.max(jnp.where(apart < 0, slope, -jnp.inf), axis=1)
+    begins = left > right
+    begin = jnp.max(jnp.where((apart >= 0) & begins[None, :], place[None, :], 0), axis=1)
+    end = jnp.min(jnp.where((apart < 0) & begins[None, :], place[None, :], size), axis=1)
+    return Pools(begin[:-1], end[:-1])
 
 
-def _rises(depth, totals, counts):
-    top = jnp.maximum(depth - 1, 1)
-    below = totals[top - 1] * counts[top].astype(totals.dtype)
-    return (depth > 1) & (below <= totals[top] * counts[top - 1].astype(totals.dtype))
+def _sums_before(x: Float[Array, " items"]) -> Float[Array, " items_and_end"]:
+    """Cumulative sums, from 0."""
+    return jnp.concatenate([jnp.zeros(1, x.dtype), jnp.cumsum(x)])
 
 
 def _pool_means(x: Float[Array, " items"], pool: Pools) -> Float[Array, " items"]:
-    total = jnp.concatenate([jnp.zeros(1, x.dtype), jnp.cumsum(x)])
+    total = _sums_before(x)
     count = (pool.end - pool.begin).astype(x.dtype)
     return (total[pool.end] - total[pool.begin]) / count
 

@@ -3,10 +3,11 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from simulator.maths.concave_ascent import maximise
 from simulator.maths.gini_ascent import maximise_gini
+from simulator.maths.permutahedron import project
 from simulator.studies.decisions.concave_bandits._model import (
     Optimum,
     gini_weights,
@@ -29,17 +30,64 @@ class Mixture(NamedTuple):
 def means_of(params) -> Array:
     """``M``, (objective, arm): the user's table, or a diagonal above a base."""
     table = jnp.asarray(params.mean_rewards, float)
-    if table.size:
-        return table
-    arms, base = params.num_actions, params.base_reward
-    share = jnp.arange(arms).astype(float) / (arms - 1)
-    peaks = params.peak_max + (params.peak_min - params.peak_max) * share
-    return base + jnp.diag(peaks - base)
+    return table if table.size else params.base_reward + jnp.diag(_heights(params))
+
+
+def _heights(params) -> Array:
+    """``d_a = peak_a - base``, decreasing."""
+    share = jnp.arange(params.num_actions).astype(float) / (params.num_actions - 1)
+    return params.peak_max + (params.peak_min - params.peak_max) * share - params.base_reward
 
 
 def best_mixture(params) -> Mixture:
-    """The maximum of ``f(M p)`` over the simplex, the permutahedron of (1, 0, ..., 0)."""
+    """The best law of the arm, in closed form where arm ``a`` pays in objective ``a``."""
     means = means_of(params)
+    if jnp.size(params.mean_rewards):
+        return _of_a_table(params, means)
+    law, gradient = _water_filling(params, _heights(params))
+    reward = means @ law
+    if gradient is None:
+        gradient = slope(params, reward)
+    scores = lax.stop_gradient(gradient @ means)
+    short = jnp.max(scores) - scores @ lax.stop_gradient(law)
+    off = short / jnp.max(jnp.abs(scores)) - 1000 * float(jnp.finfo(short.dtype).eps)
+    return Mixture(law, Optimum(value(params, reward), reward, gradient, jnp.maximum(off, 0)))
+
+
+def _water_filling(params, height) -> tuple[Array, Array | None]:
+    """The law, and for ggf the saddle weights: the first ``k`` arms are played.
+
+    Where ``d_a g_a`` is equal on these, their law has a closed form for every ``k``; the right
+    ``k`` is the largest that leaves its last arm something.
+    """
+    arms = len(height)
+    first = jnp.tri(arms, dtype=height.dtype)  # (k, arm)
+    inverse = 1 / height
+    total = (first @ inverse)[:, None]
+    if params.objective == "ggf":
+        weights = gini_weights(params, arms)
+        levels = (first @ weights[::-1])[:, None] / total
+        best = jnp.argmax(levels)
+        return first[best] * inverse / total[best], project(levels[best] * inverse, weights)
+    if params.objective == "softmin":
+        log = jnp.log(height)
+        centre = (first @ (log * inverse))[:, None] / total
+        above = (log - centre) / params.temperature + 1 / total
+    elif params.objective == "quadratic":
+        room = params.target - params.base_reward
+        above = room - (room * total - 1) * inverse / (first @ inverse**2)[:, None]
+    else:
+        power = 1 / jnp.maximum(1 - params.welfare_exponent, 1e-12)
+        shape = jnp.exp(power * jnp.log(height / height[0]))
+        floor = params.base_reward + params.smoothing
+        above = (1 + floor * total) * shape / (first @ (shape * inverse))[:, None] - floor
+    shares = above * inverse
+    count = jnp.sum(jnp.diag(shares) > 0)  # once an arm gets nothing, none after it does
+    return first[count - 1] * shares[count - 1], None
+
+
+def _of_a_table(params, means) -> Mixture:
+    """The maximum of ``f(M p)`` over the simplex, the permutahedron of (1, 0, ..., 0)."""
     objectives, arms = means.shape
     corner = (jnp.arange(arms) == 0).astype(float)
     if params.objective == "ggf":

@@ -129,13 +129,12 @@ def _on_sphere(params, factor):
         unit, tension = point[:-1], point[-1]
         return jnp.append(pull(unit, factor, params) - tension * unit, (1 - unit @ unit) / 2)
 
-    for _ in range(3):
+    def newton(point, *args):
         jacobian = jax.jacfwd(conditions)(lax.stop_gradient(point), fixed, held)
-        point = lax.stop_gradient(point)
-        point = point - jnp.linalg.solve(jacobian, conditions(point, factor, params))
-    point = lax.stop_gradient(point)
-    jacobian = jax.jacfwd(conditions)(point, factor, params)
-    point = point - jnp.linalg.solve(jacobian, conditions(point, factor, params))
+        return point - jnp.linalg.solve(jacobian, conditions(point, *args))
+
+    point = lax.fori_loop(0, 3, lambda _, point: newton(point, fixed, held), point)
+    point = newton(lax.stop_gradient(point), factor, params)
     return point[:-1], point[-1]
 
 
