@@ -9,7 +9,7 @@ TABLE = ((0.8, 0.15, 0.4, 0.35), (0.2, 0.7, 0.45, 0.3), (0.1, 0.25, 0.5, 0.6))
 CURVED = {"objective": "quadratic", "num_actions": 3, "curvature": 1.4, "peak_max": 0.85,
           "peak_min": 0.6, "base_reward": 0.15}  # fmt: skip
 UNIFORM = CURVED | {"algorithm": "uniform", "num_rounds": 40, "num_checkpoints": 2}
-LOOP = CURVED | {"algorithm": "oracle", "num_rounds": 400}
+LOOP = CURVED | {"algorithm": "oracle", "num_rounds": 50}
 GINI = {"objective": "ggf", "num_actions": 3, "ggf_decay": 0.6, "num_rounds": 400,
         "moreau_scale": 1.7, "peak_min": 0.7}  # fmt: skip
 NEAR = {"rtol": 2e-6, "atol": 2e-8}
@@ -71,7 +71,7 @@ def _noise(factor):
 
 
 ONE_ROUND = {"cells": (UNIFORM | {"num_rounds": 2, "num_checkpoints": 1},)}
-ORACLE = {"cells": (LOOP,), "outputs": ("bregman",)}
+ORACLE = {"cells": (LOOP,), "outputs": ("bregman",), "slow": True}
 MUTANTS = [
     Mutant("no noise of rewards", after=_noise(lambda p: 0.0), **ONE_ROUND),
     Mutant("the Hessian without its half", after=_noise(lambda p: 2.0), **ONE_ROUND),
@@ -84,7 +84,7 @@ MUTANTS = [
     Mutant("feedback that cancels nothing",
            after=lambda p, o: {"bregman": o["stationary_regret"] + 0 * o["bregman"]}, **ORACLE),
     Mutant("loop without its half", after=lambda p, o: {"bregman": 2 * o["bregman"]}, **ORACLE),
-    Mutant("noise of one round", cells=(LOOP,), outputs=("regret_std",),
+    Mutant("noise of one round", cells=(LOOP,), outputs=("regret_std",), slow=True,
            after=lambda p, o: {"regret_std": o["regret_std"] * np.sqrt(p.num_rounds)}),
 ]  # fmt: skip
 

@@ -52,6 +52,23 @@ VALUES = (
 )
 
 
+def of_concave_values(study, values, name):
+    """Rewards of arms lie in [0, 1], and with them the values that lie between two of them."""
+    objective, part = values["objective"], study.name.partition(".")[2]
+    between = objective in ("softmin", "ggf")
+    if name == "optimal_gradient":
+        below = objective == "quadratic" and part != ""  # a target below what is reached
+        high = 1.0 if between and part != "ranking" else math.inf
+        return (-math.inf if below else 0.0), high
+    if part == "gaussian-contexts":
+        return -math.inf, 0.0 if name.endswith("value") and objective == "quadratic" else math.inf
+    if name == "optimal_reward":
+        return 0.0, 1.0 if part == "" else max(1.0, values["num_slots"])
+    if part == "ranking":
+        return 0.0 if between else -math.inf, math.inf
+    return (0.0, 1.0) if between else (-math.inf, 0.0 if objective == "quadratic" else math.inf)
+
+
 def known_bounds(study, values, output):
     """``(low, high)`` of an output at a point."""
     name, family = output.name, study.name.split(".")[0]
@@ -71,7 +88,9 @@ def known_bounds(study, values, output):
     )
     if family in ("pilaf", "jailbreaking") and any(word in name for word in chances):
         high = math.inf if "_std_" in name else 1.0
-    if family in ("concave-bandits", "fair-ranking") and name in VALUES:
+    if family == "concave-bandits" and name in VALUES:
+        low, high = of_concave_values(study, values, name)
+    if family == "fair-ranking" and name in VALUES:
         low = -math.inf
     if family == "strong-collapse" and name == "plateau_error":
         high = math.inf
