@@ -16,6 +16,7 @@ RULES = {
     "oracle": "means known",
     "stationary": "best fixed policy",
 }
+BESIDE = {"epsilon_greedy": 5, "squarecb": -5}  # points up: close curves, legible slopes
 
 
 def seen(axes, study, rules, rounds, replicates):
@@ -34,8 +35,9 @@ def seen(axes, study, rules, rounds, replicates):
         pictures.simulation_points(axes, time, mean, error, hues[rule], name, order=order)
         slope = np.polyfit(np.log(time[-3:]), np.log(mean[-3:]), 1)[0]
         axes.annotate(
-            f"{slope:.2f}".replace("-", "\N{MINUS SIGN}"), (time[-1], mean[-1]), xytext=(6, 0),
-            textcoords="offset points", va="center", fontsize="small", color=hues[rule],
+            f"{slope:.2f}".replace("-", "\N{MINUS SIGN}"), (time[-1], mean[-1]),
+            xytext=(6, BESIDE.get(rule, 0)), textcoords="offset points", va="center",
+            fontsize="small", color=hues[rule],
         )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="round t", ylabel="regret")
     axes.set_xlim(right=2 * rounds)

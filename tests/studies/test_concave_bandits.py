@@ -96,13 +96,14 @@ def test_gaussian_identities_of_the_loop():
     with jax.enable_x64(True):
         params = gaussian_contexts.Params(correlation=0.2, scale_ratio=1.7, temperature=3.0)
         best = _ellipsoid.optimum(params)
-        curved, spread = _ellipsoid.loop(params, best, minus_hessian(params, best.reward))
-        gram, g = np.asarray(_ellipsoid.gram_of(params)), np.asarray(best.gradient)
-        noise = np.asarray(_ellipsoid.linear_rule(params, best.gradient)[1])
+        loop = _ellipsoid.loop(params, best, minus_hessian(params, best.reward))
+        noise = _ellipsoid.linear_rule(params, best.gradient)[1]
+        arrays = (*loop, noise, _ellipsoid.gram_of(params), best.gradient, best.reward)
+        curved, spread, noise, gram, g, reward = map(np.asarray, arrays)
     mean, _ = _ellipsoid.largest_normal(5)
-    assert mean * np.sqrt(g @ gram @ g) == pytest.approx(float(g @ best.reward), rel=1e-12)
+    assert mean * np.sqrt(g @ gram @ g) == pytest.approx(g @ reward, rel=1e-12)
     np.testing.assert_allclose(curved @ g, 0, atol=1e-14)
-    assert g @ np.asarray(spread) @ g == pytest.approx(g @ noise @ g, rel=1e-11)
+    assert g @ spread @ g == pytest.approx(g @ noise @ g, rel=1e-11)
 
 
 def test_largest_of_normals():
@@ -169,7 +170,7 @@ def test_ranking_certificates_and_duality(objective):
 def test_refusals():
     refused = {
         "num_checkpoints": (ARMS, {"num_rounds": 7, "num_checkpoints": 4}),
-        "target": (ARMS, {"objective": "quadratic", "target": 0.25}),
+        "target": (ARMS, {"objective": "quadratic", "target": 0.2}),
         "mean_rewards": (ARMS, {"mean_rewards": [[0.2, 1.3], [0.4, 0.1]]}),
         "noise": (ARMS, {"objective": "alpha_fair", "noise": "gaussian"}),
         "correlation": (GAUSSIAN, {"correlation": -0.5}),

@@ -1,14 +1,13 @@
 """What the parts share: concave values of average rewards, and the play of the reduction.
 
 At round t the Frank-Wolfe reduction hands ``g_t``, the gradient of ``f`` at the average reward so
-far,
-to a rule for the scalar reward ``<g_t, r>``. Generalised Gini functions (ggf) go by their Moreau
-envelope of scale ``moreau_scale / sqrt(t)``; values and regrets are always those of ``f`` itself.
+far, to a rule for the scalar reward ``<g_t, r>``. Generalised Gini functions (ggf) go by their
+Moreau envelope of scale ``moreau_scale / sqrt(t)``; values and regrets are always those of
+``f`` itself.
 
 With ``f*`` the largest value, at ``s*``, and ``g*`` the gradient there: ``regret = f* - f(s_T)``
-has
-the mean of ``regret_controlled = bregman + gap``, ``bregman = f* + <g*, s_T - s*> - f(s_T)`` and
-``gap`` the mean optimality gap of the actions at ``g*``, whatever the rule.
+has the mean of ``regret_controlled = bregman + gap``, ``bregman = f* + <g*, s_T - s*> - f(s_T)``
+and ``gap`` the mean optimality gap of the actions at ``g*``, whatever the rule.
 """
 
 from typing import NamedTuple

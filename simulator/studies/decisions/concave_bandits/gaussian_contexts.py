@@ -3,17 +3,15 @@
 Question. With contexts the achievable rewards are curved: is regret then log T / T, and what do
 greedy, ucb, epsilon-greedy and inverse gap weighting add?
 
-Model. Each round brings ``K`` actions with features ``phi ~ N(0, I_d)``; rewards ``theta phi +
-sigma
-N(0, I_D)`` with ``theta theta' = G``, ``G_ij = s_i s_j (rho + (1 - rho) 1{i=j})``, ``s_i`` from 1
-to ``scale_ratio``, geometric. Objectives and rules as in `concave-bandits`; estimates by ridge
-regression, ``V = ridge I + sum phi phi'``.
+Model. Each round brings ``K`` actions with features ``phi ~ N(0, I_d)``; rewards
+``theta phi + sigma N(0, I_D)`` with ``theta theta' = G``, ``G_ij = s_i s_j (rho + (1 - rho)
+1{i=j})``, ``s_i`` from 1 to ``scale_ratio``, geometric. Objectives and rules as in
+`concave-bandits`; estimates by ridge regression, ``V = ridge I + sum phi phi'``.
 
 Theory. The achievable set is the ellipsoid ``c_K G^(1/2) ball``, ``c_K`` the mean of the largest
-of K normals. With ``H`` minus the Hessian at ``s*``, ``Sigma = G - (1 - v_K) G g* g*' G/n² + sigma²
-I``, ``n² =
-g*' G g*``, ``J = c_K [G/n - G g* g*' G/n³]``, ``A = I + J H`` and ``(A - I/2) Q + Q (A - I/2)' =
-Sigma``,
+of K normals. With ``H`` minus the Hessian at ``s*``, ``n² = g*' G g*``,
+``Sigma = G - (1 - v_K) G g* g*' G/n² + sigma² I``, ``J = c_K [G/n - G g* g*' G/n³]``,
+``A = I + J H`` and ``(A - I/2) Q + Q (A - I/2)' = Sigma``,
 
     oracle       T E regret = kappa ln T + const,   kappa = tr(H J H Q)/2 (oracle_log_coefficient)
                  T E bregman -> tr(H Q)/2,          2T R_2T - T R_T -> kappa ln 2

@@ -5,27 +5,27 @@ that plays against the current gradient approach the best mixture of arms?
 
 Model. Arm ``a`` of ``K`` pays a vector of mean ``M_a``, (D = K) ``base + (peak_a - base) e_a`` or a
 table ``mean_rewards``, with independent Bernoulli coordinates or Gaussian noise. Rules for the
-scalar
-reward ``<g_t, r>``: oracle (M known), greedy, ucb, epsilon_greedy, squarecb (all of which try every
-arm once); stationary (the best mixture), scalarized (the best arm on average), uniform.
+scalar reward ``<g_t, r>``: oracle (M known), greedy, ucb, epsilon_greedy, squarecb (all of which
+try every arm once); stationary (the best mixture), scalarized (the best arm on average), uniform.
 
     softmin     -ln(mean exp(-tau s_i)) / tau
     alpha_fair  mean psi_alpha(eta + s_i), psi_alpha(x) = sign(alpha) x^alpha, ln x at 0
     quadratic   -c/2 |s - target|²
     ggf         sum_i w_i s_(i), s increasing, w_i ~ ggf_decay^(i-1)
 
-Theory. ``f*``, ``s*``, ``g*`` exactly, certified by a Frank-Wolfe gap (ggf: by a dual solution).
+Theory. ``f*``, ``s*``, ``g*`` in closed form (the ``k`` best arms are played), of a table by an
+ascent; both certified by a Frank-Wolfe gap (ggf: by a dual solution).
 With ``H`` minus the Hessian there, ``Sigma`` the covariance of a reward under the best mixture and
 ``Sigma_n`` its mean covariance given the arm,
 
     stationary   E regret = tr(H Sigma) / (2 T)   (fixed policies: f* - f(s) + the same at s)
     oracle       T E bregman -> tr(H (I - P) Sigma_n (I - P)') / 2, P onto the arms' differences
                  E regret <= (l D/2) ln(eT) / T,   l the smoothness of f
-    oracle, ggf  sqrt(T) E regret -> beta0 (sum_k (w*_(k) - 1/D) w_(k) - |w* - 1/D|²), objectives
-    equal
+    oracle, ggf  sqrt(T) E regret -> beta0 (sum_k (w*_(k) - 1/D) w_(k) - |w* - 1/D|²)
+                 (where all objectives are equal)
                  E regret <= (|w|² beta0 + D / beta0) / sqrt(T)
-    ucb          adds (K G + (1 + c) G sqrt(2 ln(2DKT/delta)) sqrt(K t) + delta t G) / t, G = max
-    |g|_1
+    ucb          adds (K G + (1 + c) G sqrt(2 ln(2DKT/delta)) sqrt(K t) + delta t G) / t,
+                 G = max |g|_1
     all          sqrt(T) regret -> N(0, g*' Sigma g*)
 
 Reference: V. Do et al., ICLR 2023, arXiv 2210.09957 (the reduction and its bounds; constants,
