@@ -135,7 +135,8 @@ def loop_curvature(params, means, mixture: Mixture) -> Array:
     # Nothing moves along the law itself, which weighs the differences to zero, nor unplayed arms.
     still = jnp.outer(law, law) / (law @ law) + jnp.diag(1 - played)
     trace = jnp.trace(metric)
-    size = jnp.where(trace > 0, trace, 1)  # a single arm has no directions
+    rounding = eps**2 * jnp.trace(hessian) * jnp.max(means**2)
+    size = jnp.where(trace > rounding, trace, 1)  # a single arm has no directions
     inverse = jnp.linalg.inv(metric + size * (still + eps * jnp.eye(len(metric))))
     left = jnp.eye(len(means)) - across @ inverse @ across.T @ hessian
     noise = noise_of(params, means, law)
