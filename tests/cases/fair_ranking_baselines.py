@@ -1,10 +1,14 @@
 """Regret of the baselines (arXiv 2209.13019), and wrong versions of it."""
 
 from tests.cases import Case, Mutant, Tests
-from tests.cases.fair_ranking import NEAR, SMALL, TABLE
+from tests.cases.fair_ranking import NEAR, SMALL, STRONG, TABLE
 from tests.references.fair_ranking import baselines
 
-BATCH = SMALL | {"algorithm": "batch_frank_wolfe", "objective": "quality_weighted", "num_epochs": 6}
+BATCH = STRONG | {
+    "algorithm": "batch_frank_wolfe",
+    "objective": "quality_weighted",
+    "num_epochs": 6,
+}
 RELEVANCE = SMALL | {"algorithm": "relevance"}
 RANDOM = SMALL | {"algorithm": "random"}
 

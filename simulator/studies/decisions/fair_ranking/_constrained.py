@@ -63,7 +63,8 @@ def _multipliers(market, target, feasible):
     def unfinished(carry):
         count, _, rankings, _, _ = carry
         missed = jnp.max(jnp.abs(jnp.mean(rankings, axis=0) - target))
-        return feasible & (count < _MOST) & (missed > 100 * eps * market.equal * items)
+        far = (count == 0) | (missed > 100 * eps * market.equal * items)
+        return feasible & (count < _MOST) & far
 
     def step(carry):
         count, prices, rankings, stiffness, width = carry
@@ -73,20 +74,7 @@ def _multipliers(market, target, feasible):
         return count + 1, prices, point, 2 * stiffness, width / 2
 
     start = jnp.full((users, items), market.equal)
-    one = jnp.ones((), start.dtype)
-    first = jnp.zeros((users, items), start.dtype)  # misses the target, whatever it is
-    carry = (
-        jnp.int32(0),
-        jnp.zeros_like(target),
-        first,
-        _STIFFNESS * one,
-        users / _STIFFNESS * one,
-    )
-
-    def begin(carry):
-        count, prices, _, stiffness, width = carry
-        return step((count, prices, start, stiffness, width))
-
-    carry = lax.cond(feasible, begin, lambda carry: carry, carry)
-    _, prices, rankings, _, _ = lax.while_loop(unfinished, step, carry)
+    stiffness = jnp.asarray(_STIFFNESS, start.dtype)
+    first = (jnp.int32(0), jnp.zeros_like(target), start, stiffness, users / stiffness)
+    _, prices, rankings, _, _ = lax.while_loop(unfinished, step, first)
     return prices, rankings
