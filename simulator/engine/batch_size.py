@@ -23,7 +23,8 @@ class Budget(NamedTuple):
     """What one batch may take: bytes alive at once, bytes computed in all, lanes.
 
     A step of a vmapped loop costs much the same for one lane as for a few: ``few`` lanes may
-    compute ``long_work`` together.
+    compute ``long_work`` together, and more where a step of theirs computes less than ``step``, so
+    that a loop takes hardly longer for them than for one.
     """
 
     memory: float
@@ -31,11 +32,12 @@ class Budget(NamedTuple):
     lanes: int
     few: int
     long_work: float
+    step: float
 
 
 # Some tens of milliseconds on one core, and at most a second.
-CPU = Budget(memory=2**28, work=2**26, lanes=4096, few=16, long_work=2**31)
-ACCELERATOR = Budget(memory=2**32, work=2**33, lanes=32768, few=256, long_work=2**36)
+CPU = Budget(memory=2**28, work=2**26, lanes=4096, few=16, long_work=2**31, step=2**16)
+ACCELERATOR = Budget(memory=2**32, work=2**33, lanes=32768, few=256, long_work=2**36, step=2**20)
 MEMINFO = Path("/proc/meminfo")  # Linux
 ONCE = "custom_vmap_call"  # of `simulator.sampling.shared.once`
 STEPS_OF_A_WHILE_LOOP = 32  # unknown before it runs: what our solvers typically take
@@ -80,7 +82,8 @@ def batch_size(one_lane: core.Jaxpr) -> int:
         free = (device.memory_stats() or {}).get("bytes_limit", 4 * ACCELERATOR.memory)
         budget = ACCELERATOR._replace(memory=min(ACCELERATOR.memory, free / 4))
     work = max(cost.work, 1)
-    busy = max(budget.work / work, min(budget.few, budget.long_work / work))
+    together = max(budget.long_work / work, budget.step * cost.steps / work)
+    busy = max(budget.work / work, min(budget.few, together))
     lanes = min(budget.memory / max(cost.memory, 1), busy, budget.lanes)
     return 1 << (max(1, int(lanes)).bit_length() - 1)
 

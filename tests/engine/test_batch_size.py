@@ -40,16 +40,25 @@ def test_batches_are_powers_of_two_within_the_budget(function, low, high):
     assert lanes * cost_of(one_lane).work <= CPU.work
 
 
-def test_long_loops_share_their_steps_between_a_few_lanes():
-    def iterated(steps):
-        return jaxpr(lambda x: jax.lax.fori_loop(0, steps, lambda _, y: y * x, x), jnp.float32(1))
+def iterated(steps, width=1):
+    def powers(x):
+        return jax.lax.fori_loop(0, steps, lambda _, y: y * x, jnp.ones(width) * x)
 
+    return jaxpr(powers, jnp.float32(1))
+
+
+def test_long_loops_share_their_steps_between_a_few_lanes():
+    """However long, where a step is so short that one lane alone would take as long."""
     assert batch_size(iterated(2**23)) == CPU.few
-    longer = iterated(2**26)
+    assert batch_size(iterated(2**30)) == CPU.few
+
+
+def test_long_loops_of_wide_steps_share_them_between_fewer():
+    longer = iterated(2**12, 2**14)
     lanes = batch_size(longer)
     assert 1 < lanes < CPU.few
     assert lanes * cost_of(longer).work <= CPU.long_work
-    assert batch_size(iterated(2**30)) == 1
+    assert batch_size(iterated(2**18, 2**14)) == 1
 
 
 def test_a_lane_beyond_the_budget_runs_alone():
