@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from simulator.maths.rounds import log_spaced, play
@@ -14,6 +15,8 @@ from simulator.studies.decisions.fair_ranking._model import (
     unfairness,
     user_part,
 )
+
+_LONG = 1024  # rounds
 
 
 class Averages(NamedTuple):
@@ -44,11 +47,17 @@ class Averages(NamedTuple):
     gap: Array
 
 
-Rule = Callable[[Averages, Array, Array, Array], Array]  # (averages, round, user, key) -> exposures
+#: ``(averages, round, user, random numbers or None) -> exposures``
+Rule = Callable[[Averages, Array, Array, Array | None], Array]
 
 
-def averages_over_time(key, params, market: Market, rule: Rule, best=None) -> Averages:
-    """The averages at the checkpoints, when ``rule`` ranks; gaps with respect to ``best``."""
+def averages_over_time(
+    key, params, market: Market, rule: Rule, best=None, random: bool = False
+) -> Averages:
+    """The averages at the checkpoints, when ``rule`` ranks; gaps with respect to ``best``.
+
+    A ``random`` rule gets a uniform number for every item in every round.
+    """
     users, items = market.relevance.shape
     groups = 2 if params.objective == "balanced" else 0
     own = users if params.objective == "welfare" else 0
@@ -64,16 +73,16 @@ def averages_over_time(key, params, market: Market, rule: Rule, best=None) -> Av
     )
 
     def draw(key, count):
-        key_users, key_rules = jax.random.split(key)
+        key_users, key_items = jax.random.split(key)
         if params.arrivals == "shuffled":
             chosen = jax.random.permutation(key_users, users).astype(jnp.int32)
         else:
             chosen = jax.random.randint(key_users, (count,), 0, users, jnp.int32)
-        return chosen, jax.random.split(key_rules, count)
+        return chosen, jax.random.uniform(key_items, (count, items), float) if random else None
 
     def step(averages, now, drawn):
-        user, key = drawn
-        shown = rule(averages, now, user, key)
+        user, numbers = drawn
+        shown = rule(averages, now, user, numbers)
         utility = market.relevance[user] @ shown
         time = now.astype(float)
         moved = averages._replace(
@@ -98,7 +107,19 @@ def averages_over_time(key, params, market: Market, rule: Rule, best=None) -> Av
         return moved
 
     rounds = users * log_spaced(params.num_epochs, params.num_checkpoints)
-    return play(key, start, draw, step, lambda averages: averages, rounds, users)
+    return play(
+        key, start, draw, step, lambda averages: averages, rounds, _block(params, rounds, users)
+    )
+
+
+def _block(params, rounds, users) -> int:
+    """Rounds whose users are drawn together: epochs, where users are permuted, or many of them."""
+    if params.arrivals == "shuffled":
+        return users
+    block = int(np.gcd.reduce(rounds))
+    while block > _LONG and block % 2 == 0:
+        block //= 2
+    return block if block <= _LONG else users
 
 
 def value_at(params, market: Market, averages: Averages) -> Array:

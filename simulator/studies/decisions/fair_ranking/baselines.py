@@ -141,16 +141,16 @@ def simulate_direct(key, params):
         found = jax.vmap(outputs)(_batch_path(params, market))
         return {**found, RESIDUAL: best.residual}
 
-    def rule(averages, now, user, key):
-        scores = market.relevance[user]
-        if params.algorithm == "random":
-            scores = jax.random.uniform(key, scores.shape, float)
-        elif params.algorithm == "fairco":
+    random = params.algorithm == "random"
+
+    def rule(averages, now, user, numbers):
+        scores = numbers if random else market.relevance[user]
+        if params.algorithm == "fairco":
             received = (now - 1).astype(float) * averages.exposure / jnp.maximum(market.merit, 1e-9)
             scores = scores + params.fairco_gain * (jnp.max(received) - received)
         return top_to_exposure(scores, market.weights, params.num_slots)
 
-    averages = averages_over_time(key, params, market, rule)
+    averages = averages_over_time(key, params, market, rule, random=random)
 
     def seen_at(averages):
         regret = best.value - value_at(params, market, averages)

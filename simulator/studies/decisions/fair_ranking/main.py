@@ -116,7 +116,7 @@ def simulate_direct(key, params):
     market = market_of(params)
     best = once(optimum, params)
 
-    def rule(averages, now, user, key):
+    def rule(averages, now, user, _):
         by_group = averages.by_group
         added = item_scores(params, market, averages.exposure, by_group, user % 2)
         slope = jnp.ones(())
