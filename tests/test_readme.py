@@ -17,7 +17,7 @@ BLOCKS = [
     pytest.param(block, id=f"{path.name}-{number}")
     for path in (
         ROOT / "README.md",
-        *(ROOT / "docs" / f"{name}.md" for name in ("search", "alignment", "planner")),
+        *(ROOT / "docs" / f"{name}.md" for name in ("search", "alignment", "planner", "data")),
     )
     for number, block in enumerate(
         re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.DOTALL)

@@ -4,6 +4,7 @@ A table (CSV, one row per user, one column per item) holds relevances in [0, 1] 
 (user, item, score; MovieLens' ``u.data``, ``ratings.csv`` and ``ratings.dat``, Last.fm's plays) has
 gaps: its most active users and most rated items are kept, scores are put on [0, 1] by their ranks,
 and what nobody rated is imputed by a ridge factorisation, whose error on held-out scores is told.
+`Preferences.ranker` is the policy to deploy at a point of the Pareto frontier.
 """
 
 import os
@@ -41,6 +42,65 @@ class Preferences:
     def parameters(self) -> dict[str, np.ndarray]:
         """What the studies of `fair-ranking` take."""
         return {"preference_table": self.table}
+
+    def ranker(self, num_slots: int, fairness_weight: float) -> "Ranker":
+        """The online ranker of these users and items: what to deploy.
+
+        Parameters
+        ----------
+        num_slots : int
+            Items on a list.
+        fairness_weight : float
+            Of the quadratic objective, at least 0: a point of the Pareto frontier.
+        """
+        items = len(self.items)
+        if not 1 <= num_slots <= items:
+            raise ValueError(f"num_slots = {num_slots} is not allowed: 1 to {items}, the items")
+        if not 0 <= fairness_weight < float("inf"):
+            raise ValueError(
+                f"fairness_weight = {fairness_weight} is not allowed: a finite number, at least 0"
+            )
+        return Ranker(self, num_slots, fairness_weight)
+
+
+class Ranker:
+    """Sorts by relevance less ``beta`` times how much an item was seen beyond an equal share.
+
+    It maximises ``mean u - beta/2 sum_j (v_j - B/m)^2`` (Usunier, Do, Dohmatob, arXiv 2209.13019)
+    over the users as they come; all that it remembers is how much every item was seen.
+
+    Attributes
+    ----------
+    exposure : array (items,)
+        Mean exposure over the lists so far; the equal share before the first.
+    rounds : int
+        Lists so far.
+    """
+
+    def __init__(self, preferences: Preferences, num_slots: int, fairness_weight: float):
+        self._preferences = preferences
+        self._places = {user: i for i, user in enumerate(preferences.users)}
+        self._fairness_weight = fairness_weight
+        self._weights = 1 / np.log2(1 + np.arange(1, num_slots + 1))
+        self._equal = self._weights.sum() / len(preferences.items)
+        self.exposure = np.full(len(preferences.items), self._equal)
+        self.rounds = 0
+
+    def scores(self, user: str) -> np.ndarray:
+        """By which the next list of a user is sorted; item by item."""
+        if user not in self._places:
+            raise ValueError(f"user = {user!r} is not in the table; allowed: Preferences.users")
+        relevance = self._preferences.table[self._places[user]]
+        return relevance - self._fairness_weight * (self.exposure - self._equal)
+
+    def rank(self, user: str) -> tuple[str, ...]:
+        """The list to show to a user, the first item first; it counts as seen."""
+        top = np.argsort(-self.scores(user), kind="stable")[: len(self._weights)]
+        shown = np.zeros_like(self.exposure)
+        shown[top] = self._weights
+        self.rounds += 1
+        self.exposure = self.exposure + (shown - self.exposure) / self.rounds
+        return tuple(self._preferences.items[j] for j in top)
 
 
 def preference_table(path: str | os.PathLike[str]) -> Preferences:

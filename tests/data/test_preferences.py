@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simulator.data.files import DataError
-from simulator.data.preferences import preference_table, rating_log
+from simulator.data.preferences import Preferences, preference_table, rating_log
 
 
 def written(tmp_path, content, name="table.csv"):
@@ -63,3 +63,51 @@ def test_a_log_is_ranked_and_imputed(tmp_path, mark, header):
 def test_a_log_without_scores_is_refused(tmp_path):
     with pytest.raises(DataError, match="row 2"):
         rating_log(written(tmp_path, "u,i,s\nu1,i1,\n"))
+
+
+def small():
+    table = np.random.default_rng(3).uniform(size=(6, 5))
+    names = tuple("abcdef"), tuple("vwxyz")
+    return Preferences(table, *names)
+
+
+def test_the_policy_to_deploy_reaches_the_frontier():
+    """Its exposures and utility are those of the optimum of `fair-ranking`, like log T / T."""
+    import simulator
+
+    prefs = small()
+    best = simulator.predict("fair-ranking", num_slots=2, fairness_weight=3.0, **prefs.parameters())
+    ranker = prefs.ranker(num_slots=2, fairness_weight=3.0)
+    rng, utility, rounds = np.random.default_rng(0), 0.0, 6000
+    for _ in range(rounds // 6):
+        for user in rng.permutation(list(prefs.users)):
+            first, second = ranker.rank(user)
+            row = prefs.table[prefs.users.index(user)]
+            utility += row[prefs.items.index(first)]
+            utility += row[prefs.items.index(second)] / np.log2(3)
+    assert ranker.rounds == rounds
+    value = utility / rounds - 1.5 * np.sum((ranker.exposure - ranker.exposure.mean()) ** 2)
+    assert 0 < float(best["optimal_value"]) - value < 2e-3
+    np.testing.assert_allclose(ranker.exposure, best["optimal_exposure"], atol=0.02)
+
+
+def test_without_weight_it_sorts_by_relevance():
+    prefs = small()
+    ranker = prefs.ranker(num_slots=5, fairness_weight=0.0)
+    order = np.argsort(-prefs.table[2])
+    assert ranker.rank("c") == tuple(prefs.items[j] for j in order)
+    assert ranker.rank("c") == tuple(prefs.items[j] for j in order)
+
+
+@pytest.mark.parametrize(
+    ("slots", "weight", "words"),
+    [(0, 1.0, "num_slots = 0"), (6, 1.0, "1 to 5"), (2, -1.0, "fairness_weight = -1")],
+)
+def test_a_ranker_that_cannot_be(slots, weight, words):
+    with pytest.raises(ValueError, match=words):
+        small().ranker(slots, weight)
+
+
+def test_an_unknown_user_is_named():
+    with pytest.raises(ValueError, match="user = 'q' is not in the table"):
+        small().ranker(2, 1.0).rank("q")
