@@ -92,6 +92,8 @@ def known_bounds(study, values, output):
         low, high = of_concave_values(study, values, name)
     if family == "fair-ranking" and name in VALUES:
         low = -math.inf
+    if family == "fair-ranking":
+        low, high = _of_rankings(study.name, values, name, low)
     if family == "strong-collapse" and name == "plateau_error":
         high = math.inf
     if study.name == "tail-collapse.bigram":
@@ -116,6 +118,19 @@ def known_bounds(study, values, output):
         high = min(values["num_samples"], values["num_samples_generator"])
         high = values["num_samples"] if values["num_generations"] == 1 else high
     return low, high
+
+
+def _of_rankings(study, values, name, low):
+    """Utilities are relevances in [0, 1] by position weights; two items lead by any number."""
+    high = math.inf
+    if study == "fair-ranking.two-items":
+        if name in ("optimal_value", "optimal_utility"):
+            low = 0.5  # less than at c = delta, where nothing is penalised
+        return low, 1.0 if name in ("exposure", "optimal_exposure") else high
+    if name in ("optimal_utility", "constrained_utility"):
+        high = sum(1 / math.log2(1 + k) for k in range(1, values["num_slots"] + 1))
+        low = 0.0 if name == "optimal_utility" else low
+    return low, 1.0 if name == "optimal_exposure" else high
 
 
 def extreme_value(p, value, rng):
