@@ -78,8 +78,9 @@ def play(
     whole, rest = divmod(last, block)
     carry = (state, memory)
     if whole:
-        numbers = jnp.arange(whole, dtype=jnp.int32)
-        carry, _ = lax.scan(lambda c, i: (one_block(c, i, block), None), carry, numbers)
+        carry = lax.fori_loop(
+            0, whole, lambda number, carry: one_block(carry, number.astype(jnp.int32), block), carry
+        )
     if rest:
         carry = one_block(carry, jnp.int32(whole), rest)
     return carry[1]

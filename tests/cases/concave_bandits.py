@@ -71,7 +71,6 @@ def _noise(factor):
 
 
 ONE_ROUND = {"cells": (UNIFORM | {"num_rounds": 2, "num_checkpoints": 1},)}
-ORACLE = {"cells": (LOOP,), "outputs": ("bregman",), "slow": True}
 MUTANTS = [
     Mutant("no noise of rewards", after=_noise(lambda p: 0.0), **ONE_ROUND),
     Mutant("the Hessian without its half", after=_noise(lambda p: 2.0), **ONE_ROUND),
@@ -81,9 +80,6 @@ MUTANTS = [
            after=lambda p, o: {"regret": o["regret"] - o["optimal_value"] + o["scalarized_value"]}),
     Mutant("curvature for its square root",
            at=lambda p: {"curvature": np.sqrt(p.curvature)}),
-    Mutant("feedback that cancels nothing",
-           after=lambda p, o: {"bregman": o["stationary_regret"] + 0 * o["bregman"]}, **ORACLE),
-    Mutant("loop without its half", after=lambda p, o: {"bregman": 2 * o["bregman"]}, **ORACLE),
     Mutant("noise of one round", cells=(LOOP,), outputs=("regret_std",), slow=True,
            after=lambda p, o: {"regret_std": o["regret_std"] * np.sqrt(p.num_rounds)}),
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from simulator.maths.concave_ascent import maximise
@@ -42,7 +43,7 @@ def _heights(params) -> Array:
 def best_mixture(params) -> Mixture:
     """The best law of the arm, in closed form where arm ``a`` pays in objective ``a``."""
     means = means_of(params)
-    if jnp.size(params.mean_rewards):
+    if np.size(params.mean_rewards):
         return _of_a_table(params, means)
     law, gradient = _water_filling(params, _heights(params))
     reward = means @ law

@@ -365,8 +365,6 @@ STUDY = Study(
     check_cells=(
         {"algorithm": "uniform", "objective": "quadratic", "num_actions": 3, "num_rounds": 40,
          "num_checkpoints": 2, "curvature": 1.4, "peak_max": 0.85, "peak_min": 0.6},
-        {"algorithm": "oracle", "objective": "quadratic", "num_actions": 3, "num_rounds": 50,
-         "curvature": 1.4, "peak_max": 0.85, "peak_min": 0.6},
     ),
     tolerance=0.1,
 )  # fmt: skip
