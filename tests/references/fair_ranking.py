@@ -189,9 +189,7 @@ def baselines(**p):
         found["regret"] = best - found["uniform_value"] + beta / 2 * spread / count
     elif p["algorithm"] == "fairco":
         exposure = np.broadcast_to(b.sum() / m * merit_of(p, mu), (n, m))
-        only_items = objective(p, 0 * mu, exposure)
-        if p["objective"] == "welfare":  # its user part is then that of no utility
-            only_items += 0.0
+        only_items = objective(p, mu, exposure) - (mu * exposure).sum(axis=1).mean()
         found["regret"] = np.full(len(count), best - found["constrained_utility"] - only_items)
     else:
         a, values = np.full((n, m), b.sum() / m), {}
