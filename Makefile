@@ -64,7 +64,7 @@ figures: $(READY)
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target \
 		plot_real_data plot_scaling plot_associative_memory plot_tail_collapse plot_alignment \
 		plot_gaussian_mixtures plot_data_accumulation plot_robust_regression \
-		plot_concave_bandits plot_fair_ranking
+		plot_concave_bandits plot_fair_ranking plot_planner plot_own_robustness
 
 plot_%: $(READY)
 	$(PYTHON) scripts/$@.py

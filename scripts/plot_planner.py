@@ -33,6 +33,7 @@ def simulated(seed, budgets=5, sizes=6, low=1e18, high=1e20):
 def runs():
     """The published points without the five largest losses; simulated ones where they are not."""
     if not PUBLIC.exists():
+        print(f"the published runs are not at {PUBLIC}: simulated ones are drawn instead")
         return simulated(0, 8, 12, 1e19, 1e22), "simulated runs"
     import pandas as pd
 

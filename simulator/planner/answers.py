@@ -8,17 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator.planner import optima
-from simulator.planner.decisions import DRAWS, FEW_DRAWS, FLAT, Plan, by_draws, refuse
-from simulator.planner.notices import Notice
+from simulator.planner.decisions import DRAWS, FEW_DRAWS, FLAT, Plan, by_draws, refuse, threshold
+from simulator.planner.placing import compare_draws, compare_thresholds, place
 from simulator.planner.prediction import predict
 from simulator.planner.text import decision, with_interval
-from simulator.planner.uncertainty import of_draws, with_gradient
+from simulator.planner.uncertainty import of_draws
 from simulator.planner.values import Interval, Value
 
 if TYPE_CHECKING:
     from simulator.planner.result import Fit
 
-FAR = 1.0  # decades of compute to which coverage was measured
 WORTH = 0.1  # a repeated token that is worth less than that of a fresh one is not worth it
 ALLOWED = (
     "flop (with unique_tokens, inference_tokens or params), or loss (with params or tokens), or "
@@ -35,18 +34,33 @@ def allocation(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
         _smallest_budget(fit, asked["loss"], made)
     elif given == {"loss", "params"}:
         loss, params = asked["loss"], asked["params"]
-        _threshold(fit, made, "tokens", loss, lambda t: optima.tokens_for(fit, t, loss, params),
-                   lambda t: _floor(fit, t, params=params))  # fmt: skip
+        found = _threshold(
+            fit, made, "tokens", loss, lambda t: optima.tokens_for(fit, t, loss, params),
+            lambda t: _floor(fit, t, params=params),
+        )  # fmt: skip
+        _place_model(fit, made, params, float(found))
     elif given == {"loss", "tokens"}:
         loss, tokens = asked["loss"], asked["tokens"]
-        _threshold(fit, made, "params", loss, lambda t: optima.params_for(fit, t, loss, tokens),
-                   lambda t: _floor(fit, t, tokens=tokens))  # fmt: skip
+        found = _threshold(
+            fit, made, "params", loss, lambda t: optima.params_for(fit, t, loss, tokens),
+            lambda t: _floor(fit, t, tokens=tokens),
+        )  # fmt: skip
+        _place_model(fit, made, float(found), tokens)
     elif given == {"flop", "inference_tokens"}:
         _serving(fit, asked["flop"], asked["inference_tokens"], made)
     elif given in ({"params", "tokens"}, {"flop", "params"}, {"flop", "tokens"}):
         _given_model(fit, asked, made)
     else:
         raise refuse(fit, asked, ALLOWED)
+
+
+def _place_model(fit: "Fit", made: Plan, params: float, tokens: float) -> None:
+    """Distance and leverage of a model that is not the optimum of its budget."""
+    if math.isfinite(params) and math.isfinite(tokens):
+        made.answers.setdefault("tokens_per_param", Value(tokens / params))
+        made.answers.setdefault("flop", Value(fit.table.k * params * tokens))
+        place(fit, made, "flop", fit.table.k * params * tokens,
+              lambda t: jnp.log(optima.fresh_loss(fit, t, params, tokens)))  # fmt: skip
 
 
 def _floor(fit: "Fit", theta: Any, params: float = math.inf, tokens: float = math.inf) -> Any:
@@ -66,9 +80,9 @@ def _optimum(fit: "Fit", flop: float, made: Plan) -> None:
         d = flop / (fit.table.k * n)
         return jnp.stack([n, d, d / n, optima.fresh_loss(fit, theta, n, d)])
 
-    made.answers = dict(zip(names, fit.values_of(values), strict=True))
+    made.answers |= dict(zip(names, fit.checked_values(values), strict=True))
     _add_new_run(fit, made, lambda t: optima.optimal_loss(fit, t, flop))
-    _add_flat(fit, flop, made)
+    _add_flat_optimum(fit, flop, made)
     _describe(fit, flop, made)
     p, d, r, loss = (made.answers[name] for name in names)
     made.lines.insert(0, (
@@ -84,21 +98,33 @@ def _add_new_run(fit: "Fit", made: Plan, function: Callable[[Any], Any]) -> None
     loss = float(of_draws(function, fit.theta[None])[0])
     extra = fit.spread.s_new**2 / (loss**2 if fit.options.absolute else 1)
     found = fit.values_of(lambda t: jnp.stack([function(t)]), extra=extra)[0]
+    mean = made.answers["loss"]
+    if mean.reason.startswith("asymmetric"):  # then draws widen both
+        low, high = min(found.low, mean.low), max(found.high, mean.high)
+        found = Value(found, low, high, se=found.se, log=True, reason=mean.reason)
     made.answers["loss_new_run"] = found
     if not math.isnan(found.low):
         made.lines.append(f"one such run will end between {decision(found.low)} and "
                           f"{decision(found.high)}")  # fmt: skip
 
 
-def _add_flat(fit: "Fit", flop: float, made: Plan) -> None:
-    """Models whose loss is within a thousandth of the optimum."""
+def _loss_at(fit: "Fit", params: float, tokens: float) -> float:
     e, a, b, alpha, beta = (fit.constants[n] for n in ("E", "A", "B", "alpha", "beta"))
+    return e + a * params**-alpha + b * tokens**-beta
+
+
+def _add_flat_optimum(fit: "Fit", flop: float, made: Plan) -> None:
+    def tokens(x: float) -> float:
+        return flop / fit.table.k * math.exp(-x)
+
     best = math.log(float(made.answers["params"]))
-    budget = math.log(flop / fit.table.k)
+    _add_flat(made, best, lambda x: _loss_at(fit, math.exp(x), tokens(x)), tokens)
 
-    def loss(x: float) -> float:
-        return e + a * math.exp(-alpha * x) + b * math.exp(-beta * (budget - x))
 
+def _add_flat(
+    made: Plan, best: float, loss: Callable[[float], float], tokens: Callable[[float], float]
+) -> None:
+    """Models whose loss is within a thousandth of the optimum, ``best`` in ``ln N``."""
     limit = loss(best) * (1 + FLAT)
     ends = []
     for step in (-1.0, 1.0):
@@ -110,7 +136,7 @@ def _add_flat(fit: "Fit", flop: float, made: Plan) -> None:
             inside, outside = (middle, outside) if loss(middle) <= limit else (inside, middle)
         ends.append(math.exp(inside))
     made.ranges["params"] = Interval(*ends)
-    made.ranges["tokens"] = Interval(*(math.exp(budget) / n for n in reversed(ends)))
+    made.ranges["tokens"] = Interval(*(tokens(math.log(n)) for n in reversed(ends)))
     made.lines.append(
         f"{ends[0] / 1e9:.3g} to {ends[1] / 1e9:.3g} billion parameters cost at most "
         f"{100 * FLAT:g} % of the loss at this budget"
@@ -119,49 +145,13 @@ def _add_flat(fit: "Fit", flop: float, made: Plan) -> None:
 
 def _describe(fit: "Fit", flop: float, made: Plan) -> None:
     """Distance, leverage, thresholds, and whether draws agree with the interval."""
-    columns = fit.table.columns
-    made.distance = math.log10(flop / float(columns["flop"].max()))
+    place(fit, made, "flop", flop, lambda t: jnp.log(optima.optimal_loss(fit, t, flop)))
 
-    def logs(theta: Any) -> Any:
-        return jnp.stack([jnp.log(optima.optimal_loss(fit, theta, flop))])
+    def ratio(theta: Any) -> Any:
+        return jnp.exp(optima.log_ratio(fit, theta, flop))
 
-    from simulator.planner.solver import residuals
-
-    slope = residuals(fit.law, fit.rows, fit.theta)[1][: len(fit.table)]
-    at = with_gradient(logs, fit.theta)[1][0]
-    inverse = np.linalg.pinv((slope.T * columns["weight"]) @ slope)
-    rows = np.einsum("ni,ij,nj->n", slope, inverse, slope)
-    made.leverage = float(at @ inverse @ at / rows.max())
-    for name, row in fit.sensitivity.iterrows():
-        alpha, beta = row["alpha"], row["beta"]
-        g = (alpha * row["A"] / (beta * row["B"])) ** (1 / (alpha + beta))
-        n = g * (flop / fit.table.k) ** (beta / (alpha + beta))
-        made.sensitivity[str(name)] = float(flop / fit.table.k / n**2)
-    if made.distance > FAR:
-        made.notices.append(Notice("N-FAR", f"{made.distance:.2f} decades beyond the largest run: "
-                                   "coverage was measured to a factor of 10"))  # fmt: skip
-    ratio = columns["tokens"] / columns["params"]
-    found = made.answers.get("tokens_per_param")
-    if found is not None and not ratio.min() <= found <= ratio.max():
-        table = f"the table's {ratio.min():.3g} to {ratio.max():.3g}"
-        text = f"{decision(found)} tokens per parameter are outside {table}"
-        made.notices.append(Notice("N-FAR", text))
-    if found is not None and not fit.refusal:
-        _compare_draws(fit, flop, found, made)
-
-
-def _compare_draws(fit: "Fit", flop: float, found: Value, made: Plan) -> None:
-    """Say so where the bootstrap's interval is much longer, or shorter."""
-    draws = fit.check_draws()
-    if draws is None:
-        return
-    logs = of_draws(lambda t: optima.log_ratio(fit, t, flop), draws)
-    low, high = np.quantile(logs, [0.025, 0.975])
-    ratio = (high - low) / math.log(found.high / found.low)
-    if not 1 / 1.5 <= ratio <= 1.5:
-        text = (f"bootstrap draws of tokens per parameter span ({decision(math.exp(low))}, "
-                f"{decision(math.exp(high))}), {ratio:.2f} times the interval")  # fmt: skip
-        made.notices.append(Notice("N-ASYMMETRIC", text))
+    compare_thresholds(fit, made, "tokens per parameter", ratio)
+    compare_draws(fit, ratio, made.answers["tokens_per_param"], made)
 
 
 # --------------------------------------------------------------------------------------------
@@ -170,9 +160,10 @@ def _compare_draws(fit: "Fit", flop: float, found: Value, made: Plan) -> None:
 def _threshold(
     fit: "Fit", made: Plan, name: str, loss: float, function: Callable[[Any], Any],
     floor: Callable[[Any], Any], count: int = DRAWS,
+    log_loss: Callable[[Any, Any], Any] | None = None,
 ) -> Value:  # fmt: skip
     """The smallest size that reaches a loss, and the probability that one does."""
-    found, draws = by_draws(fit, function, count=count)
+    found, draws = threshold(fit, function, count, log_loss)
     made.answers[name] = found
     least = float(of_draws(floor, fit.theta[None])[0])
     made.reachable = 0.0 if loss <= least else float(np.mean(np.isfinite(draws)))
@@ -181,6 +172,7 @@ def _threshold(
     else:
         unit = f"smallest {name} for a loss of {loss:g}: {decision(found)} {with_interval(found)}"
         made.lines.append(unit)
+        compare_thresholds(fit, made, name, function)
         if made.reachable < 1:
             made.lines.append(f"reachable with probability {made.reachable:.3g}")
     return found
@@ -198,8 +190,10 @@ def _smallest_budget(fit: "Fit", loss: float, made: Plan) -> None:
     for name in ("params", "tokens", "tokens_per_param"):
         made.answers[name] = inner.answers[name]
     made.lines += inner.lines[:1]
+    made.ranges = inner.ranges
+    made.lines += [line for line in inner.lines if "% of the loss" in line]
     made.distance, made.leverage = inner.distance, inner.leverage
-    made.sensitivity, made.notices = inner.sensitivity, made.notices + inner.notices
+    made.notices += inner.notices
 
 
 # --------------------------------------------------------------------------------------------
@@ -214,16 +208,26 @@ def _serving(fit: "Fit", flop: float, served: float, made: Plan) -> None:
         return jnp.stack([n, d, d / n, optima.fresh_loss(fit, theta, n, d)])
 
     names = ("params", "tokens", "tokens_per_param", "loss")
-    made.answers = dict(zip(names, fit.values_of(values), strict=True))
+    made.answers = dict(zip(names, fit.checked_values(values), strict=True))
     n, d = made.answers["params"], made.answers["tokens"]
     made.lines.append(
         f"with {served:.3g} tokens to serve, {flop:.3g} FLOP train {decision(n / 1e9)} "
         f"{with_interval(n.scaled(1e-9))} billion parameters on {decision(d / 1e9)} "
         f"{with_interval(d.scaled(1e-9))} billion tokens"
     )
-    made.distance = math.log10(
-        fit.table.k * float(n) * float(d) / float(fit.table.columns["flop"].max())
+    size, tokens = float(n), float(d)
+    _add_new_run(fit, made, lambda t: optima.fresh_loss(fit, t, size, tokens))
+
+    def loss(x: float) -> float:  # infinite where serving takes all
+        left = (flop * math.exp(-x) - 2 * served) / fit.table.k
+        return _loss_at(fit, math.exp(x), left) if left > 0 else math.inf
+
+    _add_flat(
+        made, math.log(size), loss, lambda x: (flop * math.exp(-x) - 2 * served) / fit.table.k
     )
+    _place_model(fit, made, size, tokens)
+    compare_thresholds(fit, made, "parameters",
+                       lambda t: jnp.exp(optima.with_inference(fit, t, flop, served)))  # fmt: skip
 
 
 def _given_model(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
@@ -246,7 +250,8 @@ def _given_model(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
         f"{with_interval(loss)}, {100 * excess.value:.3g} % above the optimum at this budget"
     )
     _add_new_run(fit, made, lambda t: optima.fresh_loss(fit, t, params, tokens))
-    made.distance = math.log10(flop / float(fit.table.columns["flop"].max()))
+    _place_model(fit, made, params, tokens)
+    compare_thresholds(fit, made, "loss", lambda t: optima.fresh_loss(fit, t, params, tokens))
 
 
 # --------------------------------------------------------------------------------------------
@@ -259,6 +264,8 @@ def repetition(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
     made.answers["R_D"] = worth
     if given == {"flop"}:
         _optimum(fit, asked["flop"], made)
+    elif given == {"loss"}:
+        _smallest_budget(fit, asked["loss"], made)
     elif given == {"flop", "unique_tokens"}:
         _repeat(fit, asked["flop"], asked["unique_tokens"], made)
     elif given == {"flop", "loss"}:
@@ -273,12 +280,19 @@ def repetition(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
             return jnp.where(reached, jnp.exp(log_u), jnp.inf)
 
         _threshold(fit, made, "unique_tokens", loss, smallest,
-                   lambda t: optima.optimal_loss(fit, t, flop), FEW_DRAWS)  # fmt: skip
+                   lambda t: optima.optimal_loss(fit, t, flop), FEW_DRAWS,
+                   lambda t, log_u: _repeated(fit, t, flop, log_u)[1])  # fmt: skip
+        place(fit, made, "flop", flop, lambda t: jnp.log(optima.optimal_loss(fit, t, flop)))
     elif given == {"params", "tokens", "unique_tokens"}:
         made.answers["loss"] = predict(fit, "mean", 0.95, asked)
+        made.answers["loss_new_run"] = predict(fit, "new_run", 0.95, asked)
         made.lines.append(f"loss {made.answers['loss']}")
+        n, d, u = (math.log(asked[name]) for name in ("params", "tokens", "unique_tokens"))
+        place(fit, made, "flop", fit.table.k * math.exp(n + d),
+              lambda t: _log_loss(fit, t, n, d, u))  # fmt: skip
+        compare_thresholds(fit, made, "loss", lambda t: jnp.exp(_log_loss(fit, t, n, d, u)))
     else:
-        raise refuse(fit, asked, "flop (with unique_tokens or loss), or params, tokens and "
+        raise refuse(fit, asked, "flop (with unique_tokens or loss), loss, or params, tokens and "
                      "unique_tokens")  # fmt: skip
     epochs = fit.value_of(lambda t: 1 - jnp.log(WORTH) * fit.law.raw(t, fit.centre)["R_D"])
     made.answers["epochs_worth_it"] = epochs
@@ -319,4 +333,13 @@ def _repeat(fit: "Fit", flop: float, unique: float, made: Plan) -> None:
         f"{with_interval(n.scaled(1e-9))} billion parameters for {decision(e)} "
         f"{with_interval(e)} epochs"
     )
-    made.distance = math.log10(flop / float(fit.table.columns["flop"].max()))
+    best, log_u = math.log(float(n)), math.log(unique)
+    budget = math.log(flop / fit.table.k)
+
+    def log_loss(theta: Any, x: Any) -> Any:
+        return _log_loss(fit, theta, x, budget - x, jnp.minimum(log_u, budget - x))
+
+    _add_flat(made, best, lambda x: float(np.exp(of_draws(lambda t: log_loss(t, x),
+              fit.theta[None])[0])), lambda x: math.exp(budget - x))  # fmt: skip
+    place(fit, made, "flop", flop, lambda t: log_loss(t, best))
+    compare_thresholds(fit, made, "parameters", names["params"])

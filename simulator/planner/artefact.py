@@ -83,6 +83,7 @@ def contents(fit: "Fit") -> dict[str, Any]:
         "certificate": certificate.as_dict(),
         "verdicts": fit.verdict.as_dict(),
         "sensitivity": _table(fit.sensitivity),
+        "thetas": fit.thetas,
         "influence": _table(fit.influence),
         "column_order": {name: list(getattr(fit, name).columns) for name in TABLES},
         "drift": fit.extra["drift"],
@@ -158,6 +159,7 @@ def _fit(given: dict[str, Any]) -> "Fit":
         said=[notice for notice in notices if notice.code != "N-DRIFT"],  # the verdict says it
     )  # fmt: skip
     fit.__dict__["verdict"] = FitVerdict.from_dict(given["verdicts"])
+    fit.__dict__["thetas"] = {n: np.array(v, float) for n, v in given["thetas"].items()}
     fit.__dict__["extra"] = {"drift": given["drift"], "laws": given["laws"]}
     for name in TABLES:
         fit.__dict__[name] = _frame(given[name], given["column_order"][name])

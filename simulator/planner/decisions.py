@@ -12,7 +12,7 @@ from simulator import checks
 from simulator.planner import optima
 from simulator.planner.notices import Notice
 from simulator.planner.roles import ALIASES, plain
-from simulator.planner.uncertainty import of_draws
+from simulator.planner.uncertainty import FEW_INSIDE, delta_interval, of_draws, with_gradient
 from simulator.planner.values import Interval, Value
 from simulator.spelling import suggestion
 
@@ -58,7 +58,11 @@ class Plan:
     leverage : float
         Leverage of the decision relative to the largest of a row.
     sensitivity : mapping huber -> number
-        The first answer with each of three thresholds.
+        The decision with each of three thresholds.
+    sensitivity_of : str
+        Which decision.
+    status : str
+        Of the fit: ``converged``, or why there are no intervals.
     verdict : FitVerdict
     notices : list of Notice
     """
@@ -73,6 +77,8 @@ class Plan:
     distance: float = math.nan
     leverage: float = math.nan
     sensitivity: dict[str, float] = field(default_factory=dict)
+    sensitivity_of: str = ""
+    status: str = "converged"
     notices: list[Notice] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> Value:
@@ -103,6 +109,8 @@ class Plan:
             "distance": self.distance,
             "leverage": self.leverage,
             "sensitivity": self.sensitivity,
+            "sensitivity_of": self.sensitivity_of,
+            "status": self.status,
             "verdicts": self.verdict.as_dict(),
             "notices": [{"code": n.code, "text": n.text} for n in self.notices],
         }
@@ -111,7 +119,7 @@ class Plan:
 def plan(fit: "Fit", question: Mapping[str, Any]) -> Plan:
     """See :meth:`simulator.planner.result.Fit.plan`."""
     asked = _checked(_named(fit, question))
-    made = Plan(fit.law.name, asked, fit.verdict)
+    made = Plan(fit.law.name, asked, fit.verdict, status=fit.status)
     made.notices += fit.notices
     if fit.law.name == "tied":
         made.lines.append("assumes equal exponents")
@@ -179,7 +187,12 @@ def refuse(fit: "Fit", asked: Mapping[str, float], allowed: str) -> Exception:
 # Answers that are not smooth: quantiles of draws
 # --------------------------------------------------------------------------------------------
 def theta_draws(fit: "Fit", count: int = DRAWS) -> np.ndarray:
-    """Draws of the variables from Student's law with the sandwich, in their box."""
+    """Draws of the variables from Student's law with the sandwich, in their box.
+
+    Where few rows are inside Huber's threshold they are the bootstrap's.
+    """
+    if fit.spread.kappa < FEW_INSIDE:
+        return fit.draws(count if fit.law.linear else min(count, FEW_DRAWS))
     rng = np.random.default_rng(fit.options.seed)
     values, vectors = np.linalg.eigh(fit.spread.covariance * fit.replicates.factor**2)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
@@ -198,8 +211,59 @@ def by_draws(
         return Value(value, level=level, reason=fit.refusal), np.array([value])
     values = of_draws(function, theta_draws(fit, count))
     values = np.sort(values[~np.isnan(values)])
+    if not len(values):
+        return Value(value, level=level, reason="no bootstrap draw can be fitted"), values
     ends = [values[round(q * (len(values) - 1))] for q in (0.5 - level / 2, 0.5 + level / 2)]
     return Value(value, *ends, level=level), values
+
+
+def threshold(
+    fit: "Fit", function: Callable[[Any], Any], count: int = DRAWS,
+    log_loss: Callable[[Any, Any], Any] | None = None,
+) -> tuple[Value, Any]:  # fmt: skip
+    """The size that reaches a loss, its interval on the scale of logarithms, and draws of it.
+
+    Quantiles of draws hold the truth too rarely: a loss is convex in the variables, so that most
+    draws of it lie above the estimate (86 % of nominal 95 over 200 tables of 30 runs, against 94 to
+    96 %). They say how probable it is that the loss is reached, and open the interval where it is
+    not certain.
+
+    Parameters
+    ----------
+    fit : Fit
+    function : callable
+        ``theta -> size``; infinite where it is not reached.
+    count : int
+        Draws.
+    log_loss : callable, optional
+        ``(theta, ln size) -> ln L``, where the size is found by a search without derivatives.
+    """
+    found, draws = by_draws(fit, function, count=count)
+    few = fit.spread.kappa < FEW_INSIDE
+    if fit.refusal or few or not math.isfinite(found) or not found > 0:
+        return found, draws
+    if log_loss is None:
+        made = fit.values_of(lambda theta: jnp.stack([function(theta)]))[0]
+    else:
+        made = _implicit(fit, float(found), log_loss)
+    high = made.high if np.all(np.isfinite(draws)) else max(made.high, found.high)
+    return Value(float(found), made.low, high, se=made.se, log=True), draws
+
+
+def _implicit(fit: "Fit", size: float, log_loss: Callable[[Any, Any], Any]) -> Value:
+    """The interval of a size at which ``log_loss`` has a given value: by its two slopes."""
+    variables = len(fit.theta)
+
+    def both(arguments: Any) -> Any:
+        return jnp.stack([log_loss(arguments[:variables], arguments[variables])])
+
+    slope = with_gradient(both, np.append(fit.theta, math.log(size)))[1][0]
+    if slope[-1] == 0:
+        return Value(size)
+    gradient = -slope[:-1] / slope[-1]
+    return delta_interval(
+        size, gradient, fit.spread, 0.95, log=True, factor=fit.replicates.factor
+    )  # fmt: skip
 
 
 # --------------------------------------------------------------------------------------------

@@ -72,7 +72,13 @@ def _three(c: Mapping[str, np.ndarray], k: float | None) -> tuple[float, list[No
     if k is not None:
         return k, []
     mean = float(np.exp(np.mean(np.log(ratio))))
-    if spread > SAME or abs(np.log(mean)) <= 0.01:
+    if spread > SAME:
+        text = (
+            f"flop / (6 params tokens) runs from {ratio.min():.4g} to {ratio.max():.4g}: plans "
+            f"count the mean, flop = {K * mean:.4g} params tokens; tokens as stated are used"
+        )
+        return K * mean, [Notice("N-FLOP", text)]
+    if abs(np.log(mean)) <= 0.01:
         return (K if abs(np.log(mean)) <= 1e-6 else K * mean), []
     text = f"flop = {K * mean:.4g} params tokens in this table, not 6: plans count the same way"
     return K * mean, [Notice("N-FLOP", text)]

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.planner.estimation import Box, box_of, estimate
+from simulator.planner.estimation import Box, Estimates, box_of, estimate
 from simulator.planner.solver import residuals, solve
 from simulator.planner.uncertainty import of_draws
 
@@ -22,13 +22,27 @@ MOST_DROPPED = 8
 BOUND_GRID = np.linspace(0.0, 1.0, 16) ** 2  # from the estimate to the bound
 
 
+def at_thresholds(fit: "Fit") -> dict[str, Estimates]:
+    """The fit with each of three thresholds; kept with it."""
+    if "estimates" not in fit.__dict__:
+        squares = float("inf")  # absolute residuals are for them alone
+        fit.__dict__["estimates"] = {
+            name: estimate(fit.law, fit.rows, huber, fit.box,
+                           absolute=fit.options.absolute and huber == squares)
+            for name, huber in HUBERS
+        }  # fmt: skip
+    return fit.__dict__["estimates"]
+
+
 def sensitivity(fit: "Fit") -> "pd.DataFrame":
-    """One row a threshold: parameters, objective, status, and D/N at ten times the budget."""
+    """One row a threshold: parameters, objective, status, and D/N at ten times the budget.
+
+    Of a fit to absolute residuals that of ``inf`` is one, too; the others are of logarithms.
+    """
     import pandas as pd
 
     table = {}
-    for name, huber in HUBERS:
-        found = estimate(fit.law, fit.rows, huber, fit.box)
+    for name, found in at_thresholds(fit).items():
         theta = found.theta[0]
         table[name] = (
             {"delta": float(found.delta[0])}
@@ -213,8 +227,9 @@ def drift(fit: "Fit") -> list[dict[str, float]]:
 
 
 def laws_compared(fit: "Fit") -> list[dict[str, Any]]:
-    """AICc of the laws that read the same columns; they rank descriptions, not decisions."""
+    """AICc and held-out score of laws of the same columns: of descriptions, not of decisions."""
     from simulator.planner.laws import law_named
+    from simulator.planner.verdict import log_score
 
     pairs = {"chinchilla": ("tied",), "tied": ("chinchilla",),
              "synthetic-share": ("synthetic-share-additive",),
@@ -231,9 +246,11 @@ def laws_compared(fit: "Fit") -> list[dict[str, Any]]:
         entries.append((law, rows, box_of(law, target)))
     if len(entries) == 1:
         return []
-    found = [(law, rows, box, estimate(law, rows, fit.delta, box)) for law, rows, box in entries]
+    absolute = fit.options.absolute
+    found = [(law, rows, box, estimate(law, rows, fit.delta, box, absolute=absolute))
+             for law, rows, box in entries]  # fmt: skip
     largest = max(found, key=lambda entry: entry[0].size)
-    scale = _scale_of(largest, fit.delta, len(target))
+    scale = _scale_of(largest, fit.delta, len(target), absolute)
     n = len(target)
     result = []
     for law, _, box, one in found:
@@ -241,14 +258,15 @@ def laws_compared(fit: "Fit") -> list[dict[str, Any]]:
         penalty = 2 * size + 2 * size * (size + 1) / max(n - size - 1, 1)
         aicc = 2 * float(one.objective[0]) * scale + penalty
         result.append({"law": law.name, "parameters": size - 1, "f": float(one.objective[0]),
-                       "AICc": aicc, "status": one.status[0]})  # fmt: skip
+                       "AICc": aicc, "held-out log score": log_score(fit, law),
+                       "status": one.status[0]})  # fmt: skip
     return result
 
 
-def _scale_of(entry: Any, delta: float, n: int) -> float:
+def _scale_of(entry: Any, delta: float, n: int, absolute: bool) -> float:
     """``kappa / (sum psi^2 / (n - p))`` of the largest law."""
     law, rows, box, one = entry
-    r = residuals(law, rows, one.theta[0])[0][:n]
+    r = residuals(law, rows, one.theta[0], absolute=absolute)[0][:n]
     psi = np.clip(r, -delta, delta)
     inside = float(np.mean(np.abs(r) <= delta))
     return inside / max(float(rows.weight[:n] @ psi**2) / max(n - int(box.free.sum()), 1), 1e-300)

@@ -7,6 +7,7 @@ import numpy as np
 from simulator.planner.estimation import Box
 from simulator.planner.laws import Law
 from simulator.planner.notices import Notice
+from simulator.planner.solver import residuals
 from simulator.planner.table import Table
 from simulator.planner.uncertainty import LACK, LEAST_CLUSTERS, LEAST_DF
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 LONG = float(np.log(100.0))  # an interval of the logarithm so long identifies nothing
 HIGH_LEVERAGE = 0.5
+LEAST_TREND = 6  # rows at large n, without which no trend is looked for
 
 
 # --------------------------------------------------------------------------------------------
@@ -45,6 +47,9 @@ def without_evidence(law: Law, table: Table, notices: list[Notice]) -> tuple[str
         text = "one synthetic share besides 0: its plateau is fitted, rho = 0 is assumed"
         notices.append(Notice("N-SEPARATE", text))
         return ("rho",)
+    if shares[0] > 0:
+        text = "no row has synthetic share 0: shares alone tell E from the plateau"
+        notices.append(Notice("N-SEPARATE", text))
     return ()
 
 
@@ -115,11 +120,48 @@ def add_notices(fit: "Fit") -> None:
         say("N-LACK", f"the law does not fit these rows: F = {found.lack:.3g} against the noise of "
             f"{found.groups} repeated points; half-lengths times {found.factor:.3g}")  # fmt: skip
     _add_open_ends(fit)
+    for notice in (_trend(fit), _short(fit)):
+        if notice:
+            fit.said.append(notice)
+
+
+def _trend(fit: "Fit") -> Notice | None:
+    """A shift that correlates with the teacher adds a term linear in q, seen at large n."""
+    from scipy.stats import linregress
+
+    columns = fit.table.columns
+    if not fit.law.name.startswith("synthetic-share") or fit.status != "converged":
+        return None
+    large = columns["tokens"] >= np.median(columns["tokens"])
+    q = columns["synthetic_fraction"][large]
+    r = -residuals(fit.law, fit.rows, fit.theta)[0][: len(fit.table)][large]
+    if len(q) < LEAST_TREND or np.ptp(q) == 0 or np.ptp(r) <= 1e-9:
+        return None
+    found = linregress(q, r)
+    if not found.pvalue < LACK:
+        return None
+    return Notice("N-TREND", f"at large n the loss is {100 * found.slope:+.2g} % per unit of q off "
+                  "the law: a shift that correlates with the teacher would do that")  # fmt: skip
+
+
+def _short(fit: "Fit") -> Notice | None:
+    """Tables of a tail mixture that end before the cut shows."""
+    if fit.law.name != "tail-mixture":
+        return None
+    most, size = fit.table.columns["tokens"].max(), fit.constants["T_k"]
+    if not fit.box.free[fit.law.variables.index("ln T_k")] or most >= size:
+        return None
+    return Notice("N-FLAT", f"T_k: every row has fewer tokens ({most:.3g}) than T_k = {size:.3g}: "
+                  "its upper end is open")  # fmt: skip
 
 
 def _add_open_ends(fit: "Fit") -> None:
     """Parameters of which the table gives one end alone, or none."""
+    from scipy.stats import t as student
+
     from simulator.planner.diagnostics import bound_of
+
+    quantile = float(student.ppf(0.975, max(fit.spread.df, 1)))
 
     variance = np.diag(fit.spread.covariance)
     stuck = fit.box.at_bound(fit.theta[None])[0]
@@ -127,6 +169,6 @@ def _add_open_ends(fit: "Fit") -> None:
         name = variable.removeprefix("ln ")
         if not fit.box.free[index] or name == variable or name not in fit.constants:
             continue
-        long = 2 * 2 * np.sqrt(variance[index]) * fit.replicates.factor > LONG
+        long = 2 * quantile * np.sqrt(variance[index]) * fit.replicates.factor > LONG
         if long or stuck[index]:
             fit.said.append(Notice("N-FLAT", f"{name}: {bound_of(fit, index)}; not identified"))

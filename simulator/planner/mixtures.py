@@ -1,7 +1,7 @@
 """Plans of the laws of synthetic data and of chains of generators, and of one variable."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator import checks
-from simulator.planner.decisions import Plan, by_draws, refuse
+from simulator.planner.decisions import Plan, by_draws, refuse, threshold
 from simulator.planner.laws.chains import effective_tokens, harmonic_squares
 from simulator.planner.optima import zero
-from simulator.planner.prediction import predict
+from simulator.planner.placing import compare_thresholds, place
+from simulator.planner.prediction import features_at, predict
 from simulator.planner.text import decision, with_interval
 from simulator.planner.uncertainty import of_draws
 from simulator.planner.values import Value
@@ -33,7 +34,7 @@ def power(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
         made.answers["loss"] = predict(fit, "mean", 0.95, {column: given["x"]})
         made.answers["loss_new_run"] = predict(fit, "new_run", 0.95, {column: given["x"]})
         made.lines.append(f"loss at {column} = {given['x']:.4g}: {made.answers['loss']}")
-        made.distance = math.log10(given["x"] / float(fit.table.columns[column].max()))
+        _place(fit, made, {column: given["x"]})
     elif set(given) == {"loss"}:
 
         def needed(theta: Any) -> Any:
@@ -45,16 +46,32 @@ def power(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
                 jnp.inf,
             )
 
-        _threshold(fit, made, "x", needed, f"{column} for a loss of {given['loss']:g}")
-        made.answers[column] = made.answers["x"]
+        found = _threshold(fit, made, "x", needed, f"{column} for a loss of {given['loss']:g}")
+        made.answers[column] = found
+        if math.isfinite(found):
+            _place(fit, made, {column: float(found)})
+            compare_thresholds(fit, made, column, needed)
     else:
         raise refuse(fit, asked, f"x ({column}), or loss")
+
+
+def _place(fit: "Fit", made: Plan, where: Mapping[str, float]) -> None:
+    """Distance, leverage and sensitivity of the loss at given sizes, the first of which counts."""
+    features = {name: v[0] for name, v in features_at(fit, where)[0].items()}
+    role = next(role for role in fit.law.needs if role in fit.table.columns)
+    value = where.get(role, where.get("tokens", math.nan))
+
+    def log_loss(theta: Any) -> Any:
+        return fit.law.log_loss(theta, features)
+
+    place(fit, made, role, value, log_loss)
+    compare_thresholds(fit, made, "loss", lambda theta: jnp.exp(log_loss(theta)))
 
 
 def _threshold(
     fit: "Fit", made: Plan, name: str, function: Callable[[Any], Any], words: str
 ) -> Value:
-    found, draws = by_draws(fit, function)
+    found, draws = threshold(fit, function)
     made.answers[name] = found
     made.reachable = float(np.mean(np.isfinite(draws))) if math.isfinite(found) else 0.0
     if math.isfinite(found):
@@ -82,6 +99,7 @@ def mixture(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
         made.answers["loss"] = predict(fit, "mean", 0.95, asked)
         made.answers["loss_new_run"] = predict(fit, "new_run", 0.95, asked)
         made.lines.append(f"loss {made.answers['loss']}")
+        _place(fit, made, asked)
     else:
         raise refuse(fit, asked, "real_tokens (with synthetic_tokens), or loss and tokens, or "
                      "tokens and a share")  # fmt: skip
@@ -150,6 +168,8 @@ def _exchange(fit: "Fit", real: float, synthetic: float, made: Plan) -> None:
         made.lines.append("more synthetic data hurts")
     amount = f"{decision(best)} {with_interval(best)}" if math.isfinite(best) else "unlimited"
     made.lines.append(f"best amount of synthetic tokens beside {real:.4g} real ones: {amount}")
+    place(fit, made, "tokens", real + synthetic, lambda t: log_loss(fit, t, real, least))
+    compare_thresholds(fit, made, "exchange rate", lambda t: exchange_rate(fit, t, real, least))
 
 
 def _smallest_share(fit: "Fit", loss: float, tokens: float, made: Plan) -> None:
@@ -165,7 +185,10 @@ def _smallest_share(fit: "Fit", loss: float, tokens: float, made: Plan) -> None:
         found = jnp.where(reached(jnp.asarray(low)), 0.0, found)
         return jnp.where(reached(jnp.asarray(0.0)), found, jnp.inf)
 
-    found, draws = by_draws(fit, share)
+    found, draws = threshold(fit, share, log_loss=lambda theta, log_pi: log_loss(
+        fit, theta, jnp.exp(log_pi) * tokens, (1 - jnp.exp(log_pi)) * tokens))  # fmt: skip
+    if found.high > 1 and np.all(np.isfinite(draws)):
+        found = Value(float(found), found.low, 1.0, level=found.level, se=found.se, log=True)
     made.answers["real_fraction"] = found
     made.reachable = float(np.mean(np.isfinite(draws))) if math.isfinite(found) else 0.0
     if not math.isfinite(found):
@@ -179,6 +202,12 @@ def _smallest_share(fit: "Fit", loss: float, tokens: float, made: Plan) -> None:
         )
         if made.reachable < 1:
             made.lines.append(f"reachable with probability {made.reachable:.3g}")
+        real = float(found) * tokens
+        made.answers["synthetic_fraction"] = Value(
+            1 - float(found), 1 - found.high, 1 - found.low, level=found.level, reason=found.reason
+        )
+        place(fit, made, "tokens", tokens, lambda t: log_loss(fit, t, real, tokens - real))
+        compare_thresholds(fit, made, "share of real tokens", share)
 
 
 # --------------------------------------------------------------------------------------------
@@ -193,6 +222,7 @@ def chain(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
         made.answers["loss"] = predict(fit, "mean", 0.95, asked)
         made.answers["loss_new_run"] = predict(fit, "new_run", 0.95, asked)
         made.lines.append(f"loss {made.answers['loss']}")
+        _place(fit, made, asked)
         return
     if given != {"loss", "tokens"}:
         raise refuse(fit, asked, "loss and tokens, or tokens and generation")
@@ -211,6 +241,10 @@ def chain(fit: "Fit", asked: dict[str, float], made: Plan) -> None:
                       "first of which is trained on real data")  # fmt: skip
     if made.reachable < 1:
         made.lines.append(f"reachable with probability {made.reachable:.3g}")
+    last = min(max(float(found), 1.0), float(MOST_GENERATIONS))
+    _place(fit, made, {"tokens": tokens, "generation": last}
+           | {n: v for n, v in asked.items() if n == "num_samples_generator"})  # fmt: skip
+    compare_thresholds(fit, made, "generations", _most_generations(fit, loss, tokens, generator))
 
 
 def _most_generations(

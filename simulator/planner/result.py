@@ -199,6 +199,24 @@ class Fit:
             for v, low, high, se in zip(value, *ends, spread, strict=True)
         ]
 
+    @functools.cached_property
+    def covariance(self) -> np.ndarray:
+        """Of the fit variables: the sandwich, or that of draws where few rows carry it."""
+        if self.spread.kappa >= uncertainty.FEW_INSIDE:
+            return self.spread.covariance
+        draws = self.draws(CHECK_DRAWS)
+        enough = len(draws) > CHECK_DRAWS / 2
+        return np.cov(draws, rowvar=False) if enough else self.spread.covariance
+
+    def checked_values(self, function: Callable[[Any], Any], level: float = 0.95) -> list[Value]:
+        """As :meth:`values_of`, but the span of bootstrap draws where it is much wider."""
+        values = self.values_of(function, level=level)
+        few = self.spread.kappa < uncertainty.FEW_INSIDE  # these intervals are the bootstrap's
+        draws = None if self.refusal or few else self.check_draws()
+        if draws is None:
+            return values
+        return uncertainty.wider(values, uncertainty.of_draws(function, draws), level)
+
     def check_draws(self) -> np.ndarray | None:
         """Draws to compare intervals with; None where rows are too few to be resampled."""
         if len(self.table) < 3 * self.size:
@@ -231,7 +249,7 @@ class Fit:
         level : float
             Between 0 and 1.
         **where
-            ``flop``, where the quantity depends on it.
+            ``flop``, where the quantity depends on it; for ``"loss"`` also the sizes of `predict`.
 
         Returns
         -------
@@ -243,8 +261,14 @@ class Fit:
         level = checks.number("level", level, above=0, below=1)
         if quantity in self.constants:
             return self._parameter(quantity, level).interval
+        if quantity in ("loss", "L") and set(where) != {"flop"} and where:
+            from simulator.planner.prediction import predict
+
+            return predict(self, "mean", level, where).interval
         function, log = quantity_of(self, quantity, where)
-        return self.value_of(function, log=log, level=level).interval
+        if not log:
+            return self.value_of(function, log=False, level=level).interval
+        return self.checked_values(lambda theta: _stack([function(theta)]), level)[0].interval
 
     def predict(self, *, kind: str = "mean", level: float = 0.95, **where: Any) -> Any:
         """The loss at given sizes.
@@ -331,6 +355,13 @@ class Fit:
         from simulator.planner.diagnostics import sensitivity
 
         return sensitivity(self)
+
+    @functools.cached_property
+    def thetas(self) -> dict[str, np.ndarray]:
+        """The estimates of `sensitivity`, in the fit variables."""
+        from simulator.planner.diagnostics import at_thresholds
+
+        return {name: found.theta[0] for name, found in at_thresholds(self).items()}
 
     @functools.cached_property
     def influence(self) -> "pd.DataFrame":

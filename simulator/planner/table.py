@@ -265,7 +265,10 @@ def _note_ratios(table: Table) -> None:
     if "params" not in c or "tokens" not in c:
         return
     ratio = np.log(c["tokens"] / c["params"])
-    low, high = np.quantile(ratio, [0.05, 0.95])
+    if len(ratio) < 5:
+        return
+    apart = max(1, round(0.05 * len(ratio)))  # of each end, which do not say where the others are
+    low, high = np.sort(ratio)[[apart, -1 - apart]]
     far = (ratio < low - 2) | (ratio > high + 2)
     if far.any():
         row, value = table.row[far][0], np.exp(ratio[far][0])

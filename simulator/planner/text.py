@@ -41,6 +41,8 @@ def summary(fit: "Fit") -> str:
         f"{status}: {used}{shared}; {huber}, f = {constant(c.f)}, certificate {c.c:.1e}, "
         f"{c.agreeing} of {c.starts} starts agree",
     ]
+    if fit.status != "converged":
+        lines.reverse()  # what is wrong comes first
     width = max(len(name) for name in fit.parameters)
     for name, value in fit.parameters.items():
         lines.append(f"  {name:<{width}} = {constant(value):<14} {with_interval(value)}".rstrip())
@@ -81,7 +83,8 @@ def _line(name: str, test: "Test", found: "FitVerdict") -> str:
 
 def plan_lines(plan: "Plan") -> list[str]:
     """Everything that `simulator plan` prints."""
-    lines = list(plan.lines)
+    lines = [f"{plan.status.upper()}: no interval is given"] if plan.status != "converged" else []
+    lines += plan.lines
     if not math.isnan(plan.distance):
         beyond = "beyond" if plan.distance > 0 else "within"
         far = f"{abs(plan.distance):.2f} decades {beyond} the largest run"
@@ -90,6 +93,6 @@ def plan_lines(plan: "Plan") -> list[str]:
         lines.append(far)
     if plan.sensitivity:
         shown = ", ".join(f"{name} {decision(v)}" for name, v in plan.sensitivity.items())
-        lines.append(f"tokens per parameter by Huber's threshold: {shown}")
+        lines.append(f"{plan.sensitivity_of} by Huber's threshold: {shown}")
     lines += verdict_lines(plan.verdict)
     return lines + [f"{notice.code}: {notice.text}" for notice in plan.notices]

@@ -18,6 +18,8 @@ LEAST_CLUSTERS = 8
 SAME_SIZE = 0.02  # of the logarithm: models within it are of one size
 LEAST_DF = 3
 LACK = 0.01  # p-value of a lack of fit that is said, and widens intervals
+ASYMMETRIC = 1.5  # lengths of bootstrap and sandwich that differ by more are said to
+DRAW_ERROR = 0.06  # two standard errors of the length of a bootstrap interval of 1,000 draws
 FEW_INSIDE = 0.5  # share of rows within Huber's threshold below which draws take over
 
 
@@ -218,6 +220,30 @@ def of_draws(function: Callable[[Any], Any], draws: np.ndarray) -> np.ndarray:
     """Values of a function at many thetas."""
     with float64_on_cpu():
         return np.asarray(jax.vmap(function)(np.asarray(draws, float)))
+
+
+def wider(values: list[Value], drawn: np.ndarray, level: float) -> list[Value]:
+    """Values with the span of draws instead of an interval that is much shorter.
+
+    Parameters
+    ----------
+    values : list of Value
+        Positive, with intervals on the scale of logarithms.
+    drawn : (draws, values)
+    level : float
+    """
+    found = []
+    ends = np.quantile(np.log(drawn), [0.5 - level / 2, 0.5 + level / 2], axis=0)
+    for value, low, high in zip(values, *ends, strict=True):
+        ratio = (high - low) / math.log(value.high / value.low) if value.high > value.low else 0.0
+        if ratio > ASYMMETRIC * (1 + DRAW_ERROR):
+            reason = f"asymmetric: draws span {ratio:.2f} times the sandwich's interval"
+            value = Value(
+                float(value), min(math.exp(low), value), max(math.exp(min(high, 700.0)), value),
+                level=level, se=value.se, log=True, reason=reason,
+            )  # fmt: skip
+        found.append(value)
+    return found
 
 
 def delta_interval(

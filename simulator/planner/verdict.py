@@ -19,7 +19,9 @@ from simulator.planner.notices import Notice, TableError
 from simulator.planner.optima import has_allocation, log_ratio
 
 if TYPE_CHECKING:
+    from simulator.planner.laws import Law
     from simulator.planner.result import Fit
+    from simulator.planner.table import Table
 
 FALSE_ALARM = 0.01
 POWER = 0.95
@@ -157,30 +159,60 @@ def _largest(budget: np.ndarray, count: int) -> np.ndarray:
     return budget >= np.sort(budget)[-min(count, len(budget))] * (1 - 1e-9)
 
 
-def _fit_below(fit: "Fit", below: np.ndarray) -> "Fit":
+def log_score(fit: "Fit", law: "Law") -> float:
+    """How well a law foretells the held-out losses: the mean logarithm of their density.
+
+    It is Student's law with the variance of a new run, from the fit to the other runs; NaN where
+    there is none.
+    """
+    from scipy.stats import t as student
+
+    held = held_out(fit)[1]
+    if held is None:
+        return math.nan
+    try:
+        lower = _fit_below(fit, ~held, law)
+    except TableError:
+        return math.nan
+    if lower.refusal:
+        return math.nan
+    errors, value, gradient = _errors(lower, fit.table.where(held))
+    noise = lower.spread.s_new / (np.exp(value) if lower.options.absolute else 1.0)
+    variance = np.einsum("ni,ij,nj->n", gradient, lower.covariance, gradient) + noise**2
+    scaled = student.logpdf(errors / np.sqrt(variance), lower.spread.df)
+    return float(np.mean(scaled - 0.5 * np.log(variance)))
+
+
+def _errors(lower: "Fit", table: "Table") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Errors of ln L of some rows, what is predicted of it, and its gradients."""
+    features = lower.law.prepare(table.columns, dict(lower.centre))
+
+    def logs(theta: Any) -> Any:
+        return jax.vmap(lower.law.log_loss, in_axes=(None, 0))(theta, features)
+
+    value, gradient = uncertainty.with_gradient(logs, lower.theta)
+    return np.log(table.columns["loss"]) - value, value, gradient
+
+
+def _fit_below(fit: "Fit", below: np.ndarray, law: "Law | None" = None) -> "Fit":
     from simulator.planner.checking import check_identified
     from simulator.planner.fit import fit_table
 
     table = fit.table.where(below)
     table.notices = []
-    check_identified(table.columns, fit.law, table.names)
+    law = fit.law if law is None else law
+    check_identified(table.columns, law, table.names)
     labels = None if fit.labels is None else fit.labels[below]
     rule = "none" if labels is None else fit.cluster
     options = dataclasses.replace(fit.options, cluster=rule)
-    return fit_table(table, fit.law, options, labels)
+    return fit_table(table, law, options, labels)
 
 
 def _loss_test(fit: "Fit", lower: "Fit", held: np.ndarray) -> Test:
     from scipy.stats import t as student
 
     table = fit.table.where(held)
-    features = fit.law.prepare(table.columns, dict(lower.centre))
-
-    def logs(theta: Any) -> Any:
-        return jax.vmap(fit.law.log_loss, in_axes=(None, 0))(theta, features)
-
-    value, gradient = uncertainty.with_gradient(logs, lower.theta)
-    errors = np.log(table.columns["loss"]) - value
+    errors, value, gradient = _errors(lower, table)
     count, mean = len(errors), float(np.mean(errors))
     slope = gradient.mean(axis=0)
     noise = lower.spread.s_new**2
@@ -188,7 +220,7 @@ def _loss_test(fit: "Fit", lower: "Fit", held: np.ndarray) -> Test:
         noise = float(np.mean((lower.spread.s_new / np.exp(value)) ** 2))
     if count >= LEAST_HELD:
         noise = max(noise, float(np.var(errors, ddof=1)))
-    shared = float(slope @ lower.spread.covariance @ slope)
+    shared = float(slope @ lower.covariance @ slope)
     root = math.sqrt(shared + noise / count)
     df = lower.spread.df
     threshold = float(student.ppf(1 - FALSE_ALARM / 2, df))
@@ -245,7 +277,11 @@ def _allocation_test(fit: "Fit", lower: "Fit", below: np.ndarray) -> Test:
         status: Status = "disagrees"
     else:
         status = "agrees" if resolution <= RATIO_TOLERANCE else "inconclusive"
-    return Test(status, change, statistic, threshold, resolution, RATIO_TOLERANCE)
+    note = ""
+    if status == "inconclusive":  # errors fall as the root of the number of runs
+        more = math.ceil(len(fit.table) * ((resolution / RATIO_TOLERANCE) ** 2 - 1))
+        note = f"about {max(more, 1)} more runs like these would settle it"
+    return Test(status, change, statistic, threshold, resolution, RATIO_TOLERANCE, note)
 
 
 def drift_notice(found: FitVerdict) -> list[Notice]:

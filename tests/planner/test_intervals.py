@@ -10,9 +10,12 @@ from scipy import stats
 import simulator
 from simulator.cli import main
 from simulator.planner import optima, solver, uncertainty
+from simulator.planner.decisions import theta_draws
 from simulator.planner.estimation import box_of, estimate
 from simulator.planner.laws import law_named
+from simulator.planner.values import Value
 from tests.planner.tables import TRUTH, design, loss, simulated
+from tests.planner.test_fit import table_of
 
 TABLES = 300
 
@@ -155,3 +158,80 @@ def test_a_drift_is_said_by_the_fit_its_plans_and_its_artefact(tmp_path, capsys)
     pd.DataFrame(table).to_csv(tmp_path / "t.csv", index=False)
     assert main(["fit", str(tmp_path / "t.csv")]) == 1
     assert f"N-DRIFT: {notice.text}" in capsys.readouterr().out
+
+
+def test_few_rows_inside_the_threshold_leave_it_to_draws():
+    """At 1e-3 the sandwich rests on few rows: thresholds and verdicts take bootstrap draws."""
+    fit = simulator.fit(simulated(seed=3), huber=1e-3)
+    assert fit.spread.kappa < uncertainty.FEW_INSIDE
+    assert np.array_equal(theta_draws(fit, 1000), fit.draws(1000))
+    assert np.allclose(fit.covariance, np.cov(fit.draws(1000), rowvar=False))
+    assert not np.allclose(fit.covariance, fit.spread.covariance, rtol=0.05)
+
+
+def test_the_wider_of_sandwich_and_draws():
+    value = Value(2.0, 1.8, 2.2, log=True)
+    rng = np.random.default_rng(0)
+    narrow, wide = (2 * np.exp(s * rng.standard_normal((1000, 1))) for s in (0.05, 0.2))
+    assert uncertainty.wider([value], narrow, 0.95) == [value]
+    (found,) = uncertainty.wider([value], wide, 0.95)
+    assert np.log(found.interval) == pytest.approx(np.log(2) + np.array([-0.39, 0.39]), abs=0.06)
+    assert found.reason.startswith("asymmetric")
+
+
+def test_an_inconclusive_allocation_says_how_many_runs_are_missing():
+    test = simulator.fit(simulated(seed=3)).verdict.allocation
+    assert test.status == "inconclusive"
+    more = 30 * ((test.resolution / test.tolerance) ** 2 - 1)
+    assert test.note == f"about {int(np.ceil(more))} more runs like these would settle it"
+
+
+def test_absolute_residuals_everywhere():
+    fit = simulator.fit(simulated(seed=3), huber="inf", residual="absolute", holdout="none")
+    assert fit.sensitivity.loc["inf", "f"] == pytest.approx(fit.certificate.f, rel=1e-9)
+    assert fit.extra["drift"][-1]["a"] == pytest.approx(
+        fit.constants["beta"] / (fit.constants["alpha"] + fit.constants["beta"]), rel=1e-6
+    )
+    assert fit.extra["laws"][0]["f"] == pytest.approx(fit.certificate.f, rel=1e-9)
+
+
+def test_held_out_score_prefers_the_law_that_is_true():
+    table, _ = table_of("generations-tail", seed=1)
+    fit = simulator.fit(table, "generations-tail")
+    own, other = fit.extra["laws"]
+    assert own["held-out log score"] > other["held-out log score"] + 1
+    assert np.isfinite(own["AICc"])
+    none = simulator.fit(table, "generations-tail", holdout="none").extra["laws"][0]
+    assert np.isnan(none["held-out log score"])
+
+
+def test_a_trend_in_the_share_is_said():
+    n = np.geomspace(1e3, 1e6, 48)
+    q = np.tile([0.0, 0.1, 0.2, 0.3], 12)
+    noise = np.exp(0.001 * np.random.default_rng(0).standard_normal(48))
+    right = 0.4 + 9.0 * (1 / n + q**2 / 9000.0) ** 0.6
+    bent = right * (1 + 0.03 * (q - 0.15) * (n > 3e4))
+    for values, said in ((right, False), (bent, True)):
+        table = {"tokens": n, "q": q, "loss": values * noise}
+        fit = simulator.fit(table, "synthetic-share", holdout="none")
+        assert ("N-TREND" in [notice.code for notice in fit.said]) == said
+
+
+def test_no_row_without_synthetic_tokens_is_said():
+    table, _ = table_of("synthetic-share", seed=1)
+    some = {name: values[table["synthetic_fraction"] > 0] for name, values in table.items()}
+    fit = simulator.fit(some, "synthetic-share", holdout="none")
+    assert "no row has synthetic share 0" in str(fit.said)
+
+
+@pytest.mark.slow
+def test_coverage_of_thresholds(seed):
+    """The smallest budget for a loss; quantiles of draws of the variables hold it in 86 %."""
+    budget, tables = 1e21, 200
+    truth = simulator.fit(simulated(), holdout="none").plan(flop=budget)
+    inside = 0
+    for index in range(tables):
+        fit = simulator.fit(simulated(seed=1000 * seed + index), holdout="none")
+        low, high = fit.plan(loss=float(truth.loss)).flop.interval
+        inside += low <= budget <= high
+    assert 0.92 <= inside / tables <= 0.98, inside

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 
 import simulator
-from simulator.planner import uncertainty
+from simulator.planner import solver, uncertainty
 from tests.planner.tables import TRUTH, loss, simulated
 from tests.planner.test_fit import table_of
 
@@ -116,3 +116,29 @@ def test_the_law_of_a_decision_is_not_chosen_by_aicc():
     assert any(preferred)
     tied = simulator.fit(simulated(seed=0), "tied", holdout="none")
     assert "assumes equal exponents" in str(tied.plan(flop=1e21))
+
+
+def test_percentiles_of_a_wild_bootstrap_are_too_short_at_a_small_threshold():
+    """At 1e-3 resampled signs span far less than resampled rows, which cover what they promise.
+
+    Measured over 500 tables (the planner's specification): 80 to 82 % against 94 to 96 of 95.
+    """
+    rng = np.random.default_rng(0)
+    points = np.sqrt([0.5, 1, 1.5])
+    webb = np.r_[-points, points]
+    ratios = []
+    for seed in range(3):
+        fit = simulator.fit(simulated(seed=seed), huber=1e-3, holdout="none")
+        count, draws = len(fit.table), 128
+        r = -solver.residuals(fit.law, fit.rows, fit.theta)[0][:count]
+        signs = rng.choice(webb, (draws, count))
+        target = np.repeat(fit.rows.target[None], draws, 0)
+        target[:, :count] += signs * r / (1 - fit.spread.leverage) - r
+        start = np.repeat(fit.theta[None], draws, 0)
+        wild = solver.solve(fit.law, fit.rows, start, 1e-3, fit.box, target=target).theta
+        rows = fit.draws(400)
+        spans = [
+            np.ptp(np.quantile(d[:, 3:], [0.025, 0.975], axis=0), axis=0) for d in (wild, rows)
+        ]
+        ratios.append(spans[0] / spans[1])
+    assert np.all(np.median(ratios, axis=0) < 0.85), ratios

@@ -115,6 +115,31 @@ def test_every_decision_has_interval_distance_and_verdict(noisy):
 
 
 @pytest.mark.parametrize(
+    "question",
+    [
+        {"flop": 1e22},
+        {"loss": 2.2},
+        {"loss": 2.3, "params": 5e9},
+        {"loss": 2.3, "tokens": 1e11},
+        {"flop": 1e22, "inference_tokens": 3e11},
+        {"params": 7e9, "tokens": 2e11},
+    ],
+)
+def test_every_answer_says_how_far_it_is(noisy, question):
+    plan = noisy.plan(**question)
+    flop = float(plan.flop) if "flop" in plan.answers else question["flop"]
+    assert plan.distance == pytest.approx(math.log10(flop / 1e20), abs=1e-9)
+    far = [n for n in plan.notices if n.code == "N-FAR" and "decades beyond" in n.text]
+    assert len(far) == (plan.distance > 1)
+    assert plan.leverage > 0
+    assert set(plan.sensitivity) == {"auto", "1e-3", "inf"}
+    assert f"{plan.sensitivity_of} by Huber's threshold: auto" in str(plan)
+    if set(question) & {"flop"} or set(question) == {"loss"}:
+        low, high = plan.ranges["params"]
+        assert low < plan.params < high
+
+
+@pytest.mark.parametrize(
     ("question", "error", "message"),
     [
         ({}, TypeError, "a plan needs a question"),
@@ -262,6 +287,25 @@ def test_tolerable_generations(name):
         assert float(fit.plan(loss=0.5 * (at + after), tokens=3e4).generation) == generation
     assert fit.plan(loss=float(fit.predict(tokens=3e4, generation=1)) * 0.99,
                     tokens=3e4).reachable == 0  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "question"),
+    [
+        ("power", {"loss": 2.2}),
+        ("synthetic-share", {"real_tokens": 3e3, "synthetic_tokens": 700}),
+        ("generations", {"loss": 0.5, "tokens": 1e8}),
+    ],
+)
+def test_answers_of_other_laws_say_how_far_they_are(name, question):
+    fit = simulator.fit(table_of(name, seed=1)[0], name, holdout="none", raw=True)
+    plan = fit.plan(**question)
+    size = {"power": lambda: float(plan.x), "synthetic-share": lambda: 3700.0,
+            "generations": lambda: 1e8}[name]()  # fmt: skip
+    expected = math.log10(size / fit.table.columns["tokens"].max())
+    assert plan.distance == pytest.approx(expected, abs=1e-9)
+    assert plan.leverage > 0
+    assert set(plan.sensitivity) == {"auto", "1e-3", "inf"}
 
 
 @pytest.mark.slow

@@ -106,6 +106,9 @@ def test_three_that_agree_and_three_that_do_not():
     assert found.k == pytest.approx(6.6, rel=1e-12)
     assert [n.code for n in found.notices] == ["N-FLOP"]
     assert one(table | {"flop": 6 * exact}).notices == []
+    near = one(table | {"flop": exact * np.linspace(6, 6.2, len(exact))})
+    assert near.k == pytest.approx(6.1, rel=1e-3)
+    assert "runs from 1 to 1.033: plans count the mean" in near.notices[0].text
     rough = one(table | {"flop": exact * np.linspace(5, 8, len(exact))})
     assert rough.k == 6
     assert "runs from 0.833 to 1.33: counting conventions differ" in rough.notices[0].text
@@ -241,6 +244,16 @@ def test_identical_rows_and_far_rows():
     far = one(changed("tokens", 5, 1e14))
     assert [n.code for n in far.notices] == ["N-RATIO"]
     assert "row 5" in far.notices[0].text
+
+
+def test_a_far_row_among_few():
+    """An outlier does not widen what it is measured against."""
+    table = frame().iloc[[0, 4, 8, 13, 17, 21, 25, 29]].reset_index(drop=True)
+    assert one(table).notices == []
+    table.loc[3, "tokens"] *= 1e4
+    found = one(table)
+    assert [n.code for n in found.notices] == ["N-RATIO"]
+    assert "row 4" in found.notices[0].text
 
 
 def test_overfitted_rows_are_left_out():
