@@ -14,6 +14,7 @@ from simulator.pictures import KEY, below, colours, house_style, panels, theory_
 from simulator.planner import optima
 from simulator.planner.diagnostics import profile, threshold
 from simulator.planner.prediction import predict
+from simulator.planner.ratio_profile import ratio_profile
 from simulator.planner.solver import residuals
 from simulator.planner.verdict import held_out
 
@@ -40,6 +41,9 @@ def charts(fit: "Fit", plan: "Plan | None") -> list[dict[str, str]]:
         if fit.box.free[index] and not name.startswith("ln ") and not fit.refusal:
             found.append((f"profile-{name}", f"Profile of {name}: values below the dashed line are "
                           "not excluded at 95 %.", _profile(fit, index, name)))  # fmt: skip
+    if fit.law.name == "chinchilla" and not fit.refusal:
+        found.append(("profile-ratio", "Profile of tokens per parameter at ten times the largest "
+                      "budget.", _profile_of_ratio(fit)))  # fmt: skip
     return [{"name": n, "caption": c, "svg": _svg(n, draw)} for n, c, draw in found]
 
 
@@ -201,6 +205,20 @@ def _residuals(fit: "Fit", role: str, label: str) -> Callable[[Any], None]:
         axes.axhline(0, color=KEY, linewidth=1)
         axes.scatter(fit.table.columns[role], 100 * r, c=code, cmap="viridis", s=14)
         axes.set(xscale="log", xlabel=label, ylabel="loss above the law, %")
+
+    return draw
+
+
+def _profile_of_ratio(fit: "Fit") -> Callable[[Any], None]:
+    def draw(axes: Any) -> None:
+        budget = 10 * float(fit.table.columns["flop"].max())
+        value = fit.value_of(lambda t: jnp.exp(optima.log_ratio(fit, t, budget)))
+        reach = 2 * math.log(value.high / value.low)
+        ratios = float(value) * np.exp(np.linspace(-reach, reach, 16))
+        axes.plot(ratios, ratio_profile(fit, budget, ratios), "o-", color=BLUE)
+        axes.axhline(threshold(fit), color=ORANGE, linestyle="--")
+        axes.set(xscale="log", xlabel="tokens per parameter", ylabel="F",
+                 ylim=(0, 4 * threshold(fit)))  # fmt: skip
 
     return draw
 

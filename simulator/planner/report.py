@@ -16,6 +16,7 @@ from simulator.planner.text import constant, decision, verdict_lines, with_inter
 
 if TYPE_CHECKING:
     from simulator.planner.decisions import Plan
+    from simulator.planner.design import NextRuns
     from simulator.planner.result import Fit
 
 TEMPLATE = "report.html"
@@ -44,6 +45,11 @@ def page(fit: "Fit", question: Mapping[str, Any]) -> str:
     )
     asked = dict(question) or default_question(fit)
     plan = fit.plan(**asked) if asked else None
+    runs = _next_runs(fit)
+    known = {
+        "plan": plan.as_dict() if plan else None,
+        "next_runs": runs.as_dict() if runs else None,
+    }
     return environment.get_template(TEMPLATE).render(
         title=f"{fit.law.name} fitted to {fit.table.source or 'a table of runs'}",
         formula=fit.law.formula,
@@ -53,9 +59,9 @@ def page(fit: "Fit", question: Mapping[str, Any]) -> str:
         distance=plan.distance if plan else None,
         badges=_badges(fit),
         charts=charts(fit, plan),
-        tables=_tables(fit, plan),
+        tables=_tables(fit, plan, runs),
         notices=plan.notices if plan else fit.notices,
-        artefact=text(contents(fit) | {"plan": plan.as_dict() if plan else None}),
+        artefact=text(contents(fit) | known),
     )
 
 
@@ -81,7 +87,7 @@ def _badges(fit: "Fit") -> list[dict[str, str]]:
     ]
 
 
-def _tables(fit: "Fit", plan: "Plan | None") -> list[dict[str, Any]]:
+def _tables(fit: "Fit", plan: "Plan | None", runs: "NextRuns | None") -> list[dict[str, Any]]:
     """Title, header and rows of every table."""
     tables = [
         {
@@ -119,18 +125,23 @@ def _tables(fit: "Fit", plan: "Plan | None") -> list[dict[str, Any]]:
     ledger = {"read": fit.table.read} | fit.table.dropped | {"used": len(fit.table)}
     rows = [[name, str(count)] for name, count in ledger.items()]
     tables.append({"title": "Rows", "header": ["", "rows"], "rows": rows})
-    if fit.status == "converged" and fit.law.name in ("chinchilla", "tied"):
-        tables.append(_next_runs(fit))
+    if runs is not None:
+        tables.append(_runs_table(runs))
     return tables
 
 
-def _next_runs(fit: "Fit") -> dict[str, Any]:
-    budget = 10 * float(fit.table.columns["flop"].max())
-    runs = fit.next_runs(budget)
+def _next_runs(fit: "Fit") -> "NextRuns | None":
+    """What ten times the largest budget would teach most, where the law has an answer."""
+    if fit.status != "converged" or fit.law.name not in ("chinchilla", "tied"):
+        return None
+    return fit.next_runs(10 * float(fit.table.columns["flop"].max()))
+
+
+def _runs_table(runs: "NextRuns") -> dict[str, Any]:
     each = zip(runs.params, runs.tokens, runs.flop, runs.tokens_per_param, strict=True)
     return {
-        "title": f"Next runs for {decision(budget)} FLOP: the ratio's interval shrinks to "
-        f"{runs.shrinkage:.2f}",
+        "title": f"Next runs for {decision(float(runs.flop.sum()))} FLOP: the ratio's interval "
+        f"shrinks to {runs.shrinkage:.2f}",
         "header": ["params", "tokens", "FLOP", "tokens per param"],
         "rows": [[decision(float(value)) for value in run] for run in each],
     }

@@ -11,8 +11,10 @@ import simulator
 from simulator.cli import main
 from simulator.planner import optima, solver, uncertainty
 from simulator.planner.decisions import theta_draws
+from simulator.planner.diagnostics import score_variance, threshold
 from simulator.planner.estimation import box_of, estimate
 from simulator.planner.laws import law_named
+from simulator.planner.ratio_profile import ratio_profile
 from simulator.planner.values import Value
 from tests.planner.tables import TRUTH, design, loss, simulated
 from tests.planner.test_fit import table_of
@@ -235,3 +237,33 @@ def test_coverage_of_thresholds(seed):
         low, high = fit.plan(loss=float(truth.loss)).flop.interval
         inside += low <= budget <= high
     assert 0.92 <= inside / tables <= 0.98, inside
+
+
+def test_profile_of_the_ratio_is_least_at_the_decision():
+    """Zero there, and where it passes its threshold the interval ends, more or less."""
+    fit = simulator.fit(simulated(seed=3), huber="inf", holdout="none")
+    value = fit.plan(flop=1e21)["D/N"]
+    found = ratio_profile(fit, 1e21, np.array([value.low, float(value), value.high]))
+    assert abs(found[1]) < 1e-6
+    np.testing.assert_allclose(found[[0, 2]], threshold(fit), rtol=0.7)
+    # By SciPy, with the ratio as a constraint.
+    x, y = fit.rows.features["x"][:30], fit.rows.features["y"][:30]
+    target = np.log(fit.table.columns["loss"])
+
+    def misfit(v):
+        r = np.log(np.exp([v[0] + 0 * x, v[1] - v[3] * x, v[2] - v[4] * y]).sum(axis=0)) - target
+        return 1e4 * np.sum(r**2) / 2
+
+    def excess(v):
+        a, b = v[1] + v[3] * fit.centre["params"], v[2] + v[4] * fit.centre["tokens"]
+        log_g = (np.log(v[3] / v[4]) + a - b) / (v[3] + v[4])
+        budget = np.log(1e21 / 6)
+        at = budget - 2 * (log_g + v[4] / (v[3] + v[4]) * budget)
+        return at - np.log(value.high)
+
+    from scipy.optimize import minimize
+
+    least = minimize(misfit, fit.theta, method="SLSQP", options={"ftol": 1e-12, "maxiter": 1000},
+                     constraints={"type": "eq", "fun": excess}).fun / 1e4  # fmt: skip
+    expected = 2 * (least - fit.certificate.f) * fit.spread.kappa / score_variance(fit)
+    assert found[2] == pytest.approx(expected, rel=0.02)

@@ -71,6 +71,13 @@ def test_the_page_loads_nothing_and_says_what_the_artefact_says(page):
     assert f"{artefact['certificate']['f']:.8g}" in said
     for status in (artefact["verdicts"][name]["status"] for name in ("loss", "allocation")):
         assert status in said
+    runs = artefact["next_runs"]
+    assert all(f"{value:.4g}" in said for run in runs["runs"] for value in run.values())
+    assert f"{runs['shrinkage']:.2f}" in said
+    assert 'id="profile-ratio"' in source
+    for row in (*artefact["sensitivity"], *artefact["laws"]):
+        numbers = [v for v in row.values() if isinstance(v, float)]
+        assert all(f"{value:.4g}" in said for value in numbers), row
     assert source.count("<svg") >= 8
     ids = re.findall(r'\bid="([^"]+)"', source)
     assert len(ids) == len(set(ids))
