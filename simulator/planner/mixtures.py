@@ -187,7 +187,7 @@ def _smallest_share(fit: "Fit", loss: float, tokens: float, made: Plan) -> None:
 
     found, draws = threshold(fit, share, log_loss=lambda theta, log_pi: log_loss(
         fit, theta, jnp.exp(log_pi) * tokens, (1 - jnp.exp(log_pi)) * tokens))  # fmt: skip
-    if found.high > 1 and np.all(np.isfinite(draws)):
+    if 1 < found.high < math.inf:
         found = Value(float(found), found.low, 1.0, level=found.level, se=found.se, log=True)
     made.answers["real_fraction"] = found
     made.reachable = float(np.mean(np.isfinite(draws))) if math.isfinite(found) else 0.0

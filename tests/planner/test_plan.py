@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import simulator
-from simulator.planner import mixtures
+from simulator.planner import mixtures, optima
 from simulator.planner.artefact import contents, text
+from simulator.planner.decisions import by_draws
 from simulator.planner.laws import law_named
 from tests.planner.tables import TRUTH, loss, simulated
 from tests.planner.test_fit import table_of
@@ -59,6 +60,16 @@ def test_budgets_and_losses_are_inverse(exact):
         assert float(tokens.tokens) == pytest.approx(float(plan.tokens), rel=1e-8)
         params = exact.plan(loss=value, tokens=float(plan.tokens))
         assert float(params.params) == pytest.approx(float(plan.params), rel=1e-8)
+
+
+def test_a_smallest_budget_has_the_interval_of_its_slopes(noisy):
+    """Quantiles of draws, which open it near the floor, would lie above the estimate."""
+    found = noisy.plan(loss=2.4).flop
+    expected = noisy.value_of(lambda theta: optima.flop_for(noisy, theta, 2.4))
+    assert found.interval == pytest.approx(expected.interval, rel=1e-12)
+    draws = by_draws(noisy, lambda theta: optima.flop_for(noisy, theta, 2.4))[0]
+    assert draws.low > 1.01 * found.low
+    assert 0.975 < noisy.plan(loss=2.4).reachable < 1
 
 
 def test_a_loss_below_the_floor_is_not_reachable(noisy):
