@@ -128,6 +128,7 @@ def load_fit(path: str | Path) -> "Fit":
 
 
 def _fit(given: dict[str, Any]) -> "Fit":
+    from simulator.planner.diagnostics import HUBERS
     from simulator.planner.result import Certificate, Fit
     from simulator.planner.verdict import FitVerdict
 
@@ -159,7 +160,8 @@ def _fit(given: dict[str, Any]) -> "Fit":
         said=[notice for notice in notices if notice.code != "N-DRIFT"],  # the verdict says it
     )  # fmt: skip
     fit.__dict__["verdict"] = FitVerdict.from_dict(given["verdicts"])
-    fit.__dict__["thetas"] = {n: np.array(v, float) for n, v in given["thetas"].items()}
+    thetas = {name: np.array(given["thetas"][name], float) for name, _ in HUBERS}
+    fit.__dict__["thetas"] = thetas
     fit.__dict__["extra"] = {"drift": given["drift"], "laws": given["laws"]}
     for name in TABLES:
         fit.__dict__[name] = _frame(given[name], given["column_order"][name])
