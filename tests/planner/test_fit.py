@@ -245,6 +245,7 @@ def test_without_synthetic_tokens_share_laws_are_a_power():
     np.testing.assert_allclose([real.constants[k] for k in ("E", "K", "c")], expected, rtol=1e-7)
 
 
+@pytest.mark.slow  # descents along a flat valley, for a minute
 def test_without_real_tokens_the_floor_is_not_identified():
     table, _ = table_of("tail-mixture")
     alone = np.flatnonzero(table["real_fraction"] == 0)

@@ -275,6 +275,7 @@ def test_flop_that_contradicts_the_sizes_is_refused(noisy):
         noisy.predict(params=1e9, tokens=2e10, flop=1.3e20)
 
 
+@pytest.mark.slow  # descents along a flat valley, for a minute
 def test_smallest_real_share():
     table, truth = table_of("tail-mixture")
     fit = simulator.fit(table, "tail-mixture", holdout="none")
