@@ -16,6 +16,21 @@ def unit_rule(order: int) -> tuple[Float[Array, " order"], Float[Array, " order"
     return jnp.asarray((node + 1) / 2, float), jnp.asarray(weight / 2, float)
 
 
+def panel_table(edges: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """`panel_rule` in NumPy, for numbers that are fixed when a program is traced.
+
+    Parameters
+    ----------
+    edges : ndarray (panels + 1,)
+        Ascending.
+    order : int
+        Nodes per panel.
+    """
+    node, weight = np.polynomial.legendre.leggauss(order)
+    half = np.diff(edges)[:, None] / 2
+    return (edges[:-1, None] + half + half * node).ravel(), (half * weight).ravel()
+
+
 def panel_rule(
     edges: Float[Array, " edges"], order: int
 ) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:

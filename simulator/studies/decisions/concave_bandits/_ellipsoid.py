@@ -13,6 +13,7 @@ import numpy as np
 from jax import Array, lax
 
 from simulator.maths.concave_ascent import maximise
+from simulator.maths.quadrature import panel_table
 from simulator.studies.decisions.concave_bandits._model import (
     Optimum,
     gini_weights,
@@ -32,13 +33,10 @@ _MOST_STEPS = 20_000
 @functools.lru_cache(maxsize=64)
 def _panels(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Nodes on the line, weights, and density and distribution function of a standard normal."""
-    node, weight = np.polynomial.legendre.leggauss(24)
-    edges = np.linspace(-12, 12, count + 1)
-    half = np.diff(edges)[:, None] / 2
-    x = (edges[:-1, None] + half + half * node).ravel()
+    x, weight = panel_table(np.linspace(-12, 12, count + 1), 24)
     density = np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
     below = np.array([math.erfc(-value / math.sqrt(2)) / 2 for value in x])
-    return x, (half * weight).ravel(), density, below
+    return x, weight, density, below
 
 
 def largest_normal(actions: int) -> tuple[float, float]:
@@ -53,13 +51,10 @@ def largest_normal(actions: int) -> tuple[float, float]:
 def _gap_law(actions: int) -> tuple[np.ndarray, np.ndarray]:
     """Gaps to the best of K normals and how many actions are expected there: nodes, weights."""
     x, weight, density, below = _panels(48)
-    node, rule = np.polynomial.legendre.leggauss(24)
-    edges = np.concatenate([[0.0], np.geomspace(1e-6, 16, 30)])
-    half = np.diff(edges)[:, None] / 2
-    gap = (edges[:-1, None] + half + half * node).ravel()
+    gap, rule = panel_table(np.concatenate([[0.0], np.geomspace(1e-6, 16, 30)]), 24)
     top = weight * density * below ** (actions - 2)
     beside = np.exp(-((x[None, :] - gap[:, None]) ** 2) / 2) / math.sqrt(2 * math.pi)
-    return gap, actions * (actions - 1) * (half * rule).ravel() * (beside @ top)
+    return gap, actions * (actions - 1) * rule * (beside @ top)
 
 
 # --------------------------------------------------------------------------------------------
@@ -208,11 +203,9 @@ def _mean_inverse(level: float, rate, rounds: int) -> Array:
     total = jnp.sum(term(jnp.arange(1, first + 1).astype(float)), axis=-1)
     if rounds == first:
         return total / rounds
-    node, weight = np.polynomial.legendre.leggauss(16)
-    edges = np.linspace(math.log(first), math.log(rounds), 9)
-    half = np.diff(edges)[:, None] / 2
-    t = np.exp((edges[:-1, None] + half + half * node).ravel())
-    rule = jnp.asarray((half * weight).ravel() * t, float)
+    log_t, weight = panel_table(np.linspace(math.log(first), math.log(rounds), 9), 16)
+    t = np.exp(log_t)
+    rule = jnp.asarray(weight * t, float)
     ends = jnp.asarray([float(first), float(rounds)])
     value_at = term(ends)
     slope_at = -rate[..., None] / (2 * jnp.sqrt(ends)) * value_at**2
