@@ -354,6 +354,7 @@ def test_next_runs_for_the_ratio_are_far_from_the_optimum(noisy):
         noisy.next_runs(1e21, goal="both")
 
 
+@pytest.mark.slow  # many tables
 def test_predicted_shrinkage_is_that_of_tables_with_the_runs():
     """In the mean over tables, within three of its standard errors; one table may do otherwise."""
     rng = np.random.default_rng(0)
