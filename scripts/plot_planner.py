@@ -114,7 +114,11 @@ def _exact():
 
 
 PICTURES = {
-    "planner": (extrapolation, "loss and allocation of a table of runs, with intervals"),
+    # The README's picture is of the published runs: simulated ones do not replace it.
+    "planner" if PUBLIC.exists() else "planner-simulated": (
+        extrapolation,
+        "loss and allocation of a table of runs, with intervals",
+    ),
     "planner-coverage": (coverage, "how often intervals hold the truth"),
 }
 
