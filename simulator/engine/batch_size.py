@@ -7,6 +7,7 @@ so a batch is kept to a small amount of work. Only a batch that does not fit int
 halved until it does.
 """
 
+import functools
 import math
 import re
 from collections.abc import Sequence
@@ -69,6 +70,7 @@ class Cost(NamedTuple):
     results: float
 
 
+@functools.lru_cache(maxsize=256)  # reading a program takes as long as a short run of it
 def batch_size(one_lane: core.Jaxpr) -> int:
     """Lanes per batch, a power of two.
 
@@ -116,6 +118,12 @@ def cost_of(jaxpr: core.Jaxpr, inputs: Sequence[Any] | None = None) -> Cost:
             all_but_one = (times - 1) * max((cost.steps for cost in first), default=1)
             steps = max(steps, all_but_one + max((cost.steps for cost in last), default=1))
     return Cost(memory, work, least, max(steps, 1), sum(_bytes(v.aval) for v in jaxpr.outvars))
+
+
+@functools.lru_cache(maxsize=256)
+def cost_of_lane(one_lane: core.Jaxpr, numbers: tuple[Any, ...]) -> Cost:
+    """`cost_of` where the inputs are numbers, or None."""
+    return cost_of(one_lane, numbers)
 
 
 def open_loops(jaxpr: core.Jaxpr) -> int:

@@ -13,7 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simulator.engine.batch_size import Cost, batch_size, cost_of, fits_in_memory, open_loops
+from simulator.engine.batch_size import (
+    Cost,
+    batch_size,
+    cost_of_lane,
+    fits_in_memory,
+    open_loops,
+)
 from simulator.engine.cells import Values, identity, key_data
 from simulator.engine.declared import refuse_undeclared
 from simulator.engine.setting import Setting
@@ -92,13 +98,15 @@ class Program:
     def cost(self) -> Cost:
         """What a lane costs: the mean over cells, whose numbers say how long loops are."""
         lane, columns = self.lane.jaxpr.jaxpr, [*self._scalars.values()]
-        order = np.lexsort(columns) if columns and open_loops(lane) else np.zeros(1, int)
+        differ = len(self.members) > 1 and columns and open_loops(lane)
+        order = np.lexsort(columns) if differ else np.zeros(1, int)
         some = order[np.linspace(0, len(order) - 1, min(len(order), _SAMPLED)).astype(int)]
         costs = []
         for cell in some:
             known = {name: values[cell] for name, values in self._scalars.items()}
             arguments = (None, None, known, dict.fromkeys(self._shared))
-            costs.append(cost_of(lane, jax.tree.leaves(arguments, is_leaf=lambda x: x is None)))
+            leaves = jax.tree.leaves(arguments, is_leaf=lambda x: x is None)
+            costs.append(cost_of_lane(lane, tuple(leaves)))
         return Cost(*(sum(numbers) / len(costs) for numbers in zip(*costs, strict=True)))
 
     @property

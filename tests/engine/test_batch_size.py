@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from simulator.engine.batch_size import CPU, batch_size, cost_of
+from simulator.engine.batch_size import CPU, batch_size, cost_of, cost_of_lane
+from simulator.engine.simulation import simulate_study
+from tests.toy import STUDY
 
 
 def jaxpr(function, *arguments):
@@ -63,3 +65,11 @@ def test_long_loops_of_wide_steps_share_them_between_fewer():
 
 def test_a_lane_beyond_the_budget_runs_alone():
     assert batch_size(jaxpr(lambda x: jnp.ones((2**14, 2**13)) * x, 0.5)) == 1
+
+
+def test_a_program_is_read_once():
+    """Reading takes longer than a short run: the second call with the same numbers does not."""
+    simulate_study(STUDY, replicates=3)
+    before = batch_size.cache_info().misses, cost_of_lane.cache_info().misses
+    simulate_study(STUDY, replicates=5, seed=1)
+    assert (batch_size.cache_info().misses, cost_of_lane.cache_info().misses) == before

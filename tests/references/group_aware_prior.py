@@ -1,5 +1,7 @@
 """arXiv 2403.09869: the Gaussian counterpart, by bracketing, direct minimisation and quadrature."""
 
+import math
+
 import numpy as np
 from scipy.integrate import quad
 from scipy.optimize import brentq, fsolve, minimize
@@ -138,7 +140,8 @@ def _logistic(c, s, delta, k, ridge, rho):
             drift = w @ mean
 
             def slope(z, drift=drift):
-                return -1 / (1 + np.exp(drift + size * z)) * norm.pdf(z)
+                density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+                return -density / (1 + math.exp(drift + size * z))
 
             whole = quad(slope, -12, 12, epsabs=1e-13, epsrel=1e-12)[0]
             along = quad(lambda z: z * slope(z), -12, 12, epsabs=1e-13, epsrel=1e-12)[0]

@@ -2,17 +2,18 @@
 
 import numpy as np
 from scipy.optimize import brentq
+from scipy.special import ndtr
 from scipy.stats import norm
 
 
 def class_risks(means, stds, t):
-    return np.array([norm.cdf((means[0] - t) / stds[0]), norm.cdf((t - means[1]) / stds[1])])
+    return np.array([ndtr((means[0] - t) / stds[0]), ndtr((t - means[1]) / stds[1])])
 
 
 def search(risk, low, high, edges=()):
     """The global minimiser of a smooth-between-edges function, ±inf included."""
     grid = np.unique(np.concatenate([np.linspace(low, high, 40_001), edges]))
-    values = np.array([risk(t) for t in grid])
+    values = risk(grid)
     best = np.argmin(values)
     found = [(risk(-np.inf), -np.inf), (risk(np.inf), np.inf), (values[best], grid[best])]
     if not any(abs(grid[best] - e) < 1e-12 for e in edges):
@@ -33,12 +34,15 @@ def best_threshold(means, stds, priors):
     means, stds, priors = (np.asarray(x, float) for x in (means, stds, priors))
 
     def difference(t):
-        first, second = np.log(np.maximum(priors, 1e-300)) + norm.logpdf(t, means, stds)
+        first, second = (
+            np.log(max(priors[k], 1e-300) / stds[k]) - ((t - means[k]) / stds[k]) ** 2 / 2
+            for k in range(2)
+        )
         return first - second
 
     reach = 60 * stds.max() + abs(means).max()
     grid = np.linspace(-reach, reach, 20_001)
-    values = np.array([difference(t) for t in grid])
+    values = difference(grid)
     candidates = [(priors[0], -np.inf), (priors[1], np.inf)]
     for i in np.flatnonzero((values[:-1] > 0) & (values[1:] <= 0)):
         t = brentq(difference, grid[i], grid[i + 1], xtol=1e-15)
@@ -95,10 +99,9 @@ def pruned(means, stds, priors, density, pruner):
 
         def above(k, t):
             """Mass of class ``k`` above ``t`` outside its core."""
-            low, high = means[k] - radius, means[k] + radius
-            upper = norm.sf(max(t, high), means[k], stds[k])
-            lower = max(norm.cdf(low, means[k], stds[k]) - norm.cdf(t, means[k], stds[k]), 0)
-            return upper + lower
+            upper = ndtr((means[k] - np.maximum(t, means[k] + radius)) / stds[k])
+            lower = ndtr(-radius / stds[k]) - ndtr((t - means[k]) / stds[k])
+            return upper + np.maximum(lower, 0)
 
         def risk(t):
             return priors[0] * above(0, t) + priors[1] * (share[1] - above(1, t))
