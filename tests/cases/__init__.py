@@ -14,12 +14,22 @@ import numpy as np
 from simulator.registry import module_name
 from simulator.testing import Case, Mutant, Tests
 
-__all__ = ["Case", "Mutant", "Tests", "collected", "digits", "load", "module_name"]
+__all__ = ["Case", "Mutant", "Tests", "collected", "digits", "load", "module_name", "times"]
 
 
 def digits(text: str) -> np.ndarray:
     """An array of reference values."""
     return np.array(text.split(), float)
+
+
+def times(factor, *outputs):
+    """A mutant's ``after``: the named outputs times a number, or ``factor(params, outputs)``."""
+
+    def wrong(params, found):
+        by = factor(params, found) if callable(factor) else np.asarray(factor, float)
+        return {name: found[name] * by for name in outputs}
+
+    return wrong
 
 
 def load(study_name: str) -> Tests:

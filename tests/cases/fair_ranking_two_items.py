@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tests.cases import Case, Mutant, Tests, digits
+from tests.cases import Case, Mutant, Tests, digits, times
 from tests.references.fair_ranking import two_items
 
 SMALL = {"fairness_weight": 1.3, "relevance_gap_mean": 0.4, "relevance_gap_std": 0.6}
@@ -41,21 +41,17 @@ CASES = [
 ]  # fmt: skip
 
 
-def _times(**factors):
-    return lambda p, o: {name: factor(p, o) * o[name] for name, factor in factors.items()}
-
-
 MUTANTS = [
     Mutant("gradient of the penalty without its factor two",
            at=lambda p: {"fairness_weight": p.fairness_weight / 2}),
     Mutant("variance for deviation", at=lambda p: {"relevance_gap_std": p.relevance_gap_std**2}),
     Mutant("lead of item 2", at=lambda p: {"relevance_gap_mean": -p.relevance_gap_mean}),
-    Mutant("bregman with half the weight", after=_times(bregman=lambda p, o: 0.5)),
+    Mutant("bregman with half the weight", after=times(0.5, "bregman")),
     Mutant("gap without the price of exposure",
            after=lambda p, o: {"gap": o["optimal_utility"] - o["utility"]},
            control={"fairness_weight": 0.0}),
     Mutant("noise per user, not per round",
-           after=_times(regret_noise_std=lambda p, o: math.sqrt(p.num_rounds))),
+           after=times(lambda p, o: math.sqrt(p.num_rounds), "regret_noise_std")),
     Mutant("noise of the lead itself",
            after=lambda p, o: {"regret_noise_std": p.relevance_gap_std / 2 / np.sqrt(p.num_rounds)
                                + 0 * o["regret_noise_std"]}),

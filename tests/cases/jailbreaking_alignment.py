@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.cases import Case, Mutant, Tests
+from tests.cases import Case, Mutant, Tests, times
 from tests.references import jailbreaking as reference
 
 POINT = {
@@ -87,10 +87,6 @@ def exact_rewards(sign=1.0, power=1.0, varied=True):
     return after
 
 
-def times(factor, *names):
-    return lambda p, o: {name: o[name] * factor(p) for name in names}
-
-
 STDS = ("harm_std_dpo", "harm_std_edpo")
 MUTANTS = [
     Mutant("rewards constant on the groups", after=exact_rewards(varied=False),
@@ -98,9 +94,10 @@ MUTANTS = [
     Mutant("rewards with the wrong sign", after=exact_rewards(sign=-1), control=exact_rewards()),
     Mutant("half a penalty", after=exact_rewards(sign=2), control=exact_rewards()),
     Mutant("no reference", after=exact_rewards(power=0), control=exact_rewards()),
-    Mutant("standard deviation of unordered counts", after=times(lambda p: np.sqrt(2), *STDS)),
-    Mutant("penalty forgotten in the slope", after=times(lambda p: p.kl_regularization, *STDS)),
-    Mutant("variance for deviation", after=times(lambda p: 1 / np.sqrt(p.num_preferences), *STDS)),
+    Mutant("standard deviation of unordered counts", after=times(2**0.5, *STDS)),
+    Mutant("penalty forgotten in the slope", after=times(lambda p, o: p.kl_regularization, *STDS)),
+    Mutant("variance for deviation",
+           after=times(lambda p, o: 1 / np.sqrt(p.num_preferences), *STDS)),
     Mutant("the two references exchanged", at=lambda p: {
         "harmful_logit": p.safe_prompt_logit, "safe_prompt_logit": p.harmful_logit
     }),

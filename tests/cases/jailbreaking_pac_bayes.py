@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.cases import Case, Mutant, Tests
+from tests.cases import Case, Mutant, Tests, times
 from tests.references import jailbreaking as reference
 
 POINT = {
@@ -55,10 +55,6 @@ CASES = [
 ]
 
 
-def times(name, factor):
-    return lambda p, o: {name: o[name] * factor(p)}
-
-
 def catoni(extra):
     return lambda p, o: {"catoni_bound": o["catoni_bound"] + extra(p)}
 
@@ -74,8 +70,8 @@ MUTANTS = [
            after=catoni(lambda p: -p.inverse_temperature / (8 * p.num_samples))),
     Mutant("Hoeffding's eighth for a half",
            after=catoni(lambda p: 3 * p.inverse_temperature / (8 * p.num_samples))),
-    Mutant("sum for total variation", after=times("population_risk", lambda p: 2)),
-    Mutant("bits", after=times("posterior_kl", lambda p: 1 / np.log(2))),
+    Mutant("sum for total variation", after=times(2, "population_risk")),
+    Mutant("bits", after=times(1 / np.log(2), "posterior_kl")),
     Mutant("half the temperature",
            at=lambda p: {"inverse_temperature": p.inverse_temperature / 2}),
     Mutant("other failure probability",

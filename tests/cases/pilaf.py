@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.cases import Case, Mutant, Tests
+from tests.cases import Case, Mutant, Tests, times
 from tests.references import pilaf as reference
 
 #: Coefficient, variance, worst direction, informative share; Monte-Carlo of the first two.
@@ -139,25 +139,22 @@ CASES = [
 ]
 
 
-def times(factor, *names):
-    names = names or ("regret_coefficient", "kl_coefficient")
-    return lambda p, o: {name: o[name] * factor(p, o) for name in names}
-
-
+BOTH = ("regret_coefficient", "kl_coefficient")
 MUTANTS = [
-    Mutant("no half", after=times(lambda p, o: 2)),
+    Mutant("no half", after=times(2, *BOTH)),
     Mutant("divergence times β twice", after=times(lambda p, o: p.kl_regularization**2,
                                                    "kl_coefficient")),
-    Mutant("every pair tells", after=times(lambda p, o: o["informative_fraction"])),
-    Mutant("one direction too few", after=times(lambda p, o: (p.dim - 1) / p.dim)),
-    Mutant("no partition", after=times(lambda p, o: 2 / o["mean_partition"])),
+    Mutant("every pair tells", after=times(lambda p, o: o["informative_fraction"], *BOTH)),
+    Mutant("one direction too few", after=times(lambda p, o: (p.dim - 1) / p.dim, *BOTH)),
+    Mutant("no partition", after=times(lambda p, o: 2 / o["mean_partition"], *BOTH)),
     Mutant("variance of one direction", after=times(lambda p, o: 1 / p.dim,
                                                     "regret_variance_coefficient")),
     Mutant("variance not squared", after=lambda p, o: {
         "regret_variance_coefficient": o["regret_coefficient"]
     }),
     Mutant("all directions as bad as the worst", after=times(
-        lambda p, o: p.dim * o["worst_direction_coefficient"] / (2 * o["regret_coefficient"]))),
+        lambda p, o: p.dim * o["worst_direction_coefficient"] / (2 * o["regret_coefficient"]),
+        *BOTH)),
     Mutant("pairs of the reference policy", at=lambda p: {"behavior_scale": 0.0}),
     Mutant("half the penalty", at=lambda p: {"kl_regularization": p.kl_regularization / 2}),
     Mutant("pairs of one policy", at=lambda p: {"sampler": "vanilla"}),

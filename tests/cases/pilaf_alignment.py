@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.cases import Case, Mutant, Tests
+from tests.cases import Case, Mutant, Tests, times
 from tests.cases.pilaf import ARRAYS, SMALL
 from tests.references import pilaf as reference
 
@@ -74,19 +74,17 @@ CASES = [
 ]
 
 
-def times(factor):
-    return lambda p, o: {"gradient_projection": o["gradient_projection"] * factor(p, o)}
-
-
 MUTANTS = [
-    Mutant("both orders of a pair", after=times(lambda p, o: 2)),
-    Mutant("other direction", after=times(lambda p, o: -1)),
-    Mutant("times the value's gradient", after=times(lambda p, o: o["objective_gradient_norm"])),
+    Mutant("both orders of a pair", after=times(2, "gradient_projection")),
+    Mutant("other direction", after=times(-1, "gradient_projection")),
+    Mutant("times the value's gradient", after=times(
+        lambda p, o: o["objective_gradient_norm"], "gradient_projection")),
     Mutant("as if T-PILAF were exact", after=lambda p, o: {
         "gradient_projection": np.asarray(p.kl_regularization) * o["objective_gradient_norm"]
         / o["mean_partition"]
     }, control={"sampler": "pilaf", "policy_scale": 1.0, "offset": 1e-11}),
-    Mutant("no partition", after=times(lambda p, o: o["mean_partition"])),
+    Mutant("no partition", after=times(
+        lambda p, o: o["mean_partition"], "gradient_projection")),
     Mutant("offset in every coordinate", at=lambda p: {"offset": p.offset * np.sqrt(p.dim)}),
     Mutant("the rest of the way", at=lambda p: {"policy_scale": 1 - p.policy_scale}),
     Mutant("half the penalty", at=lambda p: {"kl_regularization": p.kl_regularization / 2}),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.cases import Case, Mutant, Tests, digits
+from tests.cases import Case, Mutant, Tests, digits, times
 from tests.cases.pilaf import ARRAYS, SMALL
 from tests.references import pilaf as reference
 
@@ -48,23 +48,20 @@ CASES = [
 ]
 
 
-def times(factor):
-    return lambda p, o: {"regret": o["regret"] * factor(p)}
-
-
 MUTANTS = [
     Mutant("first round for all", after=lambda p, o: {
         "regret": o["regret"][0] / np.arange(1, p.num_rounds + 1)
     }),
     Mutant("nothing is kept", at=lambda p: {"replay": "new"}),
-    Mutant("pairs in all", after=times(lambda p: p.num_rounds)),
-    Mutant("no half", after=times(lambda p: 2)),
+    Mutant("pairs in all", after=times(lambda p, o: p.num_rounds, "regret")),
+    Mutant("no half", after=times(2, "regret")),
     Mutant("one round late", after=lambda p, o: {"regret": np.roll(o["regret"], 1)}),
     Mutant("divergence times β", after=lambda p, o: {
         "kl_to_reference": p.kl_regularization * o["kl_to_reference"]
     }),
     Mutant("half the penalty", at=lambda p: {"kl_regularization": p.kl_regularization / 2}),
-    Mutant("value for regret", after=times(lambda p: 1 / p.kl_regularization)),
+    Mutant("value for regret", after=times(
+        lambda p, o: 1 / p.kl_regularization, "regret")),
 ]  # fmt: skip
 
 TESTS = Tests(cases=CASES, mutants=MUTANTS, cells={"small": POINT})

@@ -1,6 +1,6 @@
 """``pilaf.online``: the printed recursions, the loop in NumPy, and wrong recursions."""
 
-from tests.cases import Case, Mutant, Tests
+from tests.cases import Case, Mutant, Tests, times
 from tests.cases.pilaf import ARRAYS, SMALL
 from tests.references import pilaf as reference
 
@@ -34,12 +34,9 @@ CASES = [
 ]
 
 
-def times(factor):
-    return lambda p, o: {"online_regret": o["online_regret"] * factor(p)}
-
-
 MUTANTS = [
-    Mutant("divergence for regret", after=times(lambda p: 1 / p.kl_regularization)),
+    Mutant("divergence for regret", after=times(
+        lambda p, o: 1 / p.kl_regularization, "online_regret")),
     Mutant("half the step", at=lambda p: {"learning_rate": p.learning_rate / 2}),
     Mutant("one step too many", at=lambda p: {"num_steps": p.num_steps + 1}),
     Mutant("half the penalty", at=lambda p: {"kl_regularization": p.kl_regularization / 2}),

@@ -5,7 +5,7 @@ Monte-Carlo means are of 200,000 attacked samples.
 
 import numpy as np
 
-from tests.cases import Case, Mutant, Tests
+from tests.cases import Case, Mutant, Tests, times
 from tests.references import robust_regression as reference
 
 C0 = np.sqrt(2 / np.pi)
@@ -163,10 +163,6 @@ def noise(p):
     return float(p.noise_std)
 
 
-def scaled(name, factor):
-    return lambda p, o: {name: o[name] * factor(p)}
-
-
 def anew(cross):
     """The optimal risk from where the optimum is."""
 
@@ -184,10 +180,10 @@ MUTANTS = [
     Mutant("Cauchy-Schwarz in place of the mean", after=anew(1.0), control=anew(C0)),
     Mutant("ground truth without its cross term", after=lambda p, o: {
         "risk_ground_truth": noise(p) ** 2 + (o["risk_ground_truth"] - noise(p) ** 2) * 0.8}),
-    Mutant("the proxy's guarantee as its risk", after=scaled(
-        "risk_proxy_minimizer", lambda p: 2 / (1 + C0))),
-    Mutant("the proximal guarantee as its risk", after=scaled(
-        "risk_proximal", lambda p: 1 + C0)),
+    Mutant("the proxy's guarantee as its risk", after=times(
+        2 / (1 + C0), "risk_proxy_minimizer")),
+    Mutant("the proximal guarantee as its risk", after=times(
+        1 + C0, "risk_proximal")),
     Mutant("squared attack radius", at=lambda p: {"attack_radius": p.attack_radius**2}),
     Mutant("no label noise", at=lambda p: {"noise_std": 0.0}),
     Mutant("noise in the budget", at=lambda p: {

@@ -1,6 +1,6 @@
 """``robust-regression.least-squares``: printed rows with Monte-Carlo means, and wrong laws."""
 
-from tests.cases import Case, Mutant, Tests
+from tests.cases import Case, Mutant, Tests, times
 from tests.cases.robust_regression import C0, C, G
 from tests.references import robust_regression as reference
 
@@ -66,19 +66,16 @@ def anew(cross, learned=True):
     return wrong
 
 
-def times(factor):
-    return lambda p, o: {
-        "standard_risk_least_squares": o["standard_risk_least_squares"] * factor(p)
-    }
-
-
+STANDARD = "standard_risk_least_squares"
 MUTANTS = [
     Mutant("fixed design", after=times(
-        lambda p: (1 + p.dim / p.num_samples) * (p.num_samples - p.dim - 1) / (p.num_samples - 1))),
-    Mutant("without the test label's noise", after=times(lambda p: p.dim / (p.num_samples - 1))),
+        lambda p, o: (1 + p.dim / p.num_samples) * (p.num_samples - p.dim - 1)
+        / (p.num_samples - 1), STANDARD)),
+    Mutant("without the test label's noise", after=times(
+        lambda p, o: p.dim / (p.num_samples - 1), STANDARD)),
     Mutant("training error", after=times(
-        lambda p: (p.num_samples - p.dim) * (p.num_samples - p.dim - 1)
-        / (p.num_samples * (p.num_samples - 1)))),
+        lambda p, o: (p.num_samples - p.dim) * (p.num_samples - p.dim - 1)
+        / (p.num_samples * (p.num_samples - 1)), STANDARD)),
     Mutant("exposed like the ground truth", after=anew(C0, learned=False), control=anew(C0)),
     Mutant("as accurate as the ground truth", after=lambda p, o: {
         "risk_least_squares": o["risk_ground_truth"]}),

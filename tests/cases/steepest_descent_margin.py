@@ -7,7 +7,7 @@ import math
 
 import jax.numpy as jnp
 
-from tests.cases import Case, Mutant, Tests
+from tests.cases import Case, Mutant, Tests, times
 from tests.references import steepest_descent_margin as reference
 
 
@@ -67,11 +67,6 @@ CASES += [
 ]
 
 
-def _scaled(name, factor):
-    factors = jnp.asarray(factor, float)
-    return lambda p, o: {name: o[name] * factors}
-
-
 MUTANTS = [
     Mutant("half the samples are used",
            at=lambda p: {"sample_ratio": p.sample_ratio / 2}),
@@ -80,10 +75,10 @@ MUTANTS = [
         at=lambda p: {"label_rule": "random" if p.label_rule == "teacher" else "teacher"},
     ),
     Mutant("l1 margin of an isotropic direction",
-           after=_scaled("margin", [math.sqrt(2 / math.pi), 1, 1])),
+           after=times([math.sqrt(2 / math.pi), 1, 1], "margin")),
     Mutant(
         "linf margin from the Gaussian norm",
-        after=_scaled("margin", [1, 1, math.sqrt(math.pi / 2)]),
+        after=times([1, 1, math.sqrt(math.pi / 2)], "margin"),
     ),
     Mutant(
         "l2 margin squared",
