@@ -15,7 +15,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import erfc, log_ndtr
+from jax.scipy.special import erfc, log_ndtr, ndtri
 from jaxtyping import Array, Float
 
 from simulator.maths.quadrature import panel_rule
@@ -40,6 +40,11 @@ def log_normal_cdf(x: Numbers) -> Float[Array, "..."]:
     right = x > 0
     upper = jnp.log1p(-normal_cdf(jnp.where(right, -x, 0)))
     return jnp.where(right, upper, log_ndtr(jnp.where(right, 0.0, x)))
+
+
+def largest_of_normals(uniform: Numbers, count: Scalar) -> Float[Array, "..."]:
+    """``Phi^-1(u^(1/count))``: the largest of so many standard normals, from uniforms in (0, 1]."""
+    return -ndtri(-jnp.expm1(jnp.log(uniform) / count))
 
 
 @jax.custom_jvp

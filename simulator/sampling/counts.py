@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from simulator.runtime.shapes import RandomKey, Scalar
+from simulator.runtime.shapes import Numbers, RandomKey, Scalar
 
 _LARGE_RATE = 16.0
 _LARGEST_SMALL = 48  # P(Poisson(16) > 48) = 1e-10
@@ -101,7 +101,7 @@ def multinomial(
 
 
 def binomial(
-    key: RandomKey, total: Float[Array, "*shape"], chance: Scalar
+    key: RandomKey, total: Float[Array, "*shape"], chance: Numbers
 ) -> Float[Array, "*shape"]:
     """How many of ``total`` trials succeed (as floats), one number per entry; exact in law."""
     return jax.random.binomial(key, total, jnp.clip(chance, 0, 1), dtype=total.dtype)

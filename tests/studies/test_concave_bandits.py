@@ -8,6 +8,7 @@ import simulator
 from simulator.studies.decisions.concave_bandits import _ellipsoid, gaussian_contexts, main
 from simulator.studies.decisions.concave_bandits._model import minus_hessian
 from tests.references.concave_bandits import gini_weights, means_of
+from tests.sampling.laws import assert_same_law
 
 ARMS, GAUSSIAN, RANKING = (
     "concave-bandits",
@@ -211,6 +212,45 @@ def test_regret_is_bregman_and_gap_whatever_is_played(study, algorithm, objectiv
         study, algorithm=algorithm, objective=objective, num_rounds=60, num_checkpoints=3,
         replicates=600, **({"target": 2.0} if objective == "quadratic" else {}),
     )  # fmt: skip
+
+
+def drawn(study, method, seed, **given):
+    found = simulator.simulate(study, method=method, seed=seed, replicates=2000, keep_values=True,
+                               num_rounds=7, num_checkpoints=2, **given)  # fmt: skip
+    return {name: x.reshape(len(x), -1).T for name, x in found.values.items()}
+
+
+AVERAGED = ("gap", "regret_controlled", "scalar_regret", "doubling_increment")
+FAST = [  # study, parameters, whether `make test` can do without it
+    (ARMS, {"algorithm": "stationary", "temperature": 9.0}, False),
+    (ARMS, {"algorithm": "uniform", "objective": "quadratic", "noise": "gaussian"}, True),
+    (ARMS, {"algorithm": "scalarized", "mean_rewards": TABLE}, True),
+    (GAUSSIAN, {"algorithm": "oracle", "num_actions": 3}, False),
+    (GAUSSIAN, {"algorithm": "stationary", "num_objectives": 4, "correlation": 0.3}, True),
+    (GAUSSIAN, {"algorithm": "scalarized", "objective": "ggf"}, True),
+    (GAUSSIAN, {"algorithm": "uniform", "objective": "quadratic", "target": 2.0}, True),
+]
+
+
+@pytest.mark.parametrize(
+    ("study", "given"),
+    [pytest.param(*row, marks=[pytest.mark.slow] * slow, id=f"{row[0]} {row[1]['algorithm']}")
+     for *row, slow in FAST],
+)  # fmt: skip
+def test_rewards_without_play_have_the_law_of_those_played(study, given):
+    """Counts of arms keep all laws; the largest of K normals those of rewards, and all means."""
+    direct, fast = drawn(study, "direct", 1, **given), drawn(study, "conditional", 2, **given)
+    averaged = AVERAGED if study == GAUSSIAN else ()
+    if study == ARMS:
+        assert np.all(np.isnan(fast.pop("scalar_regret")))
+    for output, values in fast.items():
+        for x, y in zip(direct[output], values, strict=True):
+            if output in averaged or output == "nonsmooth_coefficient":
+                error = np.sqrt((x.var() + y.var()) / len(x))
+                assert abs(x.mean() - y.mean()) <= 5 * error + 1e-12, output
+            else:
+                assert_same_law(np.round(x, 7), np.round(y, 7))
+    assert np.all(fast["gap"] >= -1e-12)
 
 
 ORACLE = {"algorithm": "oracle"}

@@ -1,10 +1,12 @@
 """arXiv 2209.13019: closed forms, identities, orders and limits of fair rankings."""
 
+import jax
 import numpy as np
 import pytest
 from scipy.stats import norm
 
 import simulator
+from simulator.studies.decisions.fair_ranking import main
 from tests.references import fair_ranking as reference
 
 RANKER, PAIR, BASELINES = "fair-ranking", "fair-ranking.two-items", "fair-ranking.baselines"
@@ -260,6 +262,20 @@ def test_regret_times_rounds_grows_like_a_logarithm_or_not_at_all():
             rounds * x["regret_controlled"] for x in (found.mean, found.standard_error)
         )  # fmt: skip
         assert np.all(np.abs(mean - right) < 5 * np.hypot(error, 0.08))
+
+
+VISITORS = {"num_users": 5, "num_items": 4, "num_slots": 2}
+
+
+def memory_of(num_epochs):
+    params = main.Params(num_epochs=num_epochs, num_checkpoints=5, **VISITORS)
+    compiled = jax.jit(main.simulate_direct).lower(jax.random.key(0), params).compile()
+    return compiled.memory_analysis().temp_size_in_bytes
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_rounds():
+    assert memory_of(200_000) <= 1.01 * memory_of(2_000) + 4096
 
 
 # --------------------------------------------------------------------------------------------

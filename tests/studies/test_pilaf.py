@@ -335,7 +335,12 @@ def test_printed_steps():
         ({"num_responses": 2, "num_prompts": 1, "dim": 2}, "rank"),
         ({"features": np.ones((4, 6, 2))}, "announce"),
         ({"features": np.ones((4, 6, 3))}, "rank"),
-        ({"reference_policy": np.full((4, 6), 0.2)}, "off 1"),
+        ({"reference_policy": np.full((4, 6), 0.2)}, "responses to each prompt.* 1.2 at prompt 0"),
+        (
+            {"reference_policy": np.eye(4)[:, :1] * np.eye(6)[0] + np.full((4, 6), 1 / 6)},
+            "sums to 2 at prompt 0",
+        ),
+        ({"prompt_distribution": (0.3, 0.2, 0.2, 0.2)}, "over the prompts, and sums to 0.9$"),
         ({"prompt_distribution": (0.5, 0.5)}, "announce"),
         ({"oracle_parameter": (1.0,)}, "announce"),
     ],

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtri
 
-from simulator.maths.gaussian import log_normal_cdf
+from simulator.maths.gaussian import largest_of_normals, log_normal_cdf
 from simulator.maths.slopes import ratio
 from simulator.parameters import parameters, traced
 from simulator.studies.alignment.jailbreaking import PAPER
@@ -80,7 +80,7 @@ def simulate_direct(key, params):
 def simulate_fast(key, params):
     """The largest of K normal variates from one uniform."""
     uniform = jax.random.uniform(key, (), float, minval=jnp.finfo(float).tiny)
-    return _successes(params, -ndtri(-jnp.expm1(jnp.log(uniform) / params.num_attempts)))
+    return _successes(params, largest_of_normals(uniform, params.num_attempts))
 
 
 def _successes(params, largest):

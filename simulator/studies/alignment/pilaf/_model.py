@@ -121,12 +121,20 @@ def validate(params, side: str) -> bool:
                 f"{params.num_prompts}, num_responses = {params.num_responses} and dim = "
                 f"{params.dim} announce {shape}"
             )
-    for name in ("reference_policy", "prompt_distribution"):
+    for name, over in (
+        ("reference_policy", "over the responses to each prompt (its last axis)"),
+        ("prompt_distribution", "over the prompts"),
+    ):
         value = getattr(params, name)
         if np.size(value) and not isinstance(value, jax.core.Tracer):
-            off = np.max(np.abs(np.sum(value, axis=-1) - 1))
-            if off > _SUM:
-                raise ValueError(f"{name} is not allowed: a sum is off 1 by {off:.1e} (allowed: 0)")
+            sums = np.atleast_1d(np.sum(value, axis=-1))
+            worst = int(np.argmax(np.abs(sums - 1)))
+            if abs(sums[worst] - 1) > _SUM:
+                where = f" at prompt {worst}" * (np.ndim(value) > 1)
+                raise ValueError(
+                    f"{name} is not allowed: it must sum to 1 {over}, and sums to "
+                    f"{sums[worst]:.9g}{where}"
+                )
     features = _arrays(params)["features"]
     if not isinstance(features, jax.core.Tracer):
         features = np.asarray(features)

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -9,9 +10,12 @@ from jax import Array, lax
 from simulator.maths.concave_ascent import maximise
 from simulator.maths.gini_ascent import maximise_gini
 from simulator.maths.permutahedron import project
+from simulator.sampling.counts import binomial, multinomial
 from simulator.studies.decisions.concave_bandits._model import (
+    Averages,
     Optimum,
     gini_weights,
+    kept_rounds,
     minus_hessian,
     rounds_of,
     settled,
@@ -112,6 +116,41 @@ def _of_a_table(params, means) -> Mixture:
     return Mixture(found.point[0], best)
 
 
+def laws_of_arms(params, means, mixture: Mixture) -> dict[str, Array]:
+    """Of the arm that a fixed policy plays."""
+    arms = means.shape[1]
+    favourite = jnp.argmax(jnp.mean(means, axis=0))
+    return {
+        "stationary": mixture.law,
+        "uniform": jnp.full(arms, 1 / arms),
+        "scalarized": (jnp.arange(arms) == favourite).astype(float),
+    }
+
+
+def counted(key, params, means, law, gaps) -> Averages:
+    """The averages of a fixed policy: how often it played each arm, and what that arm paid.
+
+    The cost does not grow with the rounds. Counts know no path: the scalar regret is NaN.
+    """
+    rounds = kept_rounds(params)
+    lengths = jnp.asarray(np.diff(rounds, prepend=0), float)
+
+    def total(key, length):
+        key_counts, key_rewards = jax.random.split(key)
+        counts = multinomial(key_counts, length, law)
+        if params.noise == "bernoulli":
+            each = binomial(key_rewards, jnp.broadcast_to(counts, means.shape), means)
+            return jnp.sum(each, axis=1), counts @ gaps
+        noise = params.noise_std * jax.random.normal(key_rewards, (len(means),), float)
+        return means @ counts + jnp.sqrt(length) * noise, counts @ gaps
+
+    keys = jax.random.split(key, len(rounds))
+    rewards, lost = lax.map(lambda both: total(*both), (keys, lengths))
+    time = jnp.asarray(rounds, float)
+    reward = jnp.cumsum(rewards, axis=0) / time[:, None]
+    return Averages(reward, jnp.cumsum(lost) / time, jnp.full(len(rounds), jnp.nan))
+
+
 def noise_of(params, means, law) -> Array:
     """The mean covariance of a reward given its arm."""
     if params.noise == "bernoulli":
@@ -141,7 +180,8 @@ def loop_curvature(params, means, mixture: Mixture) -> Array:
     inverse = jnp.linalg.inv(metric + size * (still + eps * jnp.eye(len(metric))))
     left = jnp.eye(len(means)) - across @ inverse @ across.T @ hessian
     noise = noise_of(params, means, law)
-    return jnp.trace(hessian @ left @ noise @ left.T) / 2
+    cost = jnp.trace(hessian @ left @ noise @ left.T) / 2
+    return jnp.where(cost > eps * jnp.trace(hessian @ noise), cost, 0)  # else it is rounding
 
 
 def nonsmooth_coefficient(params, means, mixture: Mixture) -> Array:

@@ -67,6 +67,12 @@ def rounds_of(params):
     return log_spaced(params.num_rounds, params.num_checkpoints)
 
 
+def kept_rounds(params):
+    """These, and half of the last always."""
+    kept = max(params.num_checkpoints, min(2, params.num_rounds))
+    return log_spaced(params.num_rounds, kept)
+
+
 class Optimum(NamedTuple):
     """``f*``, ``s*``, ``g*``, and the relative residual of what found them."""
 
@@ -188,16 +194,14 @@ def nothing(count: int) -> Averages:
     return Averages(jnp.zeros(count, float), zero, zero)
 
 
-def played(key, params, memory, draw, step) -> Averages:
+def played(key, params, state, draw, step, kept=lambda state: state[1]):
     """The averages at the checkpoints; ``step(memory, averages, now, drawn)`` returns both."""
 
     def one(state, now, drawn):
         return step(*state, now, drawn)
 
-    kept = max(params.num_checkpoints, min(2, params.num_rounds))  # the half always
-    rounds = log_spaced(params.num_rounds, kept)
     block = min(BLOCK, params.num_rounds)
-    return play(key, memory, draw, one, lambda state: state[1], rounds, block)
+    return play(key, state, draw, one, kept, kept_rounds(params), block)
 
 
 def simulated(params, best: Optimum, averages: Averages, total, apart) -> dict[str, Array]:

@@ -41,6 +41,7 @@ from simulator.studies.decisions.concave_bandits._ellipsoid import (
     loop,
     optimum,
 )
+from simulator.studies.decisions.concave_bandits._linear_rules import linear_averages
 from simulator.studies.decisions.concave_bandits._model import (
     BanditParams,
     by_chance,
@@ -254,6 +255,18 @@ def simulate_direct(key, params):
     return _outputs(params, best, averages)
 
 
+def simulate_conditional(key, params):
+    """Rules that learn nothing: rewards by the largest of K normals, and the means of their gaps.
+
+    What learning rules estimate depends on all features: they play.
+    """
+    if params.algorithm not in (*LINEAR, "uniform"):
+        return simulate_direct(key, params)
+    best = once(optimum, params)
+    averages = linear_averages(key, params, best)
+    return _outputs(params, best, averages) | {"regret_noise_std": averages.noise[-1]}
+
+
 def _outputs(params, best, averages):
     found = simulated(
         params,
@@ -324,6 +337,7 @@ STUDY = Study(
     ),
     theory=theory,
     simulate_direct=simulate_direct,
+    simulate_conditional=simulate_conditional,
     validate=validate,
     coordinates={"round": rounds_of},
     figures=figures,

@@ -42,7 +42,9 @@ from simulator.sampling.shared import once
 from simulator.studies.decisions.concave_bandits import PAPER
 from simulator.studies.decisions.concave_bandits._arms import (
     best_mixture,
+    counted,
     covariance_of,
+    laws_of_arms,
     learning_bound,
     loop_curvature,
     means_of,
@@ -143,15 +145,8 @@ def theory(params):
     means = means_of(params)
     mixture = best_mixture(params)
     best = mixture.optimum
-    arms = means.shape[1]
     time = jnp.asarray(rounds_of(params), float)
-    uniform = jnp.full(arms, 1 / arms)
-    first = jnp.argmax(jnp.mean(means, axis=0))
-    laws = {
-        "stationary": mixture.law,
-        "uniform": uniform,
-        "scalarized": (jnp.arange(arms) == first).astype(float),
-    }
+    laws = laws_of_arms(params, means, mixture)
     ggf = params.objective == "ggf"
 
     def noise_cost(law):
@@ -175,7 +170,7 @@ def theory(params):
         "optimal_value": best.value,
         "optimal_reward": best.reward,
         "optimal_gradient": best.gradient,
-        "uniform_value": value(params, means @ uniform),
+        "uniform_value": value(params, means @ laws["uniform"]),
         "scalarized_value": value(params, means @ laws["scalarized"]),
         "stationary_regret": jnp.inf if ggf else noise_cost(mixture.law) / params.num_rounds,
         "regret": regret,
@@ -249,7 +244,22 @@ def simulate_direct(key, params):
         return (estimates, counts), record(averages, now, reward, gap, scalar)
 
     memory = (jnp.zeros_like(means), jnp.zeros(arms, float))
-    averages = played(key, params, (memory, nothing(objectives)), draw, step)
+    return _outputs(params, best, played(key, params, (memory, nothing(objectives)), draw, step))
+
+
+def simulate_conditional(key, params):
+    """Fixed policies by counts of arms and rewards, whatever the number of rounds; others play."""
+    if params.algorithm not in FIXED:
+        return simulate_direct(key, params)
+    means = means_of(params)
+    mixture = once(best_mixture, params)
+    law = laws_of_arms(params, means, mixture)[params.algorithm]
+    at_best = mixture.optimum.gradient @ means
+    averages = counted(key, params, means, law, jnp.max(at_best) - at_best)
+    return _outputs(params, mixture.optimum, averages)
+
+
+def _outputs(params, best, averages):
     found = simulated(
         params,
         best,
@@ -314,7 +324,13 @@ SEEN = (
     *simulation_only(
         dims=("round",),
         gap="mean optimality gap of the actions at g*",
-        scalar_regret="cumulative regret of the scalar bandits",
+    ),
+    Output(
+        "scalar_regret",
+        "cumulative regret of the scalar bandits (counts, which know no path, have none: NaN)",
+        dims=("round",),
+        where="simulation",
+        nan_where_undefined=True,
     ),
     *simulation_only(dims=("round", "objective"), average_reward="average reward so far"),
 )
@@ -357,6 +373,7 @@ STUDY = Study(
     ),
     theory=theory,
     simulate_direct=simulate_direct,
+    simulate_conditional=simulate_conditional,
     complete=complete,
     validate=validate,
     coordinates={"round": rounds_of},
