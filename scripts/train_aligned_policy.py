@@ -39,14 +39,19 @@ def problem():
 
 
 def label(seed, count, rewards):
-    """Prompts, winners and losers of ``count`` uniform pairs, labelled by Bradley and Terry."""
+    """Prompts, winners and losers of ``count`` uniform pairs, labelled by Bradley and Terry.
+
+    Equal ones stand together, with their weight in the mean: training costs the same for any count.
+    """
     rng = np.random.default_rng(seed)
     x = rng.integers(len(rewards), size=count)
     a = rng.integers(RESPONSES, size=count)
     b = (a + rng.integers(1, RESPONSES, size=count)) % RESPONSES
     r = np.asarray(rewards)
     won = rng.uniform(size=count) < 1 / (1 + np.exp(r[x, b] - r[x, a]))
-    return x, np.where(won, a, b), np.where(won, b, a)
+    drawn = np.stack([x, np.where(won, a, b), np.where(won, b, a)])
+    kinds, counts = np.unique(drawn, axis=1, return_counts=True)
+    return *kinds, counts / counts.mean()
 
 
 def trained(loss, start, steps, learning_rate):
@@ -75,12 +80,12 @@ def by_value(log_reference, rewards, beta, steps, learning_rate=0.05):
 
 def by_pairs(log_reference, pairs, beta, steps, learning_rate=0.05):
     """Descend the loss of labelled pairs: DPO, or E-DPO with the other reference."""
-    x, winner, loser = pairs
+    x, winner, loser, weights = pairs
 
     def loss(logits):
         policy = jax.nn.log_softmax(logits, axis=-1)
         terms = (p[x, y] for p in (policy, log_reference) for y in (winner, loser))
-        return direct_preference_loss(*terms, beta)
+        return direct_preference_loss(*terms, beta, weights)
 
     return trained(loss, log_reference, steps, learning_rate)
 
