@@ -1,6 +1,7 @@
 """Gaussian mixtures: NumPy loops that draw every row, against turned rows; theory on a grid."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,41 @@ from benchmarks.report import Row, seconds
 DIM = 100
 ROWS = 100 * DIM
 _RNG = np.random.default_rng(0)
+
+_PRIOR = {"group_prior_weight": (0.01, 10.0), "perturbation_radius": (0.0, 0.5)}
+_ANGLES = {"generator_angle": (0.1, 3.0), "verifier_angle": (0.1, 3.0)}
+#: All studies of Gaussian mixtures with a theory: what is given, and a grid of 10,000 points.
+GRIDS: dict[str, tuple[dict[str, Any], dict[str, tuple[float, float]]]] = {
+    "verified-synthesis": ({}, {"generator_accuracy": (0.01, 0.99), "ridge": (1e-3, 10.0)}),
+    "verified-synthesis.halfspace": ({}, _ANGLES),
+    "verified-synthesis.retraining": ({}, _ANGLES),
+    "verified-synthesis.best-of-k": (
+        {},
+        {"generator_accuracy": (0.01, 0.99), "score_gap": (0.0, 4.0)},
+    ),
+    "verified-synthesis.eigenvalues": (
+        {},
+        {"keep_correct": (0.01, 1.0), "keep_incorrect": (0.01, 1.0)},
+    ),
+    "robust-pruning": ({}, {"density": (0.0001, 1.0)}),
+    "robust-pruning, ssp": ({"pruner": "ssp"}, {"density": (0.0001, 1.0)}),
+    "robust-pruning.finite-sample": ({}, {"density": (0.0001, 1.0)}),
+    "robust-pruning.finite-sample, plug_in": (
+        {"estimator": "plug_in"},
+        {"density": (0.0001, 1.0)},
+    ),
+    "robust-pruning.high-dim": ({}, {"density": (0.0001, 1.0)}),
+    "group-aware-prior": (
+        {},
+        {"group_prior_weight": (0.01, 100.0), "spurious_strength": (0.1, 3.0)},
+    ),
+    "group-aware-prior.population": ({}, _PRIOR),
+    "group-aware-prior.population, logistic": ({"loss": "logistic"}, _PRIOR),
+    "group-aware-prior.last-layer": (
+        {},
+        {"minority_fraction": (0.01, 0.5), "spurious_strength": (0.1, 3.0)},
+    ),
+}
 
 
 def run() -> Iterator[Row]:
@@ -23,16 +59,10 @@ def run() -> Iterator[Row]:
                 seconds(_ours(name, replicates)) / replicates,
                 20.0,
             )
-    for name, grid in (
-        ("verified-synthesis", {"generator_accuracy": (0.01, 0.99), "ridge": (1e-3, 10.0)}),
-        (
-            "verified-synthesis.halfspace",
-            {"generator_angle": (0.1, 3.0), "verifier_angle": (0.1, 3)},
-        ),
-        ("group-aware-prior", {"group_prior_weight": (0.01, 100.0), "spurious_strength": (0.1, 3)}),
-        ("robust-pruning", {"density": (0.01, 1.0)}),
-    ):
-        yield Row(f"theory of {name} at 10000 points", "one second", 1.0, _theory(name, grid), 1.0)
+    for name, (given, grid) in GRIDS.items():
+        yield Row(
+            f"theory of {name} at 10000 points", "one second", 1.0, _theory(name, given, grid), 1.0
+        )
 
 
 def _ours(name: str, replicates: int) -> Callable[[], object]:
@@ -43,11 +73,11 @@ def _ours(name: str, replicates: int) -> Callable[[], object]:
     return lambda: simulator.simulate(name, replicates=replicates, dtype="float32", **sizes)
 
 
-def _theory(name: str, grid: dict[str, tuple[float, float]]) -> float:
-    points = 10_000 if len(grid) == 1 else 100
+def _theory(label: str, given: dict[str, Any], grid: dict[str, tuple[float, float]]) -> float:
+    points = round(10_000 ** (1 / len(grid)))
     axes = [np.linspace(*ends, points) for ends in grid.values()]
     mesh = dict(zip(grid, np.meshgrid(*axes, sparse=True), strict=True))
-    return seconds(lambda: simulator.predict(name, **mesh), 3)
+    return seconds(lambda: simulator.predict(label.partition(",")[0], **given, **mesh), 3)
 
 
 def _selected() -> float:

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from simulator import checks, html
-from simulator.door import of_arrays
+from simulator.door import OfArrays, of_arrays
 from simulator.outputs import (
     NO_RELATION,
     Approximate,
@@ -82,6 +82,8 @@ CONTROLS = "controls"
 Outputs = Mapping[str, jax.Array]
 Theory = Callable[[Any], Outputs]
 Simulation = Callable[[jax.Array, Any], Outputs]
+#: A simulation at a study's door: its ``side`` says what is static for it.
+Sampler = OfArrays
 
 
 # --------------------------------------------------------------------------------------------
@@ -141,6 +143,7 @@ class Study:
     shortcuts : tuple of (method, ``params -> bool``, simulation)
         Cheaper draws from the same law for the (concrete) parameters at which they apply; the
         first that does replaces the method's simulation. Conditional ones may average over more.
+        One of the study's own simulations may stand in for another: what is static is its own.
     realised : ``params -> params``, optional
         The (concrete) parameters that a simulation realises where it rounds them, a share of the
         samples to a whole number, say: verdicts take the theory there. Theory itself takes them
@@ -201,8 +204,9 @@ class Study:
             for name, side in sides.items()
             if getattr(self, name) is not None
         }
+        own = {getattr(self, f"simulate_{method}"): method for method in METHODS}
         at_the_door["shortcuts"] = tuple(
-            (method, applies, of_arrays(simulation, method))
+            (method, applies, of_arrays(simulation, own.get(simulation, method)))
             for method, applies, simulation in self.shortcuts
         )
         for name, value in at_the_door.items():
@@ -264,12 +268,15 @@ class Study:
             + (suggestion(method, methods) if isinstance(method, str) else "")
         )
 
-    def sampler(self, method: Method, params: Any) -> Simulation:
-        """The function that simulates ``method`` at concrete ``params``."""
+    def sampler(self, method: Method, params: Any) -> Sampler:
+        """The function that simulates ``method`` at concrete ``params``.
+
+        What is static for it is what is static on its ``side``.
+        """
         for shortened, applies, shortcut in self.shortcuts:
             if shortened == method and applies(params):
-                return shortcut
-        return self.methods()[method]
+                return of_arrays(shortcut, method)
+        return of_arrays(self.methods()[method], method)
 
     def check_name(self, name: str) -> Parameter:
         """The declaration of parameter ``name``; ``ValueError`` with the nearest name if none."""

@@ -25,7 +25,7 @@ from simulator.engine.declared import refuse_undeclared
 from simulator.engine.setting import Setting
 from simulator.large_array import content_key
 from simulator.runtime.compilation import compiler_options, simulation_scope
-from simulator.study import CONTROLS, RESIDUAL, Outputs, Simulation, Study
+from simulator.study import CONTROLS, RESIDUAL, Outputs, Sampler, Simulation, Study
 
 Static = tuple[tuple[str, Any], ...]
 
@@ -46,7 +46,7 @@ class Program:
         self,
         study: Study,
         setting: Setting,
-        sampler: Simulation,
+        sampler: Sampler,
         members: Sequence[int],
         cells: Sequence[Values],
     ) -> None:
@@ -56,9 +56,9 @@ class Program:
         self._keys = np.stack(
             [key_data(identity(study, cell, **setting._asdict())) for cell in cells]
         )
-        declared = study.declarations
-        static = tuple((n, cells[0][n]) for n, p in declared.items() if p.is_static(setting.method))
-        traced = {n: p for n, p in declared.items() if not p.is_static(setting.method)}
+        declared, side = study.declarations, sampler.side
+        static = tuple((n, cells[0][n]) for n, p in declared.items() if p.is_static(side))
+        traced = {n: p for n, p in declared.items() if not p.is_static(side)}
         self._scalars = {
             name: np.stack([_leaf(p.type, cell[name], setting.dtype) for cell in cells])
             for name, p in traced.items()
@@ -155,13 +155,13 @@ def _shapes(lane: Any) -> dict[str, tuple[int, ...]]:
 def programs(study: Study, cells: Sequence[Values], setting: Setting) -> list[Program]:
     """The programs that simulate the cells."""
     declared = study.declarations
-    groups: dict[Any, tuple[Simulation, list[int]]] = {}
+    groups: dict[Any, tuple[Sampler, list[int]]] = {}
     for index, cell in enumerate(cells):
         sampler = study.sampler(setting.method, study.params(**cell))
         shared = tuple(
             content_key(cell[name])
             for name, p in declared.items()
-            if p.is_static(setting.method) or p.type == "array"
+            if p.is_static(sampler.side) or p.type == "array"
         )
         groups.setdefault((sampler, shared), (sampler, []))[1].append(index)
     return [

@@ -15,6 +15,7 @@ from simulator.engine.progress import Progress, Work
 from simulator.engine.setting import Setting
 from simulator.engine.tally import Stalled, Tally
 from simulator.engine.theory import NotConverged
+from simulator.parameters import Method
 from simulator.study import CONTROLS, RESIDUAL, Study
 
 LARGEST_INT32 = 2**31 - 1
@@ -233,12 +234,13 @@ def remarks(study: Study, stalled: Iterable[Stalled], replicates: int) -> tuple[
     )
 
 
-def _check_for_simulation(study: Study, cell: Values, method: str) -> None:
-    sizes.check_static(study, cell, method)
+def _check_for_simulation(study: Study, cell: Values, method: Method) -> None:
+    side = study.sampler(method, study.params(**cell)).side
+    sizes.check_static(study, cell, side)
     if study.validate is not None:
         study.validate(study.params(**cell), "simulation")
     for name, parameter in study.declarations.items():
-        counted = parameter.type == "int" and not parameter.is_static(method)
+        counted = parameter.type == "int" and not parameter.is_static(side)
         if counted and cell[name] > LARGEST_INT32:
             raise ValueError(
                 f"{name} = {cell[name]} is not allowed: simulations take whole numbers "

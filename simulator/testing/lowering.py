@@ -11,11 +11,12 @@ import jax
 import numpy as np
 from jax.extend import core
 
+from simulator.door import OfArrays, of_arrays
 from simulator.engine.batch_size import inner_jaxprs
 from simulator.engine.cells import Values
 from simulator.engine.program import one_lane
 from simulator.runtime.compilation import simulation_scope
-from simulator.study import Simulation, Study
+from simulator.study import Study
 from simulator.testing.sides import KEY, first_line, static_at, traced_at
 
 PLATFORMS = ("tpu", "cuda")
@@ -28,18 +29,20 @@ def lowers(study: Study) -> Iterator[str]:
     for side, simulate, cell in _simulations(study):
         if cell is None:
             yield (
-                f"{side}: no check cell reaches the shortcut {simulate.__name__}: add one at which "
-                "it applies"
+                f"{side}: no check cell reaches the shortcut {simulate.__wrapped__.__name__}: add "
+                "one at which it applies"
             )
             continue
         with simulation_scope("float32"):
             lane = jax.jit(
-                one_lane(simulate, study.params, static_at(study, side, cell), study.controls)
+                one_lane(
+                    simulate, study.params, static_at(study, simulate.side, cell), study.controls
+                )
             )
             arguments: tuple[Any, ...] = (
                 KEY,
                 np.int32(0),
-                traced_at(study, side, cell, np.float32),
+                traced_at(study, simulate.side, cell, np.float32),
                 {},
             )
             kinds = set(_kinds(lane.trace(*arguments).jaxpr.jaxpr))
@@ -58,17 +61,18 @@ def lowers(study: Study) -> Iterator[str]:
                     _compiled.update(kinds)
 
 
-def _simulations(study: Study) -> Iterator[tuple[str, Simulation, Values | None]]:
+def _simulations(study: Study) -> Iterator[tuple[str, OfArrays, Values | None]]:
     """Every simulation and shortcut, with a check cell at which it is the one that runs."""
     cells = [study.canonical(given) for given in study.check_cells]
-    for side, simulate in study.methods().items():
-        reached: dict[Simulation, Values] = {}
+    for side, function in study.methods().items():
+        simulate = of_arrays(function, side)
+        reached: dict[OfArrays, Values] = {}
         for cell in cells:
             reached.setdefault(study.sampler(side, study.params(**cell)), cell)
         yield side, simulate, reached.get(simulate, cells[0])
         for shortened, _, shortcut in study.shortcuts:
             if shortened == side:
-                yield side, shortcut, reached.get(shortcut)
+                yield side, of_arrays(shortcut, side), reached.get(of_arrays(shortcut, side))
 
 
 def _kinds(jaxpr: core.Jaxpr) -> Iterator[Kind]:

@@ -109,11 +109,13 @@ PROGRAMMED = [
     Case("squared, no prior", GENERIC | {"group_prior_weight": 0.0}, rtol=1e-6,
          program=reference.population),
     Case("logistic", LOGISTIC, rtol=1e-7, program=reference.population),
-    Case(
-        "logistic, perturbed",
-        LOGISTIC | {"perturbation_radius": 0.3},
-        rtol=1e-7,
-        program=reference.population,
+    *(
+        Case(f"logistic, {label}", LOGISTIC | params, rtol=1e-7, program=reference.population)
+        for label, params in {
+            "perturbed": {"perturbation_radius": 0.3},
+            "just below the critical radius": {"perturbation_radius": 0.8},  # of 0.81902
+            "far classes": {"core_strength": 2.7, "perturbation_radius": 0.6},
+        }.items()
     ),
 ]  # fmt: skip
 

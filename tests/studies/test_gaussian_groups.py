@@ -101,6 +101,20 @@ def test_differentiating_the_perturbation_changes_little():
     assert 0 < abs(difference) < 0.02
 
 
+def test_the_logistic_loss_is_simulated_by_drawing_its_rows():
+    """Whatever method is asked for: only the squared loss has a fast sampler."""
+    name, method = "group-aware-prior.population", "fast"
+    params = POPULATION | {"loss": "logistic", "perturbation_radius": 0.1}
+    study = simulator.get(name)
+    assert study.sampler(method, study.params(**params)).side == "direct"
+    sizes = {"num_samples": 4000, "num_group_samples": 4000}
+    found = simulator.simulate(name, replicates=24, **params, **sizes)
+    theory = simulator.predict(name, **params)
+    for output in ("core_weight", "spurious_weight", "minority_error"):
+        error = float(found.mean[output] - theory[output])
+        assert abs(error) < 5 * float(found.standard_error[output]), output
+
+
 def test_groups_are_four_and_theory_is_for_the_stopped_gradient():
     with pytest.raises(ValueError, match="multiple of 4"):
         simulator.predict("group-aware-prior", num_group_samples=10)

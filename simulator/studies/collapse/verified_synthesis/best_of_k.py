@@ -29,7 +29,7 @@ from simulator.study import Figure, Study, both, exact
 
 #: Standard deviations around the mean score: below, probability 1e-19; above, room for the best of
 #: as many candidates as there are whole numbers.
-_LOWEST, _HIGHEST, _PANELS, _ORDER = -9.0, 12.0, 42, 32
+_LOWEST, _HIGHEST, _PANELS, _ORDER = -9.0, 12.0, 21, 32
 
 
 @parameters

@@ -23,9 +23,13 @@ from simulator.maths.roots import increasing_root
 from simulator.maths.slopes import square_root
 
 Loss = Callable[[Array], Array]
+#: A gradient, and those of the training loss and of the group loss.
+Slope = Callable[[Array], Array]
+Slopes = tuple[Slope, Slope]
 
-_STAGES = 20  # of the continuation in rho
-_NEWTON_STEPS = 5
+_STAGES = 8  # of the continuation in rho
+_MOST_STEPS = 60  # of Newton's method
+_ROUGHLY, _NEARLY = 1e-2, 1e-6  # its last move, relative: the error is of the order of its square
 
 
 class Quadratic(NamedTuple):
@@ -71,64 +75,56 @@ def quadratic_solution(train: Quadratic, group: Quadratic, weight, ridge, radius
 
 
 def smooth_solution(
-    losses: Callable[..., tuple[Loss, Loss]], args, weight, radius, start: Array, solvable=True
+    slopes: Slopes, weight, radius, balanced: Array, search: Slopes, solvable=True
 ) -> Solution:
     """Any convex losses: Newton's method with a continuation in the radius.
 
     Parameters
     ----------
-    losses : ``args -> (train, group)``
-        The training loss with its ridge, and the group loss.
-    args : pytree
-        What the solution shall be differentiable in, beside weight and radius.
+    slopes : functions ``w -> (dim,)``
+        The gradients of the training loss with its ridge, and of the group loss.
     weight, radius : scalars ``k`` and ``rho``
-    start : array (dim,)
-        A first guess of ``w_b``.
+    balanced : array (dim,)
+        ``w_b``, with its derivatives.
+    search : as ``slopes``
+        Nearly the same, and maybe cheaper, to search with; without derivatives.
     solvable : bool
         Whether the equation of the critical radius has a solution, where that is known.
     """
-    train, group = losses(args)
-    frozen_train, frozen_group = losses(lax.stop_gradient(args))
-    k, frozen_k = weight, lax.stop_gradient(weight)
-
-    balanced = _polished(jax.grad(group), _minimum(frozen_group, start))
-    pull = jax.grad(train)(balanced) / jnp.where(k > 0, k, 1)
+    train, group = slopes
+    k, at = weight, lax.stop_gradient(balanced)
+    pull = train(balanced) / jnp.where(k > 0, k, 1)
     pull = jnp.where(solvable & (k > 0), pull, 0)
-    at, fixed_pull = lax.stop_gradient((balanced, pull))
-    shifted = _minimum(lambda w: frozen_group(w) + fixed_pull @ w, at)
-    shifted = _polished(lambda w: jax.grad(group)(w) + pull, shifted)
-    missing = _norm(jax.grad(group)(shifted) + pull)
+    fixed_pull = lax.stop_gradient(pull)
+    shifted = _newton(lambda w: search[1](w) + fixed_pull, at, _ROUGHLY)
+    shifted = root(lambda w: group(w) + pull, shifted)
+    missing = _norm(group(shifted) + pull)
     found = solvable & (k > 0) & (missing < 1e-6 * (1 + _norm(pull)))
     critical = jnp.where(found, _norm(shifted - balanced), jnp.inf)
 
     reachable = jnp.where(radius < critical, radius, 0)
-    first = _minimum(lambda w: frozen_train(w) + frozen_k * frozen_group(w), at)
+    fixed_k, end = lax.stop_gradient((k, reachable))
 
-    def stage(w, i):
-        smaller = lax.stop_gradient(reachable) * (i + 1) / _STAGES
-        equation = stationarity(frozen_train, frozen_group, frozen_k, smaller)
+    def stage(i, carry):
+        before, w = carry
+        equation = stationarity(*search, fixed_k, end * i / _STAGES)
+        # On in a straight line, unless that leads across the kink at w_b.
+        near = (2 * w - before - at) @ (w - at) > (w - at) @ (w - at) / 2
+        return w, _newton(equation, jnp.where((i > 1) & near, 2 * w - before, w), _ROUGHLY)
 
-        def step(w, _):
-            move = jnp.linalg.solve(jax.jacfwd(equation)(w), equation(w))
-            tried = w - _halvings()[:, None] * move
-            size = jnp.nan_to_num(jax.vmap(lambda w: _norm(equation(w)))(tried), nan=jnp.inf)
-            return tried[jnp.argmin(size)], None
-
-        return lax.scan(step, w, length=_NEWTON_STEPS)[0], None
-
-    inside = lax.scan(stage, first, jnp.arange(_STAGES))[0]
-    inside = _polished(stationarity(train, group, k, reachable), inside)
+    near = lax.fori_loop(0, _STAGES + 1, stage, (at, at))[1]
+    inside = root(stationarity(train, group, k, reachable), near)
     return Solution(jnp.where(radius < critical, inside, balanced), critical)
 
 
-def stationarity(train: Loss, group: Loss, weight, radius) -> Callable[[Array], Array]:
+def stationarity(train: Slope, group: Slope, weight, radius) -> Slope:
     """``F``, the gradient of the objective with the perturbation held constant."""
 
     def equation(w):
-        slope = jax.grad(group)(w)
+        slope = group(w)
         size = _norm(slope)
         unit = slope / jnp.where(size > 0, size, 1)
-        return jax.grad(train)(w) + weight * jax.grad(group)(w + radius * unit)
+        return train(w) + weight * group(w + radius * unit)
 
     return equation
 
@@ -143,28 +139,50 @@ def full_gradient_minimum(train: Loss, group: Loss, weight, radius, start: Array
     return minimize(objective, start, method="BFGS").x
 
 
-def _minimum(function: Loss, start: Array) -> Array:
-    """Damped Newton; a strictly convex function of a few variables."""
+def root(equation: Slope, start: Array) -> Array:
+    """A root, differentiable in all that the equation is made of."""
 
-    def step(w, _):
-        move = jnp.linalg.solve(jax.hessian(function)(w), jax.grad(function)(w))
-        tried = w - _halvings()[:, None] * move
-        value = jnp.nan_to_num(jax.vmap(function)(tried), nan=jnp.inf)
-        return tried[jnp.argmin(value)], None
+    def tangent_solve(linear, right):
+        return _solve(jax.jacobian(linear)(jnp.zeros_like(right)), right)
 
-    return lax.scan(step, start, length=40)[0]
+    return lax.custom_root(equation, start, lambda f, w: _newton(f, w, _NEARLY), tangent_solve)
 
 
-def _halvings() -> Array:
-    return 0.5 ** jnp.arange(6, dtype=float)
+def _newton(equation: Slope, start: Array, tolerance: float) -> Array:
+    """Newton's method until it moves by less than so much, relative.
+
+    A step is halved until the equation's norm falls, as it does along that of a convex function.
+    """
+
+    def settled(w, move):
+        return ~(_norm(move) > tolerance * _norm(w))
+
+    def unfinished(carry):
+        step, w, _, move, share = carry
+        return (step == 0) | (step < _MOST_STEPS) & ~settled(w, share * move)
+
+    def step(carry):
+        step, w, size, move, share = carry
+        tried = w - share * move
+        slope, value = jax.jacfwd(lambda w: (equation(w),) * 2, has_aux=True)(tried)
+        falls = (_norm(value) < size) | (step == 0)
+        new = tried, _norm(value), _solve(slope, value), jnp.ones_like(share)
+        old = w, size, move, share / 2
+        return step + 1, *(jnp.where(falls, *pair) for pair in zip(new, old, strict=True))
+
+    one = jnp.ones((), start.dtype)
+    first = jnp.int32(0), start, one, jnp.zeros_like(start), one
+    _, w, _, move, _ = lax.while_loop(unfinished, step, first)
+    return w - jnp.where(settled(w, move) & jnp.all(jnp.isfinite(move)), move, 0)
 
 
-def _polished(equation, root) -> Array:
-    """Two recorded Newton steps: they give the root its derivatives."""
-    w = lax.stop_gradient(root)
-    for _ in range(2):
-        w = w - jnp.linalg.solve(jax.jacfwd(equation)(lax.stop_gradient(w)), equation(w))
-    return w
+def _solve(matrix: Array, vector: Array) -> Array:
+    """Two unknowns by Cramer's rule: LAPACK solves the systems of a batch one by one."""
+    if len(vector) != 2:
+        return jnp.linalg.solve(matrix, vector)
+    (a, b), (c, d) = matrix
+    first, second = vector
+    return jnp.stack([d * first - b * second, a * second - c * first]) / (a * d - b * c)
 
 
 def _norm(vector) -> Array:

@@ -28,9 +28,10 @@ from math import pi
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from simulator.maths.gaussian import normal_cdf, normal_pdf
-from simulator.maths.quadrature import panel_rule
+from simulator.maths.logistic_normal import logistic_averages
 from simulator.maths.slopes import square_root
 from simulator.parameters import choice, parameters, static, traced
 from simulator.studies.data.group_aware_prior import PAPER
@@ -46,12 +47,12 @@ from simulator.studies.data.group_aware_prior._perturbed import (
     Quadratic,
     full_gradient_minimum,
     quadratic_solution,
+    root,
     smooth_solution,
 )
 from simulator.study import Figure, Output, Study, asymptotic, both, theory_only
 
-_REACH, _PANELS, _ORDER = 9.5, 12, 24  # of the expected logistic loss, in standard deviations
-_DIRECTIONS = 1440  # in which the logistic group loss must grow
+_DIRECTIONS, _REFINEMENTS = 48, 3  # in which the logistic group loss must grow
 
 
 @parameters
@@ -99,10 +100,11 @@ def theory(params):
             radius,
         )
     else:
-        start = jnp.stack([2 * params.core_strength, 0 * delta])
-        found = smooth_solution(
-            _expected_losses, params, k, radius, start, solvable=_grows_everywhere(params)
-        )
+        balanced = jnp.stack([2 * params.core_strength, 0 * delta])
+        search = _expected_slopes(lax.stop_gradient(params), rough=True)
+        solvable = _grows_everywhere(params)
+        slopes = _expected_slopes(params)
+        found = smooth_solution(slopes, k, radius, balanced, search, solvable)
     w = found.weights
     return {
         **group_errors(params, w[0], w[1], square_root(w @ w)),
@@ -113,35 +115,42 @@ def theory(params):
     }
 
 
-def _expected_losses(params):
-    """Training loss with its ridge, and group loss, on ``(e1, e2)``."""
-    node, weight = panel_rule(jnp.linspace(-_REACH, _REACH, _PANELS + 1), _ORDER)
-    weight = weight * normal_pdf(node)
+def _expected_slopes(params, rough=False):
+    """Gradients of the training loss with its ridge, and of the group loss, on ``(e1, e2)``."""
+    core, spurious = params.core_strength, params.spurious_strength
+    means = jnp.stack([jnp.stack([core, spurious]), jnp.stack([core, -spurious])])
 
-    def loss(w, delta):
-        size = square_root(w @ w)
-        core, spurious = w[0] * params.core_strength, w[1] * params.spurious_strength
-        margins = jnp.stack([core + spurious, core - spurious])[:, None] + size * node
+    def slope(w, delta):
         share = jnp.stack([1 + delta, 1 - delta]) / 2
-        return share @ (jnp.logaddexp(0, -margins) @ weight)
+        size = square_root(w @ w)
+        miss, bend = jax.vmap(lambda m: logistic_averages(m, size, rough))(means @ w)
+        return (share @ bend) * w - (share * miss) @ means
 
     delta = 1 - 2 * params.minority_fraction
     return (
-        lambda w: loss(w, delta) + params.ridge * (w @ w),
-        lambda w: loss(w, 0 * delta),
+        lambda w: slope(w, delta) + 2 * params.ridge * w,
+        lambda w: slope(w, 0 * delta),
     )
 
 
 def _grows_everywhere(params):
     """Whether ``k L_group(w_b + v) + b.v`` has a minimum: it must grow in every direction."""
-    angle = jnp.linspace(0, 2 * pi, _DIRECTIONS, dtype=float)
-    u = jnp.stack([jnp.cos(angle), jnp.sin(angle)])
-    core, spurious = params.core_strength * u[0], params.spurious_strength * u[1]
-    z = jnp.stack([core + spurious, core - spurious])
-    growth = jnp.mean(normal_pdf(z) - z * normal_cdf(-z), axis=0)
-    balanced = jnp.stack([2 * params.core_strength, 0 * params.core_strength])
-    pull = jax.grad(_expected_losses(params)[0])(balanced)
-    return jnp.all(params.group_prior_weight * growth + pull @ u > 0)
+    core, spurious = params.core_strength, params.spurious_strength
+    pull = _expected_slopes(params)[0](jnp.stack([2 * core, 0 * core]))
+
+    def growth(angle):
+        u = jnp.stack([jnp.cos(angle), jnp.sin(angle)])
+        z = jnp.stack([core * u[0] + spurious * u[1], core * u[0] - spurious * u[1]])
+        missed = jnp.mean(normal_pdf(z) - z * normal_cdf(-z))
+        return params.group_prior_weight * missed + pull @ u
+
+    angles = jnp.linspace(0, 2 * pi, _DIRECTIONS, endpoint=False, dtype=float)
+    least = angles[jnp.argmin(jax.vmap(growth)(angles))]
+    for _ in range(_REFINEMENTS):
+        slope, curvature = jax.jvp(jax.grad(growth), (least,), (jnp.ones_like(least),))
+        move = slope / jnp.where(curvature > 0, curvature, jnp.inf)
+        least = least - jnp.clip(move, -2 * pi / _DIRECTIONS, 2 * pi / _DIRECTIONS)
+    return growth(least) > 0
 
 
 def simulate_direct(key, params):
@@ -155,23 +164,20 @@ def simulate_direct(key, params):
             Quadratic(balanced.T @ balanced / group, jnp.mean(balanced, axis=0)),
         )
 
-    def losses(params):
-        return (
-            lambda w: jnp.mean(jnp.logaddexp(0, -rows @ w)) + params.ridge * (w @ w),
-            lambda w: jnp.mean(jnp.logaddexp(0, -balanced @ w)),
-        )
-
-    start = jnp.zeros(params.dim, float).at[0].set(2 * params.core_strength)
-    found = smooth_solution(
-        losses, params, params.group_prior_weight, params.perturbation_radius, start
+    losses = (
+        lambda w: jnp.mean(jnp.logaddexp(0, -rows @ w)) + params.ridge * (w @ w),
+        lambda w: jnp.mean(jnp.logaddexp(0, -balanced @ w)),
     )
-    return _outputs(params, found, losses(params))
+    slopes = jax.grad(losses[0]), jax.grad(losses[1])
+    optimum = root(slopes[1], jnp.zeros(params.dim, float).at[0].set(2 * params.core_strength))
+    found = smooth_solution(
+        slopes, params.group_prior_weight, params.perturbation_radius, optimum, slopes
+    )
+    return _outputs(params, found, losses)
 
 
 def simulate_fast(key, params):
     """Squared loss: the same law from turned rows, for only Gram matrices enter."""
-    if params.loss != "squared":
-        return simulate_direct(key, params)
 
     def quadratic(turned, total):
         return Quadratic(
@@ -277,6 +283,7 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
+    shortcuts=(("fast", lambda params: params.loss == "logistic", simulate_direct),),
     validate=validate,
     figures=figures,
     tolerance=0.05,
@@ -291,6 +298,16 @@ STUDY = Study(
             "group_prior_weight": 0.7,
             "ridge": 0.2,
             "perturbation_radius": 0.08,
+        },
+        {
+            "num_samples": 800,
+            "num_group_samples": 800,
+            "core_strength": 1.2,
+            "spurious_strength": 0.9,
+            "minority_fraction": 0.15,
+            "ridge": 0.05,
+            "perturbation_radius": 0.1,
+            "loss": "logistic",
         },
     ),
 )
