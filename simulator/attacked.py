@@ -122,7 +122,19 @@ def metric(params: Any) -> Array:
 # At the door
 # --------------------------------------------------------------------------------------------
 def completed(given: dict[str, Any]) -> dict[str, Any]:
-    """The given parameters, with the dimension that follows from arrays that are used."""
+    """The given parameters, with the dimension that follows from arrays that are used.
+
+    Raises
+    ------
+    ValueError
+        For numbers where a name is asked for.
+    """
+    for name, choice in ARRAYS.items():
+        if not isinstance(given.get(choice, ""), str):
+            raise ValueError(
+                f"{choice} = {checks.shown(given[choice])} is not allowed: it is a name; numbers "
+                f"of your own go into {name}, with {choice} = 'custom'"
+            )
     used = [name for name, choice in ARRAYS.items() if given.get(choice) == "custom"]
     lengths = [np.size(given[name]) for name in used if np.size(given.get(name, ())) > 0]
     return {"dim": lengths[0]} | given if lengths else given

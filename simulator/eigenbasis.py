@@ -65,8 +65,9 @@ def completed(
     ------
     ValueError
         Naming the parameter: a matrix that is not square, symmetric or positive semi-definite;
-        matrices that do not commute; lengths that disagree.
+        matrices that do not commute; lengths that disagree; numbers for the name of a spectrum.
     """
+    refuse_numbers(given)
     given = {name: v for name, v in given.items() if not _missing(v)}
     vectors = [name for name in vectors if name in given]
     matrices = [matrix for _, matrix in spectra if matrix in given]
@@ -116,6 +117,16 @@ def completed(
         given |= {name: given[name][seen] for name in lists}
         dim = int(np.sum(seen))
     return given | {"dim": dim}
+
+
+def refuse_numbers(given: dict[str, Any]) -> None:
+    """Refuse numbers for the name of a spectrum, and say where numbers go."""
+    spectrum = given.get("spectrum", "")
+    if not isinstance(spectrum, str):
+        raise ValueError(
+            f"spectrum = {checks.shown(spectrum)} is not allowed: it is the name of a spectrum; "
+            "numbers of your own go into eigenvalues or covariance"
+        )
 
 
 def _traced(value: Any) -> bool:

@@ -87,6 +87,7 @@ def test_directions_without_variance_are_left_out():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({"spectrum": [1, 0.5]}, r"spectrum = \[1, 0.5\] .* go into eigenvalues or covariance"),
         ({"eigenvalues": [1, 2, -1]}, "eigenvalues = -1 is not allowed"),
         ({"eigenvalues": [1, np.nan]}, "finite numbers"),
         ({"eigenvalues": [1, 2], "dim": 3}, "dim = 3 is not allowed: eigenvalues has 2 entries"),

@@ -1,7 +1,7 @@
 """Words of the command line -> values of parameters and axes of grids."""
 
 import argparse
-import json
+import ast
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -31,12 +31,21 @@ def parameter_value(parameter: "Parameter", text: str, lists: bool = False) -> A
         if parameter.large and text.endswith(".npy"):
             return np.load(text, allow_pickle=False)
         if parameter.type == "array":
-            return np.asarray(json.loads(text if text.startswith("[") else f"[{text}]"))
+            return _array(text)
         return number(text, whole=parameter.is_whole)
-    except (ValueError, OSError, RecursionError) as error:
+    except (ValueError, SyntaxError, OSError, RecursionError, MemoryError) as error:
+        written = "; write 1,0.5,0.1 or [[1,0],[0,1]]" if parameter.type == "array" else ""
         raise ValueError(
-            f"{parameter.name} = {text!r} is not allowed: it must be {parameter.describe_range()}"
+            f"{parameter.name} = {text!r} is not allowed: it must be "
+            f"{parameter.describe_range()}{written}"
         ) from error
+
+
+def _array(text: str) -> np.ndarray:
+    """Numbers with commas between them, or nested lists as Python and JSON write them."""
+    if text.startswith("["):
+        return np.asarray(ast.literal_eval(text))
+    return np.asarray([number(item) for item in text.split(",")] if text.strip() else [])
 
 
 def axes(study: "Study", entries: Sequence[str]) -> dict[str, list[Any]]:

@@ -31,6 +31,8 @@ from tests.toy import STUDY
         (("predict", "ridge-collapse", "--ridge", "nan"), "ridge = nan"),
         (("predict", "ridge-collapse", "--dim", "2.5"), "dim = 2.5"),
         (("predict", "ridge-collapse", "--spectrum", "flat"), "one of isotropic, power_law"),
+        (("predict", "ridge-regression", "--teacher", "1 0"), "; write 1,0.5,0.1 or [[1,0],[0,1]]"),
+        (("predict", "ridge-regression", "--covariance", "[[1,0"), "covariance = '[[1,0'"),
         (("predict", "strong-collapse", "--synthetic-fraction", "1.2"), "synthetic_fraction = 1.2"),
         (("simulate", "ridge-collapse", "--replicates", "0"), "replicates = 0"),
         (("simulate", "ridge-collapse", "--replicates", "some"), "whole number"),

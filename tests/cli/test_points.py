@@ -106,3 +106,13 @@ def test_negative_numbers_belong_to_their_flags(capsys, value):
     code, _, err = run(capsys, "predict", "toy", "--noise-std", "-inf")
     assert code == 2
     assert "noise_std = -inf is not allowed" in err
+
+
+@pytest.mark.parametrize("written", ["1,.5,1e-1", "[1, .5, 0.1]", "[1.0,0.5,0.1]"])
+def test_arrays_are_written_as_in_python(capsys, written):
+    words = ("predict", "ridge-regression", "--eigenvalues", written, "--teacher", "1,-2,0")
+    code, out, err = run(capsys, *words, "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)["outputs"]["test_error"]
+    given = {"eigenvalues": [1, 0.5, 0.1], "teacher": [1, -2, 0]}
+    assert found == float(simulator.predict("ridge-regression", **given)["test_error"])

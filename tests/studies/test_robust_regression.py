@@ -225,6 +225,7 @@ def test_no_feasible_attack_does_more_harm(norm):
     [
         ({"signal_scale": 0.0}, "signal_scale = 0"),
         ({"signal": "custom", "signal_vector": (0.0, 0.0)}, "signal_vector"),
+        ({"spectrum": [1.0, 0.5]}, "numbers of your own go into eigenvalues, with spectrum"),
         ({"spectrum": "custom"}, r"eigenvalues .* it must have dim = 200 entries"),
         ({"spectrum": "custom", "eigenvalues": (1.0, 2.0), "dim": 3}, "must have dim = 3"),
         ({"attack_norm": "mahalanobis", "attack_metric_exponent": 90.0}, "metric overflows"),
