@@ -49,7 +49,8 @@ def two_covariances_fit(
     Parameters
     ----------
     covariances : array (2, d)
-        Eigenvalues ``lambda_k > 0`` and ``mu_k > 0``.
+        Eigenvalues ``lambda_k > 0`` and ``mu_k > 0``; directions in which both are 0 (padding)
+        count nowhere.
     num_samples : float
     fractions, weights : array (2,)
         ``p_j`` and ``a_j``; a source with ``p_j a_j = 0`` is inactive: it changes no value, only
@@ -62,7 +63,7 @@ def two_covariances_fit(
     per : array (2,), optional
         The weights are ``weights / per``; 0 is allowed where ``p_j = 0``.
     """
-    dim = covariances.shape[1]
+    dim = _dimension(covariances)
     fractions, weights, per = jnp.broadcast_arrays(fractions, weights, per)
     per = jnp.where((weights == 0) & (per == 0), 1, per)
     active = (fractions > 0) & (weights > 0)
@@ -103,10 +104,15 @@ def two_covariances_fit(
     return TwoCovariancesFit(problem.ridge, h, resolvent, traces, second, residual)
 
 
+def _dimension(covariances):
+    """Directions that count."""
+    return jnp.sum(covariances[0] > 0).astype(covariances.dtype)
+
+
 def _at(e, problem):
     """``h``, ``G`` and the Jacobian ``Mat`` at ``e``."""
     h = ratio(problem.weights, problem.per + problem.weights * e)
-    resolvent = 1 / ((problem.fractions * h) @ problem.covariances + problem.ridge)
+    resolvent = ratio(1, (problem.fractions * h) @ problem.covariances + problem.ridge)
     scaled = problem.covariances * resolvent
     jacobian = scaled @ scaled.T / problem.num_samples * (problem.fractions * h**2)
     return h, resolvent, jacobian
@@ -158,25 +164,25 @@ def _least_squares(problem, offsets, active):
     a_2 (1 - r c_2)``: one equation, negative below its root and positive above.
     """
     (real, synthetic), (p1, p2) = problem.covariances, jnp.where(active, problem.fractions, 0)
-    both = jnp.all(active)
+    both, dim = jnp.all(active), _dimension(problem.covariances)
     p1_, p2_ = jnp.where(both, p1, 1), jnp.where(both, p2, 1)
     inverse = jnp.where(active, offsets, 1)  # 1/a_j
     # A harmless problem where it is not asked for: more samples than features.
-    enough = problem.num_samples * (p1 + p2) > real.size
-    n = jnp.where(both & enough, problem.num_samples, 2 * real.size / (p1_ + p2_))
+    enough = problem.num_samples * (p1 + p2) > dim
+    n = jnp.where(both & enough, problem.num_samples, 2 * dim / (p1_ + p2_))
 
     def traces(r):
         total = p1_ * real + p2_ * r * synthetic
-        return jnp.sum(real / total) / n, jnp.sum(synthetic / total) / n
+        return jnp.sum(ratio(real, total)) / n, jnp.sum(ratio(synthetic, total)) / n
 
     def imbalance(r):
         c1, c2 = traces(r)
         return r * (1 - c1) / inverse[0] - (1 - r * c2) / inverse[1]
 
     # c_1 <= 1/2 and r a_1 >= a_2 above; r c_2 <= 1/2 and r a_1 <= a_2 / 2 below.
-    ratio = inverse[0] / inverse[1]
-    upper = 2 * jnp.maximum(jnp.sum(real / synthetic) / (n * p2_), ratio)
-    lower = jnp.minimum(n * p1_ / jnp.sum(synthetic / real), ratio) / 2
+    heavier = inverse[0] / inverse[1]
+    upper = 2 * jnp.maximum(jnp.sum(ratio(real, synthetic)) / (n * p2_), heavier)
+    lower = jnp.minimum(n * p1_ / jnp.sum(ratio(synthetic, real)), heavier) / 2
     r = increasing_root(imbalance, lower, upper)
     c1, c2 = traces(r)
     h1 = (1 - c1) / inverse[0]
@@ -184,7 +190,7 @@ def _least_squares(problem, offsets, active):
     # One active source j: h_j = a_j (1 - d/(n p_j)) and G = Sigma_j^-1 / (p_j h_j).
     position = jnp.argmax(active)
     p = jnp.where(jnp.any(active), problem.fractions[position], 1)
-    count = jnp.where(enough, problem.num_samples, 2 * real.size / p)
-    h = (1 - real.size / (count * p)) / inverse[position]
-    alone = problem.covariances @ (1 / problem.covariances[position]) / (count * p * h)
+    count = jnp.where(enough, problem.num_samples, 2 * dim / p)
+    h = (1 - dim / (count * p)) / inverse[position]
+    alone = problem.covariances @ ratio(1, problem.covariances[position]) / (count * p * h)
     return jnp.where(both, mixed, alone)

@@ -29,8 +29,9 @@ import jax.numpy as jnp
 
 from simulator import eigenbasis
 from simulator.eigenbasis import is_given, spectrum_of
+from simulator.maths.slopes import ratio
 from simulator.maths.spectra import check_spectrum, eigenvalues
-from simulator.parameters import choice, parameters, static, traced
+from simulator.parameters import choice, parameters, traced, unpadded
 from simulator.studies.collapse.strong_collapse import PAPER
 from simulator.studies.collapse.strong_collapse import _model as _mixture
 from simulator.studies.collapse.strong_collapse._model import (
@@ -65,7 +66,6 @@ def _relative_growth(params):
 
 @parameters
 class Params(MixtureParams):
-    dim: int = static(200, at_least=2, grows=1)  # not padded: both covariances are divided by
     spectrum_synthetic: str = choice(
         "isotropic", SPECTRA, "Σ₂", "covariance of the synthetic inputs"
     )
@@ -95,11 +95,11 @@ def theory(params):
     )
     p2, noise = fractions[1], noise_of(params)
     h2, T2 = fit.h[1], fit.traces[1]
-    bias = fit.ridge**2 * jnp.sum(spectrum.signal / real * fit.second)
+    bias = fit.ridge**2 * jnp.sum(ratio(spectrum.signal, real) * fit.second)
     variance = jnp.sum(fractions * fit.h**2 * noise**2 * fit.traces)
     inherited = p2**2 * h2**2 * synthetic**2 * (fit.second - 2 * h2 * T2 * fit.resolvent)
     own = p2 * h2**2 * T2 * synthetic
-    synthetic_error = jnp.sum(shift / real * (inherited + own))
+    synthetic_error = jnp.sum(ratio(shift, real) * (inherited + own))
     diverges, _ = interpolation_threshold(params, active)
     noisy = jnp.any((active > 0) & (noise > 0))
     disagree = jnp.prod(active) * squared_shift(params) > 0
@@ -133,10 +133,11 @@ def simulate_conditional(key, params):
 def _covariances(params):
     real = spectrum_of(params).eigenvalues
     if is_given(params.eigenvalues_synthetic):
-        synthetic = params.eigenvalues_synthetic
+        synthetic = eigenbasis.with_zeros(params.eigenvalues_synthetic, len(real))
     else:
+        dim = len(real) if is_given(params.eigenvalues) else unpadded(params, "dim")
         synthetic = eigenvalues(
-            params.spectrum_synthetic, len(real), params.spectrum_exponent_synthetic
+            params.spectrum_synthetic, dim, params.spectrum_exponent_synthetic, size=len(real)
         )
     return jnp.stack([real, params.covariance_scale_synthetic * synthetic])
 
