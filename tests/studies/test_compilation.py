@@ -57,10 +57,12 @@ def test_simulation_compiles_once_for_traced_values(name, method):
 
 
 def _moved(study, rng, side):
-    """Floats moved, and the side's traced whole numbers too (sizes share one compilation)."""
+    """Floats moved, and whole numbers too, traced or padded (sizes share one compilation)."""
     values = perturbed_floats(study, cell(study), rng)
     for name, p in study.declarations.items():
-        if p.type == "int" and not p.is_static(side):
+        padded = side == "theory" and p.padded
+        if p.type == "int" and (padded or not p.is_static(side)):
+            step = int(rng.integers(1, 4))
             with contextlib.suppress(ValueError):
-                values = study.canonical(values | {name: values[name] + int(rng.integers(1, 4))})
+                values = study.canonical(values | {name: values[name] + (-step if padded else step)})
     return values
