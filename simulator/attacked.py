@@ -129,11 +129,11 @@ def completed(given: dict[str, Any]) -> dict[str, Any]:
     ValueError
         For numbers where a name is asked for.
     """
-    for name, choice in ARRAYS.items():
-        if not isinstance(given.get(choice, ""), str):
+    for name, chosen in ARRAYS.items():
+        if not isinstance(given.get(chosen, ""), str):
             raise ValueError(
-                f"{choice} = {checks.shown(given[choice])} is not allowed: it is a name; numbers "
-                f"of your own go into {name}, with {choice} = 'custom'"
+                f"{chosen} = {checks.shown(given[chosen])} is not allowed: it is a name; numbers "
+                f"of your own go into {name}, with {chosen} = 'custom'"
             )
     used = [name for name, choice in ARRAYS.items() if given.get(choice) == "custom"]
     lengths = [np.size(given[name]) for name in used if np.size(given.get(name, ())) > 0]

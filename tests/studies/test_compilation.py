@@ -62,7 +62,7 @@ def _moved(study, rng, side):
     for name, p in study.declarations.items():
         padded = side == "theory" and p.padded
         if p.type == "int" and (padded or not p.is_static(side)):
-            step = int(rng.integers(1, 4))
+            step = int(rng.integers(1, 4)) * (-1 if padded else 1)
             with contextlib.suppress(ValueError):
-                values = study.canonical(values | {name: values[name] + (-step if padded else step)})
+                values = study.canonical(values | {name: values[name] + step})
     return values
