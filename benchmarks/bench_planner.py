@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from benchmarks.report import Row
-from simulator.planner import solver, uncertainty
+from simulator.planner import objective, uncertainty
 from simulator.planner.estimation import box_of
 from simulator.planner.laws import law_named
 
@@ -31,8 +31,8 @@ def run() -> Iterator[Row]:
     law = law_named("chinchilla")
     centre: dict[str, float] = {}
     features = law.prepare(columns, centre)
-    rows = solver.padded(features, target, np.ones(ROWS))
-    box = box_of(law, target)
+    rows = objective.padded(features, target, np.ones(ROWS))
+    box = box_of(law, list(target))
     theta = np.array([np.log(1.83), np.log(498) - 0.35 * centre["params"],
                       np.log(2555) - 0.3755 * centre["tokens"], 0.35, 0.3755])  # fmt: skip
     weight = uncertainty.resampled(np.ones(ROWS), None, DRAWS, 0)

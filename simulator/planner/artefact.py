@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator import checks
-from simulator.planner.estimation import Box
 from simulator.planner.laws import law_named
 from simulator.planner.notices import Notice
 from simulator.planner.options import Options
+from simulator.planner.solver import Box
 from simulator.planner.table import Table
 from simulator.planner.uncertainty import Replicates, Spread
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.planner.estimation import Box, Estimates, box_of, estimate
-from simulator.planner.solver import residuals, solve
+from simulator.planner.objective import residuals
+from simulator.planner.solver import solve
 from simulator.planner.uncertainty import of_draws
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ def laws_compared(fit: "Fit") -> list[dict[str, Any]]:
     others = [law_named(name) for name in pairs.get(fit.law.name, ())]
     entries = [(fit.law, fit.rows, fit.box)]
     target = np.log(fit.table.columns["loss"])
-    from simulator.planner.solver import padded
+    from simulator.planner.objective import padded
 
     for law in others:
         rows = padded(law.prepare(fit.table.columns, {}), target, fit.table.columns["weight"])

@@ -7,12 +7,13 @@ its bootstrap draws, the tables of a simulation.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from simulator.planner.laws import Law
-from simulator.planner.solver import EXACT, Rows, many_residuals, solve
+from simulator.planner.objective import Rows, many_residuals
+from simulator.planner.solver import EXACT, Box, solve
 from simulator.planner.starts import starts
 
 HUBER = 1.345  # in units of the scale: 95 % as efficient as least squares on a normal law
@@ -25,19 +26,6 @@ AGREEING = 3  # starts that must end in the minimum
 LEAST_DELTA = 1e-8
 DIRECT = 0.02  # thresholds that are reached without others on the way
 APPROACH = 4.0  # factor from one to the next
-
-
-class Box(NamedTuple):
-    """Bounds of the variables, and whether each is fitted."""
-
-    low: np.ndarray
-    high: np.ndarray
-    free: np.ndarray
-
-    def at_bound(self, theta: np.ndarray) -> np.ndarray:
-        """Which fitted variables are at a bound, (problems, variables)."""
-        near = 1e-7 * (self.high - self.low)
-        return self.free & ((theta <= self.low + near) | (theta >= self.high - near))
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from simulator.planner import identify, uncertainty
 from simulator.planner.estimation import box_of, estimate
 from simulator.planner.laws import Law, law_named
 from simulator.planner.notices import Notice
+from simulator.planner.objective import padded, residuals
 from simulator.planner.options import Options, column_of_power, options_of
 from simulator.planner.result import Certificate, Fit
-from simulator.planner.solver import padded, residuals
 from simulator.planner.table import Table, load
 
 __all__ = ["Fit", "fit", "fit_table"]

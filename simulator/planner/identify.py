@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simulator.planner.estimation import Box
 from simulator.planner.laws import Law
 from simulator.planner.notices import Notice
-from simulator.planner.solver import residuals
+from simulator.planner.objective import residuals
+from simulator.planner.solver import Box
 from simulator.planner.table import Table
 from simulator.planner.uncertainty import LACK, LEAST_CLUSTERS, LEAST_DF
 

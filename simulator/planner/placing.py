@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator.planner.notices import Notice
-from simulator.planner.solver import residuals
+from simulator.planner.objective import residuals
 from simulator.planner.text import decision
 from simulator.planner.uncertainty import ASYMMETRIC, of_draws, with_gradient
 

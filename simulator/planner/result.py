@@ -10,11 +10,11 @@ import numpy as np
 
 from simulator import checks
 from simulator.planner import identify, uncertainty
-from simulator.planner.estimation import Box
 from simulator.planner.laws import Law
 from simulator.planner.notices import Notice
+from simulator.planner.objective import Rows, padded
 from simulator.planner.options import Options
-from simulator.planner.solver import Rows, padded
+from simulator.planner.solver import Box
 from simulator.planner.table import Table
 from simulator.planner.uncertainty import Replicates, Spread
 from simulator.planner.values import Interval, Value
@@ -221,8 +221,9 @@ class Fit:
         """Draws to compare intervals with; None where rows are too few to be resampled."""
         if len(self.table) < 3 * self.size:
             return None
-        draws = self.draws(CHECK_DRAWS)
-        return draws if len(draws) > CHECK_DRAWS / 2 else None
+        count = DRAWS if self.law.linear else CHECK_DRAWS
+        draws = self.draws(count)
+        return draws if len(draws) > count / 2 else None
 
     def draws(self, count: int) -> np.ndarray:
         """Refits to resampled rows, or clusters, (draws, variables)."""
@@ -239,7 +240,10 @@ class Fit:
 
     # ---------------------------------------------------------------------- questions
     def interval(self, quantity: str, level: float = 0.95, **where: float) -> Interval:
-        """The interval of a parameter or a decision.
+        """The recommended interval of a parameter or a decision: the sandwich's.
+
+        A `plan` compares it with bootstrap draws, and prints theirs where they span more than one
+        and a half times as much.
 
         Parameters
         ----------
@@ -266,9 +270,7 @@ class Fit:
 
             return predict(self, "mean", level, where).interval
         function, log = quantity_of(self, quantity, where)
-        if not log:
-            return self.value_of(function, log=False, level=level).interval
-        return self.checked_values(lambda theta: _stack([function(theta)]), level)[0].interval
+        return self.value_of(function, log=log, level=level).interval
 
     def predict(self, *, kind: str = "mean", level: float = 0.95, **where: Any) -> Any:
         """The loss at given sizes.

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator.planner.laws import Law
-from simulator.planner.solver import Rows
-from simulator.runtime.compilation import float64_on_cpu, jit_on_cpu
+from simulator.planner.objective import Rows
+from simulator.planner.solver import solved
+from simulator.runtime.compilation import QUICK_OPTIONS, float64_on_cpu
 
 STARTS = 8
 SIDE = 12  # of the grid of one or two exponents
@@ -56,8 +57,13 @@ def starts(law: Law, rows: Rows, *, target: Any = None, weight: Any = None) -> n
     found = []
     with float64_on_cpu():
         for one_target, one_weight in zip(target, weight, strict=True):
-            theta, misfit = program(points, dict(rows.features), one_target, one_weight)
-            found.append(_best(np.asarray(theta), np.asarray(misfit), points))
+            size, gram, right = map(
+                np.asarray, program(points, dict(rows.features), one_target, one_weight)
+            )
+            coefficients, misfit = _non_negative(gram, right)
+            level = np.exp(one_weight @ one_target / one_weight.sum())
+            logs = np.log(np.maximum(coefficients / size, SMALLEST_SHARE * level))
+            found.append(_best(np.concatenate([logs, points], axis=1), misfit, points))
     return np.array(found)
 
 
@@ -76,10 +82,12 @@ def _best(theta: np.ndarray, misfit: np.ndarray, points: np.ndarray) -> np.ndarr
 
 @functools.lru_cache(maxsize=64)
 def _program(law: Law) -> Callable[..., Any]:
-    """``(points, features, target, weight) -> theta, misfit`` of each point."""
+    """``(points, features, target, weight) -> size, gram, right``: the normal equations.
+
+    ``size`` (points, coefficients) is what the columns are scaled by.
+    """
     count = len(law.coefficients)
     owner = np.array(law.owner)
-    supports = np.array(list(itertools.product((0.0, 1.0), repeat=count))[1:])
 
     def one(outer: Any, features: Any, target: Any, weight: Any) -> Any:
         zero = jnp.concatenate([jnp.zeros(count), outer])
@@ -88,22 +96,26 @@ def _program(law: Law) -> Callable[..., Any]:
         columns = jnp.stack([jnp.sum(terms * (owner == k), -1) for k in range(count)], -1)
         size = jnp.sqrt(jnp.maximum(weight @ columns**2, 1e-300))
         columns = columns / size
-        gram = (columns.T * weight) @ columns
-        right = columns.T @ weight
+        return size, (columns.T * weight) @ columns, columns.T @ weight
 
-        def restricted(support: Any) -> Any:
-            matrix = gram * jnp.outer(support, support) + jnp.diag(1 - support)
-            matrix = matrix + 1e-14 * jnp.diag(support)
-            found = jnp.linalg.solve(matrix, right * support)
-            misfit = jnp.sum(weight) - 2 * found @ right + found @ gram @ found
-            allowed = jnp.all(found >= 0) & jnp.all(jnp.isfinite(found))
-            return found, jnp.where(allowed, misfit, jnp.inf)
+    lanes = jax.vmap(one, in_axes=(0, None, None, None))
+    return jax.jit(lanes, compiler_options=QUICK_OPTIONS)
 
-        found, misfit = jax.vmap(restricted)(supports)
-        best = jnp.argmin(misfit)
-        level = jnp.exp(weight @ target / jnp.sum(weight))
-        least = SMALLEST_SHARE * level
-        coefficients = jnp.log(jnp.maximum(found[best] / size, least))
-        return jnp.concatenate([coefficients, outer]), misfit[best]
 
-    return jit_on_cpu(jax.vmap(one, in_axes=(0, None, None, None)))
+def _non_negative(gram: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Non-negative least squares of each point, and by how much they lower the sum of squares."""
+    count = right.shape[1]
+    best = np.zeros_like(right)
+    least = np.full(len(right), np.inf)
+    for support in itertools.product((False, True), repeat=count):
+        chosen = np.flatnonzero(support)
+        if not len(chosen):
+            continue
+        matrix = gram[:, chosen[:, None], chosen] + 1e-14 * np.eye(len(chosen))
+        found = np.zeros_like(right)
+        found[:, chosen] = solved(matrix, right[:, chosen])
+        misfit = np.einsum("ni,nij,nj->n", found, gram, found) - 2 * np.sum(found * right, axis=1)
+        allowed = np.isfinite(found).all(axis=1) & (found >= 0).all(axis=1)
+        better = allowed & (misfit < least)
+        best[better], least[better] = found[better], misfit[better]
+    return best, least

@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from simulator.planner.estimation import Box
 from simulator.planner.laws import Law
-from simulator.planner.solver import DRAW_STEPS, Rows, residuals, solve
+from simulator.planner.objective import Rows, residuals
+from simulator.planner.solver import DRAW_STEPS, Box, solve
 from simulator.planner.values import Value
 from simulator.runtime.compilation import float64_on_cpu
 
@@ -19,7 +19,6 @@ SAME_SIZE = 0.02  # of the logarithm: models within it are of one size
 LEAST_DF = 3
 LACK = 0.01  # p-value of a lack of fit that is said, and widens intervals
 ASYMMETRIC = 1.5  # lengths of bootstrap and sandwich that differ by more are said to
-DRAW_ERROR = 0.06  # two standard errors of the length of a bootstrap interval of 1,000 draws
 FEW_INSIDE = 0.5  # share of rows within Huber's threshold below which draws take over
 
 
@@ -236,7 +235,7 @@ def wider(values: list[Value], drawn: np.ndarray, level: float) -> list[Value]:
     ends = np.quantile(np.log(drawn), [0.5 - level / 2, 0.5 + level / 2], axis=0)
     for value, low, high in zip(values, *ends, strict=True):
         ratio = (high - low) / math.log(value.high / value.low) if value.high > value.low else 0.0
-        if ratio > ASYMMETRIC * (1 + DRAW_ERROR):
+        if ratio > ASYMMETRIC:
             reason = f"asymmetric: draws span {ratio:.2f} times the sandwich's interval"
             value = Value(
                 float(value), min(math.exp(low), value), max(math.exp(min(high, 700.0)), value),

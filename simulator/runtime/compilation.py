@@ -17,21 +17,29 @@ that XLA has enough threads, which it counts when JAX first looks for devices.
 import contextlib
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 
 from simulator.runtime.threads import ensure_threads
 
 #: For ``jax.jit(..., compiler_options=...)`` of any program that runs on a CPU.
-CPU_OPTIONS = {
+CPU_OPTIONS: dict[str, Any] = {
     "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
+}
+
+#: The same for small programs whose compilation takes longer than their run: half the time to
+#: compile (one module, and the emitters of loops that are cheaper to compile), the same numbers.
+QUICK_OPTIONS = CPU_OPTIONS | {
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
 }
 
 #: `jax.jit` of what always runs on the CPU, theory above all: call it in `float64_on_cpu`.
 jit_on_cpu = functools.partial(jax.jit, compiler_options=CPU_OPTIONS)
 
 
-def compiler_options(platform: str) -> dict[str, str]:
+def compiler_options(platform: str) -> dict[str, Any]:
     """Options for a program that runs on ``platform`` ("cpu", "gpu", "tpu")."""
     return CPU_OPTIONS if platform == "cpu" else {}
 

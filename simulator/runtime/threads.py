@@ -47,7 +47,7 @@ def _settle_threads() -> None:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: _forked.append(os.getpid()))
     _one_blas_thread()
-    if "NPROC" in os.environ or _cores() >= ENOUGH:
+    if "NPROC" in os.environ or cores() >= ENOUGH:
         return
     started = _threads_of_xla()
     if 0 < started < ENOUGH // 2:
@@ -73,7 +73,7 @@ def _one_blas_thread() -> None:
         found.select(filepath=[path for path in loaded if "numpy.libs" not in path]).limit(limits=1)
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import simulator
-from simulator.planner import solver
+from simulator.planner import objective
 from simulator.planner.estimation import box_of, estimate
 from simulator.planner.laws import LAWS, law_named
 from simulator.runtime.compilation import float64_on_cpu
@@ -102,11 +102,11 @@ def table_of(name, seed=None, noise=0.004):
     law, centre = law_named(name), {}
     features = law.prepare(columns, centre)
     theta = theta_of(law, truth, centre)
-    rows = solver.padded(
+    rows = objective.padded(
         features, np.zeros(len(columns["tokens"])), np.ones(len(columns["tokens"]))
     )
     with float64_on_cpu():
-        logs = solver.many_residuals(law, rows, theta, target=0.0)[0][: len(columns["tokens"])]
+        logs = objective.many_residuals(law, rows, theta, target=0.0)[0][: len(columns["tokens"])]
     if seed is not None:
         logs = logs + noise * np.random.default_rng(seed).standard_normal(len(logs))
     return columns | {"loss": np.exp(logs)}, truth
@@ -135,13 +135,13 @@ def test_no_start_of_scipy_finds_less():
         centre = {}
         features = law.prepare(table, centre)
         target = np.log(table["loss"])
-        rows = solver.padded(features, target, np.ones(len(target)))
+        rows = objective.padded(features, target, np.ones(len(target)))
         box = box_of(law, target)
         found = estimate(law, rows, huber, box)
         assert found.certificate[0] < 1e-8
         x, y = features["x"], features["y"]
 
-        def objective(v, x=x, y=y, target=target, huber=huber):
+        def huber_sum(v, x=x, y=y, target=target, huber=huber):
             terms = np.exp(np.stack([np.full(len(x), v[0]), v[1] - v[3] * x, v[2] - v[4] * y]))
             total = terms.sum(axis=0)
             r = np.log(total) - target
@@ -156,7 +156,7 @@ def test_no_start_of_scipy_finds_less():
         starts += [np.r_[level + rng.uniform(-3, 0, 3), rng.uniform(0.1, 1, 2)] for _ in range(5)]
         bounds = list(zip(box.low, box.high, strict=True))
         options = {"ftol": 1e-15, "gtol": 1e-12, "maxiter": 5000, "maxfun": 50000}
-        theirs = min(minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds,
+        theirs = min(minimize(huber_sum, start, jac=True, method="L-BFGS-B", bounds=bounds,
                               options=options).fun for start in starts)  # fmt: skip
         assert found.objective[0] <= theirs * (1 + 1e-9), index
 
@@ -207,7 +207,7 @@ def test_weight_zero_is_a_row_deleted(fitted):
 def test_groups_are_separate_fits_with_one_program():
     law = law_named("chinchilla")
     parts = [pd.DataFrame(simulated(seed=s)).assign(data=f"d{s}") for s in range(3)]
-    program = solver._program(law, False)
+    program = objective.program(law)
     found = simulator.fit(pd.concat(parts), by="data", holdout="none")
     compiled = program._cache_size()
     for seed, part in enumerate(parts):
@@ -348,6 +348,6 @@ def test_a_vanishing_floor_is_at_its_bound():
 def test_no_recompilation_for_another_table_of_a_law():
     law = law_named("chinchilla")
     simulator.fit(simulated(seed=1), holdout="none")
-    before = solver._program(law, False)._cache_size()
+    before = objective.program(law)._cache_size()
     simulator.fit(simulated(seed=2, budgets=7, sizes=4), holdout="none")
-    assert solver._program(law, False)._cache_size() == before
+    assert objective.program(law)._cache_size() == before

@@ -10,7 +10,7 @@ from scipy import stats
 
 import simulator
 from simulator.cli import main
-from simulator.planner import optima, solver, uncertainty
+from simulator.planner import objective, optima, uncertainty
 from simulator.planner.decisions import theta_draws
 from simulator.planner.diagnostics import score_variance, threshold
 from simulator.planner.estimation import box_of, estimate
@@ -30,7 +30,7 @@ def coverage(seed, noise=0.007, tables=TABLES, level=0.95):
     centre = {}
     features = law.prepare({"params": params, "tokens": tokens}, centre)
     clean, count = np.log(loss(params, tokens)), len(params)
-    rows = solver.padded(features, clean, np.ones(count))
+    rows = objective.padded(features, clean, np.ones(count))
     rng = np.random.default_rng(seed)
     draws = np.zeros((tables, len(rows.target)))
     # Heavier tails than a normal law, as real tables have.
@@ -53,7 +53,7 @@ def coverage(seed, noise=0.007, tables=TABLES, level=0.95):
         lambda t: optima.optimal_loss(fit, t, budget),
         lambda t: jnp.log(optima.flop_for(fit, t, least)),
     )
-    inside = np.zeros((tables, len(names)), bool)
+    inside = np.zeros((tables, len(names) + 1), bool)
     quantile = stats.t.ppf(0.5 + level / 2, count - law.size)
     for index, (theta, delta, status) in enumerate(
         zip(found.theta, found.delta, found.status, strict=True)
@@ -66,7 +66,13 @@ def coverage(seed, noise=0.007, tables=TABLES, level=0.95):
             true = uncertainty.of_draws(function, exact[None])[0]
             half = quantile * np.sqrt(slope @ spread.covariance @ slope)
             inside[index, column] = abs(value - true) <= half
-    return dict(zip(names, inside.mean(axis=0), strict=True))
+        # The last one by quantiles of draws instead, which this package does not print.
+        tail = np.sqrt((count - 5) / rng.chisquare(count - 5, 1000))[:, None]
+        drawn = theta + tail * rng.multivariate_normal(np.zeros(5), spread.covariance, 1000)
+        values = uncertainty.of_draws(functions[-1], np.clip(drawn, box.low, box.high))
+        low, high = np.quantile(values, [0.5 - level / 2, 0.5 + level / 2], method="nearest")
+        inside[index, -1] = low <= true <= high
+    return dict(zip((*names, "by draws"), inside.mean(axis=0), strict=True))
 
 
 def theta_of_truth(law, centre):
@@ -82,6 +88,7 @@ def test_coverage_of_the_recommended_intervals(seed):
     """[92, 98] % of nominal 95, over 300 tables of 30 runs."""
     found = coverage(seed)
     print(found)
+    assert found.pop("by draws") < 0.92  # why thresholds are not quantiles of draws
     assert all(0.92 <= share <= 0.98 for share in found.values()), found
 
 

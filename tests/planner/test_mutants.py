@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 
 import simulator
-from simulator.planner import solver, uncertainty
+from simulator.planner import objective, solver, uncertainty
 from tests.planner.tables import TRUTH, loss, simulated
 from tests.planner.test_fit import table_of
 
@@ -30,7 +30,7 @@ def test_a_mean_objective_with_default_stops_is_no_minimum():
 
 def test_leverage_lengthens_intervals_of_few_runs():
     fit = simulator.fit(simulated(seed=1, budgets=5, sizes=3), holdout="none")
-    from simulator.planner.solver import residuals
+    from simulator.planner.objective import residuals
 
     r, slope = (v[:15] for v in residuals(fit.law, fit.rows, fit.theta))
     inverse = np.linalg.inv(slope.T @ slope) / fit.spread.kappa
@@ -130,7 +130,7 @@ def test_percentiles_of_a_wild_bootstrap_are_too_short_at_a_small_threshold():
     for seed in range(3):
         fit = simulator.fit(simulated(seed=seed), huber=1e-3, holdout="none")
         count, draws = len(fit.table), 128
-        r = -solver.residuals(fit.law, fit.rows, fit.theta)[0][:count]
+        r = -objective.residuals(fit.law, fit.rows, fit.theta)[0][:count]
         signs = rng.choice(webb, (draws, count))
         target = np.repeat(fit.rows.target[None], draws, 0)
         target[:, :count] += signs * r / (1 - fit.spread.leverage) - r

@@ -153,8 +153,11 @@ def test_intervals_of_the_ratio(name, expected, request):
     for flop, (value, *ends) in expected.items():
         found = fit.plan(flop=flop)["D/N"]
         assert found == pytest.approx(value, abs=6e-4)
-        np.testing.assert_allclose(found.interval, ends, atol=6e-4)
-        assert fit.interval("D/N", flop=flop) == pytest.approx(found.interval)
+        np.testing.assert_allclose(fit.interval("D/N", flop=flop), ends, atol=6e-4)
+        wide = found.reason.startswith("asymmetric")
+        assert wide == (name == "by_rows")  # draws of rows span 1.6 times as much, of sizes 1.4
+        if not wide:
+            assert fit.interval("D/N", flop=flop) == pytest.approx(found.interval)
 
 
 def test_clusters_and_noise(by_rows, by_size):

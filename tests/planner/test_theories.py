@@ -5,7 +5,7 @@ import pytest
 from scipy.special import gamma
 
 import simulator
-from simulator.planner import solver
+from simulator.planner import objective
 from simulator.planner.laws import law_named
 from simulator.planner.laws.chains import effective_tokens, harmonic_squares
 from simulator.runtime.compilation import float64_on_cpu
@@ -17,10 +17,10 @@ def predicted(law, columns, truth):
     centre = {}
     features = law.prepare(columns, centre)
     count = len(columns["tokens"])
-    rows = solver.padded(features, np.zeros(count), np.ones(count))
+    rows = objective.padded(features, np.zeros(count), np.ones(count))
     theta = theta_of(law, truth, centre)
     with float64_on_cpu():
-        return np.exp(solver.many_residuals(law, rows, theta, target=0.0)[0][:count])
+        return np.exp(objective.many_residuals(law, rows, theta, target=0.0)[0][:count])
 
 
 # --------------------------------------------------------------------------------------------

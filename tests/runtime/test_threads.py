@@ -18,7 +18,7 @@ import os, warnings
 import jax
 from simulator.runtime import threads
 from simulator.runtime.threads import _threads_of_xla, ensure_threads
-threads._cores = lambda: 2
+threads.cores = lambda: 2
 if {late}:
     os.environ["NPROC"] = "2"
     jax.numpy.ones(3).block_until_ready()
@@ -95,7 +95,7 @@ def test_every_entry_asks_before_jax_looks_for_devices(enter, monkeypatch, tmp_p
         return looks
 
     monkeypatch.delenv("NPROC", raising=False)
-    monkeypatch.setattr(threads, "_cores", lambda: 2)
+    monkeypatch.setattr(threads, "cores", lambda: 2)
     monkeypatch.setattr(threads, "_threads_of_xla", lambda: 0)
     threads._settle_threads.cache_clear()
     for module, name in (

@@ -99,19 +99,11 @@ class Law:
         """The logarithm of the predicted loss in one row; differentiable in both."""
         return jnp.log(jnp.sum(jnp.exp(self.log_terms(theta, row))))
 
-    def derivatives(self, theta: Any, row: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-        """Logarithm of the loss in one row, its gradient and its Hessian in theta."""
-        z = self.log_terms(theta, row)
-        slopes = jax.jacfwd(self.log_terms)(theta, row)
-        terms = jnp.exp(z)
-        total = jnp.sum(terms)
-        shares = terms / total
-        gradient = shares @ slopes
-        hessian = jnp.einsum("k,ki,kj->ij", shares, slopes, slopes)
-        if not self.linear:
-            curvature = jax.jacfwd(jax.jacfwd(self.log_terms))(theta, row)
-            hessian = hessian + jnp.einsum("k,kij->ij", shares, curvature)
-        return jnp.log(total), gradient, hessian - jnp.outer(gradient, gradient)
+    def terms(self, theta: Any, row: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+        """`log_terms` in one row, with gradients and Hessians in theta; None for those of lines."""
+        slopes = jax.jacfwd(self.log_terms)
+        curvature = None if self.linear else jax.jacfwd(slopes)(theta, row)
+        return self.log_terms(theta, row), slopes(theta, row), curvature
 
 
 def centred(name: str, values: np.ndarray, centre: dict[str, float], weight: Any) -> np.ndarray:
