@@ -1,8 +1,8 @@
 """The report of a fit: one HTML page that opens offline, reads on a phone and prints.
 
 The page is a Jinja template; its charts are the house's, drawn by Matplotlib as SVG inside the
-page, so that there is no script and nothing to load. All numbers are those of the artefact, which
-the page carries along.
+page, so that there is no script and nothing to load. All numbers, those of the charts' curves
+included, are those of the artefact, which the page carries along.
 """
 
 import json
@@ -38,6 +38,7 @@ def page(fit: "Fit", question: Mapping[str, Any]) -> str:
             "a report needs jinja2: pip install 'theory-simulator[report]'"
         ) from error
     from simulator.planner.charts import charts
+    from simulator.planner.curves import curves
 
     loader = jinja2.PackageLoader("simulator.planner", "")
     environment = jinja2.Environment(
@@ -46,7 +47,9 @@ def page(fit: "Fit", question: Mapping[str, Any]) -> str:
     asked = dict(question) or default_question(fit)
     plan = fit.plan(**asked) if asked else None
     runs = _next_runs(fit)
+    numbers = curves(fit, plan)
     known = {
+        "curves": numbers,
         "plan": plan.as_dict() if plan else None,
         "next_runs": runs.as_dict() if runs else None,
     }
@@ -58,7 +61,7 @@ def page(fit: "Fit", question: Mapping[str, Any]) -> str:
         more=plan.lines[1:] if plan else [],
         distance=plan.distance if plan else None,
         badges=_badges(fit),
-        charts=charts(fit, plan),
+        charts=charts(numbers),
         tables=_tables(fit, plan, runs),
         notices=plan.notices if plan else fit.notices,
         artefact=text(contents(fit) | known),

@@ -15,9 +15,12 @@ import simulator
 from simulator.cli import main
 from simulator.cli.verbs import fit as verbs_fit
 from simulator.cli.verbs import plan as verbs_plan
+from simulator.planner import charts, report
+from simulator.planner.artefact import _numbers
 from simulator.planner.decisions import QUESTIONS
 from simulator.planner.laws import LAWS
 from tests.planner.tables import simulated
+from tests.planner.test_fit import table_of
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
@@ -81,6 +84,24 @@ def test_the_page_loads_nothing_and_says_what_the_artefact_says(page):
     assert source.count("<svg") >= 8
     ids = re.findall(r'\bid="([^"]+)"', source)
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("law", ["chinchilla", "synthetic-share"])
+def test_pictures_are_those_of_the_artefact(law, page):
+    """Drawn again from the artefact's numbers every picture is the page's, to the letter."""
+    source = page[0].read_text(encoding="utf-8")
+    if law != "chinchilla":
+        source = report.page(simulator.fit(table_of(law, seed=1)[0], law, holdout="none"), {})
+    artefact = json.loads(re.search(r'id="artefact">(.*?)</script>', source, re.DOTALL)[1])
+    drawn = charts.charts(dict(_numbers(artefact["curves"])))
+    assert len(drawn) == source.count("<figure")
+    assert all(one["svg"] in source and one["caption"] in html.unescape(source) for one in drawn)
+    shown = [one["name"] for one in drawn]
+    assert ("exchange-rate" in shown) == (law == "synthetic-share")
+    moved = artefact["curves"]["residuals-tokens"]["runs"]["percent"]
+    moved[0] += 1.0  # another number is another picture
+    again = charts.charts({"residuals-tokens": artefact["curves"]["residuals-tokens"]})
+    assert again[0]["svg"] not in source
 
 
 def browse(*flags):
