@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator import checks
 from simulator.planner import optima
-from simulator.planner.solver import residuals
+from simulator.planner.objective import residuals
 from simulator.planner.uncertainty import with_gradient
 
 if TYPE_CHECKING:
@@ -108,13 +108,8 @@ def next_runs(
         if best is None or variance < best[0] * (1 - 1e-9):
             best = variance, grid[np.sort(chosen)]
     assert best is not None
-    optimal = float(np.exp(with_gradient(
-        lambda t: jnp.stack([optima.log_ratio(fit, t, flop)]), fit.theta)[0][0]))  # fmt: skip
-    plans = {"one optimal run": np.array([optimal])}
-    for count in (3, 4, 6):
-        plans[f"IsoFLOP of {count}"] = optimal * np.geomspace(0.1, 10, count)
     alternatives = {}
-    for name, tried in plans.items():
+    for name, tried in usual_plans(fit, flop).items():
         rows = _slopes(fit, flop / len(tried), tried)
         alternatives[name] = float(np.sqrt(_variance(gradient, information + rows.T @ rows) / now))
     variance, ratio = best
@@ -122,6 +117,16 @@ def next_runs(
     params = np.sqrt(each / (fit.table.k * ratio))
     return NextRuns(params, ratio * params, each, ratio, float(np.sqrt(variance / now)),
                     alternatives, goal, at)  # fmt: skip
+
+
+def usual_plans(fit: "Fit", flop: float) -> dict[str, np.ndarray]:
+    """What people do with a budget: tokens per parameter of runs that share it equally."""
+    optimal = float(np.exp(with_gradient(
+        lambda t: jnp.stack([optima.log_ratio(fit, t, flop)]), fit.theta)[0][0]))  # fmt: skip
+    plans = {"one optimal run": np.array([optimal])}
+    for count in (3, 4, 6):
+        plans[f"IsoFLOP of {count}"] = optimal * np.geomspace(0.1, 10, count)
+    return plans
 
 
 def _variance(gradient: np.ndarray, information: np.ndarray) -> float:
