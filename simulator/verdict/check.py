@@ -22,7 +22,8 @@ from simulator.verdict.report import Comparison, Verdict
 SIZES = 4  # of a ladder: two orders are fitted, and the third is looked at
 LOWEST = (1 / 8, 1 / 6, 1 / 4, 1 / 3, 1 / 2)  # share of the given size at which a ladder may begin
 PILOT = 512
-ROUNDS = 4  # a pilot's variance is uncertain, more so under heavy tails: look again
+STEP = 8  # at most so many times more replicates at once: a pilot's estimate is uncertain
+ROUNDS = 6  # 8^3 pilots are the most that a check runs by default; then look again
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,8 @@ def _needs(
         factor = max(((c.replicates + c.missing) / c.replicates for c in mine), default=1.0)
         for rung in ladder:
             # A tenth more than the variance asks for, which is itself uncertain.
-            wanted = math.ceil(1.1 * factor * needs[rung.position]) if factor > 1 else 0
+            more = min(1.1 * factor, STEP)
+            wanted = math.ceil(more * needs[rung.position]) if factor > 1 else 0
             needs[rung.position] = min(max(wanted, needs[rung.position]), most)
     return needs
 
