@@ -42,10 +42,20 @@ def test_every_study_is_listed():
     assert not gone, f"there is no study {gone}"
 
 
-def test_figures_are_there_and_small():
-    for name in re.findall(r"\((figures/[\w-]+\.png)\)", README):
-        size = (ROOT / name).stat().st_size
-        assert size < 200_000, f"{name}: {size} bytes"
+def pages():
+    return (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+
+
+def test_figures_are_there_and_small_and_shown():
+    shown = set()
+    for page in pages():
+        for name in re.findall(r"\(((?:\.\./)?figures/[\w-]+\.png)\)", page.read_text()):
+            picture = (page.parent / name).resolve()
+            size = picture.stat().st_size
+            most = 200_000 if page.name == "README.md" else 300_000
+            assert size < most, f"{page.name}, {name}: {size} bytes"
+            shown.add(picture.name)
+    assert shown == {picture.name for picture in (ROOT / "figures").glob("*.png")}
 
 
 PAGE = 800  # pixels of the column in which GitHub shows a README, and of a cell's margins
@@ -71,19 +81,19 @@ def displayed(text):
 
 
 def test_text_in_figures_is_large_enough():
-    shown = dict(displayed(README))
-    assert len(shown) >= 10
-    for name, room in shown.items():
-        picture = Image.open(ROOT / name)
+    shown = [(p.parent / name, room) for p in pages() for name, room in displayed(p.read_text())]
+    assert len(shown) >= 40
+    for name, room in shown:
+        picture = Image.open(name)
         points = float(picture.text[SMALLEST_TEXT])
         pixels_per_point = picture.info.get("dpi", (DPI,))[0] / 72
         size = points * pixels_per_point * min(1, room / picture.width)
-        assert size >= 8, f"{name}: {size:.1f} px"
+        assert size >= 8, f"{name.name}: {size:.1f} px"
 
 
 def test_tables_are_tables():
     """A line that starts with a bar belongs to a table, or the page shows the bars."""
-    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+    for path in (ROOT / "CONTRIBUTING.md", *pages()):
         for before, token in itertools.pairwise(TABLES.parse(path.read_text())):
             if before.type == "paragraph_open":
                 assert not token.content.startswith("|"), f"{path.name}: {token.content[:60]}"
