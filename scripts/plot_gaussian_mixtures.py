@@ -240,6 +240,12 @@ def own_data(arguments):
                         "folders of images")  # fmt: skip
     parser.add_argument("--target", help="column, key or file of the classes")
     parser.add_argument("--attribute", help="column of a spurious attribute with two values")
+    for flag, meaning in (
+        ("--one-hot", "columns of categories: one column of 0 and 1 for each category"),
+        ("--impute", "columns with empty cells: filled with the mean"),
+        ("--drop", "columns to leave out"),
+    ):
+        parser.add_argument(flag, nargs="*", metavar="COLUMN", help=f"{meaning} (all if none)")
     parser.add_argument("--density", type=float, default=0.3, help="share kept by pruning")
     parser.add_argument("--generator-accuracy", type=float, default=0.7)
     parser.add_argument("--score-gap", type=float, default=1.5, help="of the verifier's score")
@@ -247,10 +253,17 @@ def own_data(arguments):
     parser.add_argument("--out", type=Path, help="file of the report (NAME-classes.json here)")
     options = parser.parse_args(arguments)
     try:
-        attribute, wishes = None, {}
+        wishes = {
+            name: wish or True
+            for name in ("one_hot", "impute", "drop")
+            if (wish := getattr(options, name)) is not None
+        }
+        attribute = None
         if options.attribute is not None:
-            attribute = load(options.data, options.attribute).targets
-            wishes = {"drop": [options.attribute]}
+            attribute = load(options.data, options.attribute, categories=True, drop=True).targets
+            if wishes.get("drop") is True:
+                raise DataError("--drop: no column; allowed: their names, beside --attribute")
+            wishes["drop"] = [*wishes.get("drop", ()), options.attribute]
         data = labelled(options.data, options.target, **wishes)
         advice = advise_classes(
             data,

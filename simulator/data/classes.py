@@ -2,11 +2,11 @@
 
 cats/1.png, cats/2.png, dogs/1.png, ...        a folder of folders, one per class
 train-images-idx3-ubyte                        MNIST's files, labels beside it
-flowers.csv, with a column of whole numbers    any table that `load` reads
+flowers.csv, with a column of classes          any table that `load` reads; numbers or names
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,8 @@ def labelled(
     Parameters
     ----------
     source : Table or path
-        A table with whole numbers as targets, a file for `load`, or a folder with one folder of
-        images (grey values are taken) per class.
+        A table with whole numbers as targets, a file for `load` (classes may have names there),
+        or a folder with one folder of images (grey values are taken) per class.
     target, **wishes
         As those of `load`.
 
@@ -62,11 +62,13 @@ def labelled(
         One line: the file, what is wrong, what is allowed.
     """
     if isinstance(source, Table):
-        table, names = source, None
+        table = source
     elif Path(source).is_dir():
-        table, names = _folder(Path(source))
+        if target is not None or wishes:
+            raise DataError(f"{source}: a folder has no columns; allowed: no target, no other wish")
+        table = _folder(Path(source))
     else:
-        table, names = load(source, target, **wishes), None
+        table = load(source, target, categories=True, **wishes)
     values, labels, counts = np.unique(table.targets, return_inverse=True, return_counts=True)
     if np.any(values != np.round(values)):
         wrong = values[values != np.round(values)][0]
@@ -75,7 +77,7 @@ def labelled(
         )
     if len(values) > MAX_CLASSES:
         raise DataError(f"{table.name}: {len(values)} classes; allowed: at most {MAX_CLASSES}")
-    names = tuple(f"{value:g}" for value in values) if names is None else names
+    names = table.categories or tuple(f"{value:g}" for value in values)
     rare = int(np.argmin(counts))
     if counts[rare] < MIN_CLASS:
         raise DataError(
@@ -90,7 +92,7 @@ def labelled(
     return ClassTable(features, labels, names, table.name)
 
 
-def _folder(path: Path) -> tuple[Table, tuple[str, ...]]:
+def _folder(path: Path) -> Table:
     """Grey images of one size, the class from the folder that holds them."""
     from PIL import Image, UnidentifiedImageError
 
@@ -119,4 +121,6 @@ def _folder(path: Path) -> tuple[Table, tuple[str, ...]]:
             f"{path}: {len(found)} folders with images; allowed: one folder of images for each of "
             "at least two classes"
         )
-    return from_arrays(np.stack(rows), np.asarray(labels, float), path.name), found
+    places = np.unique(labels, return_inverse=True)[1]
+    table = from_arrays(np.stack(rows), places.astype(float), path.name)
+    return replace(table, categories=found)

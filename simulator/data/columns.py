@@ -52,6 +52,12 @@ class Column:
     def categories(self) -> list[str]:
         return sorted(set(self.others.values()))
 
+    def numbered(self) -> "Column":
+        """The place of each cell's category in `categories`."""
+        number = {category: float(i) for i, category in enumerate(self.categories)}
+        cells = (self.others[row] for row in range(len(self.numbers)))
+        return Column(self.name, np.array([number[cell] for cell in cells]), {})
+
     def complaint(self, is_target: bool = False) -> str:
         """What is wrong with it, and what can be done."""
         row, cell = next(iter(self.others.items()))

@@ -62,6 +62,8 @@ class Table(ByValue):
     own_units : bool
         Each column has a unit of its own, as in most text tables: `population` and feature maps
         then standardise them one by one. Pixels, or features of a map, share one.
+    categories : tuple of str
+        What the whole numbers among the targets stand for, where a file had names (`load`).
     """
 
     features: np.ndarray
@@ -69,6 +71,7 @@ class Table(ByValue):
     name: str
     target: str = ""
     own_units: bool = False
+    categories: tuple[str, ...] = ()
 
     def with_features(self, features: Any, description: str) -> "Table":
         """The same targets on new features, such as the image of a feature map."""
@@ -138,6 +141,7 @@ def load(
     one_hot: Chosen = False,
     impute: Chosen = False,
     drop: Chosen = False,
+    categories: bool = False,
 ) -> Table:
     """Read a data set from a file.
 
@@ -163,6 +167,8 @@ def load(
         numbers do.
     drop : True, or names of columns
         Columns to leave out; True leaves out all that hold something else than numbers.
+    categories : bool
+        A target of names becomes whole numbers, in alphabetical order: for classes.
 
     Raises
     ------
@@ -173,9 +179,10 @@ def load(
     wishes = {"one_hot": one_hot, "impute": impute, "drop": drop}
     is_idx = "idx" in path.name.lower() or "ubyte" in path.name.lower()
     if kind in PARQUET:
-        return _from_columns(columns_of_frame(_parquet(path)), path.name, target, wishes)
+        columns = columns_of_frame(_parquet(path))
+        return _from_columns(columns, path.name, target, wishes, categories)
     if not is_idx and kind in (".csv", ".tsv", ".txt", ""):  # without an ending: a pipe
-        return _load_text(path, target, wishes)
+        return _load_text(path, target, wishes, categories)
     for word, wish in wishes.items():
         if wish is not False:
             raise DataError(f"{path.name}: {word} is for columns of a text table, or of parquet")
@@ -208,7 +215,7 @@ def _from_matrix(matrix: np.ndarray, name: str, target: Any) -> Table:
 
 
 def _from_columns(
-    columns: list[Column], name: str, target: Any, wishes: dict[str, Chosen]
+    columns: list[Column], name: str, target: Any, wishes: dict[str, Chosen], categories: bool
 ) -> Table:
     names = [column.name for column in columns]
     if isinstance(target, str):
@@ -225,8 +232,12 @@ def _from_columns(
             f"allowed: an index from {-len(names)} to {len(names) - 1}"
         )
     index %= len(names)
+    found: tuple[str, ...] = ()
+    if categories and columns[index].is_categorical and not columns[index].missing:
+        found = tuple(columns[index].categories)
+        columns = [*columns[:index], columns[index].numbered(), *columns[index + 1 :]]
     table = from_arrays(*numeric(columns, index, name, **wishes), name)
-    return replace(table, target=f"column {names[index]}", own_units=True)
+    return replace(table, target=f"column {names[index]}", own_units=True, categories=found)
 
 
 def _parquet(path: Path) -> Any:
@@ -291,7 +302,7 @@ def _keys(names: list[str], target: Any, name: str) -> tuple[str, str]:
     return others[0], key
 
 
-def _load_text(path: Path, target: Any, wishes: dict[str, Chosen]) -> Table:
+def _load_text(path: Path, target: Any, wishes: dict[str, Chosen], categories: bool) -> Table:
     name, rows = path.name, read_rows(path, header_mark=True)
     check_widths(rows, name)
     header = _header(rows, name)
@@ -318,7 +329,7 @@ def _load_text(path: Path, target: Any, wishes: dict[str, Chosen]) -> Table:
     else:
         cells = zip(*body, strict=True)
         columns = [column_of(name, mine) for name, mine in zip(names, cells, strict=True)]
-    return _from_columns(columns, name, target, wishes)
+    return _from_columns(columns, name, target, wishes, categories)
 
 
 def _header(rows: list[list[str]], name: str) -> list[str] | None:

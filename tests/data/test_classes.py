@@ -43,6 +43,24 @@ def test_idx_files_and_folders_of_images_agree(tmp_path):
     assert by_file.features.max() == 1
 
 
+def test_classes_may_have_names(tmp_path):
+    """In alphabetical order; a column that is left empty here and there has no classes."""
+    path = tmp_path / "t.csv"
+    rows = [f"{i},{'rose' if i % 3 else 'daisy'}" for i in range(30)]
+    path.write_text("\n".join(["height,species", *rows]))
+    table = labelled(path, "species")
+    assert table.names == ("daisy", "rose")
+    np.testing.assert_array_equal(table.labels, [bool(i % 3) for i in range(30)])
+    path.write_text("\n".join(["height,species", *rows[:-1], "29,"]))
+    with pytest.raises(DataError, match="it is the target"):
+        labelled(path, "species")
+
+
+def test_a_folder_has_no_target(tmp_path):
+    with pytest.raises(DataError, match="a folder has no columns"):
+        labelled(tmp_path, "species")
+
+
 def test_a_text_table_is_standardised(tmp_path):
     path = tmp_path / "t.csv"
     rows = [f"{i},{1000 * i % 7},{3 + 2 * (i % 2)}" for i in range(20)]

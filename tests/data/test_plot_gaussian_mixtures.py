@@ -22,13 +22,17 @@ def test_a_table_with_an_attribute(own_data, tmp_path, capsys, monkeypatch):
     a = np.where(rng.uniform(size=400) < 0.2, 1 - y, y)
     x = rng.standard_normal((400, 3)) + np.stack([y, a, 0 * y], axis=1)
     rows = [
-        ",".join(f"{v:.6g}" for v in (*r, label, mark))
+        ",".join([*(f"{v:.6g}" for v in r), ("land", "water")[label], "ab"[mark], "XY"[mark]])
         for r, label, mark in zip(x, y, a, strict=True)
     ]
-    Path("birds.csv").write_text("\n".join(["p,q,r,kind,background", *rows]))
+    Path("birds.csv").write_text("\n".join(["p,q,r,kind,background,place", *rows]))
     given = ["--data", "birds.csv", "--target", "kind", "--attribute", "background"]
+    assert own_data(given) == 2
+    assert "--drop place" in capsys.readouterr().err
+    given += ["--drop", "place"]
     assert own_data([*given, "--experiments", "10"]) == 0
     printed = capsys.readouterr().out
+    assert "classes land and water" in printed
     assert "pruning to 30%" in printed
     assert "group-balanced set: weight" in printed
     report = json.loads(Path("birds-classes.json").read_text())
