@@ -150,7 +150,8 @@ def advise_classes(
     experiments = whole_number("experiments", experiments, 2)
     rng = np.random.default_rng(whole_number("seed", seed, 0))
     pair, rows, right = _hardest_pair(data)
-    quota, kept, tests = _pruning(rows, right, density, experiments, rng)
+    names = data.names[pair[0]], data.names[pair[1]]
+    quota, kept, tests = _pruning(rows, right, names, density, experiments, rng)
     threshold, more = _verifier(rows, right, accuracy, gap, experiments, rng)
     tests += more
     weight = None
@@ -161,7 +162,7 @@ def advise_classes(
         tests += more
     return ClassDecision(
         name=data.name,
-        classes=(data.names[pair[0]], data.names[pair[1]]),
+        classes=names,
         density=density,
         quota=quota,
         class_density=kept,
@@ -199,7 +200,7 @@ def _whitening(noise: np.ndarray) -> np.ndarray:
     return vectors / np.sqrt(np.maximum(values, 1e-6 * values[-1]))
 
 
-def _pruning(rows, right, density, experiments, rng):
+def _pruning(rows, right, names, density, experiments, rng):
     """The best quota on the line of Fisher's direction; thresholds of fewest errors."""
     means = np.stack([rows[~right].mean(axis=0), rows[right].mean(axis=0)])
     white = _whitening(rows - means[right.astype(int)])
@@ -231,7 +232,7 @@ def _pruning(rows, right, density, experiments, rng):
         for k in range(2):
             tests.append(
                 _tested(
-                    f"pruned by {name}: error of class {k + 1}",
+                    f"pruned by {name}: error of {names[k]}",
                     theory["class_risk"][k],
                     np.array(risks)[:, k],
                 )

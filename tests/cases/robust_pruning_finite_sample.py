@@ -5,34 +5,61 @@ from tests.cases.robust_pruning import BASE, CONSTANT, GENERIC, UNEQUAL
 from tests.references import robust_pruning as reference
 
 BASE = BASE | {"num_samples": 4000}
+#: Threshold's spread and excess risk (1e-4) of erm, spread of plug_in; of 1000 replicates each: the
+#: same with the error of the excess, then plug_in's mean threshold and its error.
 ROWS = [
-    ("full", {"pruner": "full"}, 0.0511006, 5.897, 0.0119245),
-    ("optimal", {"pruner": "optimal", "density": 0.5}, 0.0676332, 10.003, 0.0171036),
-    ("optimal, saturated", {"pruner": "optimal", "density": 0.9}, 0.0533485, 6.496, 0.0125464),
-    ("drop", {"pruner": "drop", "density": 0.5}, 0.0698167, 10.12, 0.0174522),
-    ("random", {"pruner": "random", "density": 0.5} | UNEQUAL, 0.0706933, 7.173, 0.0187279),
-    ("balanced", {"pruner": "balanced", "density": 0.3} | UNEQUAL, 0.0763341, 13.16, 0.021771),
-]
+    ("full", {"pruner": "full"},
+     0.0511006, 5.897, 0.0119245, 0.04953, 5.53, 0.24, 0.011996, -0.169854, 0.000379),
+    ("optimal", {"pruner": "optimal", "density": 0.5},
+     0.0676332, 10.003, 0.0171036, 0.06486, 9.15, 0.38, 0.017282, -0.333436, 0.000547),
+    ("optimal, saturated", {"pruner": "optimal", "density": 0.9},
+     0.0533485, 6.496, 0.0125464, 0.0526, 6.29, 0.3, 0.01281, -0.220691, 0.000405),
+    ("drop", {"pruner": "drop", "density": 0.5},
+     0.0698167, 10.12, 0.0174522, 0.06657, 9.16, 0.4, 0.017336, -0.389132, 0.000548),
+    ("random", {"pruner": "random", "density": 0.5} | UNEQUAL,
+     0.0706933, 7.173, 0.0187279, 0.06764, 6.53, 0.3, 0.019155, 0.111402, 0.000606),
+    ("balanced", {"pruner": "balanced", "density": 0.3} | UNEQUAL,
+     0.0763341, 13.16, 0.021771, 0.07132, 11.49, 0.52, 0.022519, -0.169828, 0.000712),
+]  # fmt: skip
+#: Of a spread over 1000 replicates.
+SPREAD_ERROR = 0.022
+
+
+def printed(label, params, sd, excess, plug_in, *means):
+    """The row's two cases."""
+    sd_mean, excess_mean, excess_error, plug_in_mean, threshold_mean, threshold_error = means
+    erm = {"threshold_sd": sd, "excess_risk": excess * 1e-4}
+    erm_means = {
+        "threshold_sd": (sd_mean, SPREAD_ERROR * sd_mean),
+        "excess_risk": (excess_mean * 1e-4, excess_error * 1e-4),
+    }
+    plug_in_means = {
+        "threshold_sd": (plug_in_mean, SPREAD_ERROR * plug_in_mean),
+        "threshold": (threshold_mean, threshold_error),
+    }
+    for estimator, expected, found in (
+        ("erm", erm, erm_means),
+        ("plug_in", {"threshold_sd": plug_in}, plug_in_means),
+    ):
+        given = BASE | params | {"estimator": estimator}
+        yield Case(f"{label}, {estimator}", given, expected, rtol=1e-4, monte_carlo=found)
+
+
 CASES = [
-    *(
-        Case(
-            f"{label}, {estimator}",
-            BASE | params | {"estimator": estimator},
-            expected,
-            rtol=1e-4,
-        )
-        for label, params, sd, excess, plug_in in ROWS
-        for estimator, expected in (
-            ("erm", {"threshold_sd": sd, "excess_risk": excess * 1e-4}),
-            ("plug_in", {"threshold_sd": plug_in}),
-        )
+    *(case for row in ROWS for case in printed(*row)),
+    Case(
+        "ssp",
+        BASE | {"pruner": "ssp", "density": 0.8},
+        {"excess_risk": 7.37e-4},
+        rtol=1e-3,
+        monte_carlo={"excess_risk": (7.01e-4, 0.21e-4), "threshold_sd": (0.04947, 0.0011)},
     ),
-    Case("ssp", BASE | {"pruner": "ssp", "density": 0.8}, {"excess_risk": 7.37e-4}, rtol=1e-3),
     Case(
         "ssp, many samples",
         BASE | {"pruner": "ssp", "density": 0.8, "num_samples": 32000},
         {"excess_risk": 1.843e-4},
         rtol=3e-4,
+        monte_carlo={"excess_risk": (1.781e-4, 0.098e-4)},
     ),
     Case(
         "ssp, other classes",
@@ -45,6 +72,7 @@ CASES = [
         },
         {"excess_risk": 4.18e-4},
         rtol=1.5e-3,
+        monte_carlo={"excess_risk": (4.01e-4, 0.12e-4)},
     ),
     Case(
         "a constant rule does not move",

@@ -45,9 +45,10 @@ def test_theory_compiles_once_for_a_grid(name):
 def test_simulation_compiles_once_for_traced_values(name, method):
     study = STUDIES[name]
     rng = np.random.default_rng(2)
-    grids = [[_moved(study, rng, method) for _ in range(2)] for _ in range(2)]
     values = cell(study)  # whose program the verdict runs too
-    signature = {n: values[n] for n, p in study.declarations.items() if p.is_static(method)}
+    side = study.sampler(method, study.params(**values)).side
+    grids = [[_moved(study, rng, side) for _ in range(2)] for _ in range(2)]
+    signature = {n: values[n] for n, p in study.declarations.items() if p.is_static(side)}
     grids = [[c | signature for c in grid] for grid in grids]
     setting = checked_setting(study, method=method)
     Run(study, grids[0], setting).extend(4)

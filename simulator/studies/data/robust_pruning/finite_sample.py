@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 
 from simulator.maths.slopes import ratio, square_root
-from simulator.parameters import SIMULATIONS, choice, parameters, traced
+from simulator.parameters import choice, parameters, traced
 from simulator.sampling.gamma import chi
 from simulator.studies.data.robust_pruning import PAPER
 from simulator.studies.data.robust_pruning._model import (
@@ -48,7 +48,7 @@ _CHERNOFF_VARIANCE = 0.26355964  # of the maximiser of a two-sided Brownian moti
 @parameters
 class Params(ClassParams):
     num_samples: int = traced(
-        4000, symbol="N", detail="before pruning", at_least=10, static_in=SIMULATIONS, grows=1
+        4000, symbol="N", detail="before pruning", at_least=10, static_in=("direct",), grows=1
     )
     estimator: str = choice("erm", ("erm", "plug_in"), detail="of the threshold")
 
@@ -120,8 +120,6 @@ def simulate_direct(key, params):
 
 def simulate_fast(key, params):
     """Plug-in: the same law from means and deviations; the error count needs the samples."""
-    if params.estimator == "erm":
-        return simulate_direct(key, params)
     found = pruned(params)
     classes = found.classes
     number = _kept_counts(found, class_counts(classes, params.num_samples), "plug_in")
@@ -251,6 +249,7 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
+    shortcuts=(("fast", lambda params: params.estimator == "erm", simulate_direct),),
     validate=validate,
     coordinates={"class": lambda params: range(2)},
     figures=figures,

@@ -1,132 +1,16 @@
-"""arXiv 2403.09869 and 2404.05579: identities and limits of priors and quotas."""
+"""arXiv 2404.05579: identities and limits of class quotas."""
 
 import math
 
 import jax
 import numpy as np
 import pytest
-from scipy.stats import norm
 
 import simulator
 from simulator.runtime.compilation import float64_on_cpu
 from simulator.studies.data.robust_pruning._model import saturate
 from tests.references import robust_pruning as reference
 
-GROUPS = {
-    "num_samples": 150,
-    "num_group_samples": 40,
-    "dim": 37,
-    "core_strength": 1.2,
-    "spurious_strength": 0.8,
-    "minority_fraction": 0.13,
-    "ridge": 0.03,
-}
-POPULATION = {name: GROUPS[name] for name in ("core_strength", "spurious_strength", "ridge")} | {
-    "minority_fraction": 0.13
-}
-
-
-# --------------------------------------------------------------------------------------------
-# Group-aware prior
-# --------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("change", [{"spurious_strength": 0.0}, {"minority_fraction": 0.5}])
-def test_without_an_attribute_groups_agree(change):
-    for study, params in (
-        ("group-aware-prior", GROUPS),
-        ("group-aware-prior.population", POPULATION),
-    ):
-        found = simulator.predict(study, **params | change)
-        assert found["minority_error"] == pytest.approx(float(found["majority_error"]), rel=1e-12)
-        assert found["spurious_weight"] == pytest.approx(0, abs=1e-14)
-
-
-def test_no_linear_rule_beats_the_minimax_one():
-    found = simulator.predict(
-        "group-aware-prior", **GROUPS, group_prior_weight=np.array([0.0, 0.3, 3.0, 300.0])
-    )
-    assert np.all(found["worst_group_error"] >= found["minimax_error"])
-
-
-def test_many_samples_are_the_population():
-    many = GROUPS | {"num_samples": 10**8, "num_group_samples": 10**8}
-    found = simulator.predict("group-aware-prior", **many)
-    limit = simulator.predict("group-aware-prior.population", **POPULATION)
-    for name in ("majority_error", "minority_error", "core_weight", "spurious_weight"):
-        assert found[name] == pytest.approx(float(limit[name]), rel=1e-6)
-
-
-def test_the_prior_helps_the_population_without_end():
-    found = simulator.predict(
-        "group-aware-prior.population",
-        **POPULATION,
-        group_prior_weight=np.array([0.0, 0.1, 1.0, 10.0, 1e7]),
-    )
-    errors = found["worst_group_error"]
-    assert np.all(np.diff(errors) < 0)
-    assert errors[-1] == pytest.approx(norm.cdf(-1.2), rel=1e-5)
-
-
-def test_critical_radius_falls_with_the_weight_and_vanishes_without_bias():
-    found = simulator.predict(
-        "group-aware-prior.population", **POPULATION, group_prior_weight=np.array([0.5, 1.0, 2.0])
-    )["critical_radius"]
-    np.testing.assert_allclose(found * [0.5, 1.0, 2.0], found[1], rtol=1e-12)
-    fair = POPULATION | {"minority_fraction": 0.5, "ridge": 0.0}
-    assert simulator.predict("group-aware-prior.population", **fair)["critical_radius"] == 0
-
-
-def test_continuous_across_the_critical_radius():
-    radius = float(
-        simulator.predict("group-aware-prior.population", **POPULATION)["critical_radius"]
-    )
-    found = simulator.predict(
-        "group-aware-prior.population",
-        **POPULATION,
-        perturbation_radius=radius * np.array([1 - 1e-6, 1.0, 1 + 1e-6]),
-    )
-    np.testing.assert_allclose(found["core_weight"], found["core_weight"][1], rtol=1e-5)
-    np.testing.assert_allclose(found["spurious_weight"], 0, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_differentiating_the_perturbation_changes_little():
-    params = POPULATION | {"perturbation_radius": 0.05, "num_samples": 4000}
-    stopped, full = (
-        simulator.simulate(
-            "group-aware-prior.population", replicates=64, perturbation_gradient=which, **params
-        )
-        for which in ("stopped", "full")
-    )
-    difference = full.mean["core_weight"] - stopped.mean["core_weight"]
-    assert 0 < abs(difference) < 0.02
-
-
-def test_the_logistic_loss_is_simulated_by_drawing_its_rows():
-    """Whatever method is asked for: only the squared loss has a fast sampler."""
-    name, method = "group-aware-prior.population", "fast"
-    params = POPULATION | {"loss": "logistic", "perturbation_radius": 0.1}
-    study = simulator.get(name)
-    assert study.sampler(method, study.params(**params)).side == "direct"
-    sizes = {"num_samples": 4000, "num_group_samples": 4000}
-    found = simulator.simulate(name, replicates=24, **params, **sizes)
-    theory = simulator.predict(name, **params)
-    for output in ("core_weight", "spurious_weight", "minority_error"):
-        error = float(found.mean[output] - theory[output])
-        assert abs(error) < 5 * float(found.standard_error[output]), output
-
-
-def test_groups_are_four_and_theory_is_for_the_stopped_gradient():
-    with pytest.raises(ValueError, match="multiple of 4"):
-        simulator.predict("group-aware-prior", num_group_samples=10)
-    with pytest.raises(ValueError, match="perturbation_gradient"):
-        simulator.predict("group-aware-prior.population", perturbation_gradient="full")
-    with pytest.raises(ValueError, match="ridge"):
-        simulator.predict("group-aware-prior", dim=2000, ridge=0.0)
-
-
-# --------------------------------------------------------------------------------------------
-# Robust pruning
-# --------------------------------------------------------------------------------------------
 CLASSES = {"means": (-0.7, 1.2), "stds": (1.3, 0.8), "priors": (0.35, 0.65)}
 PRUNERS = ("random", "balanced", "optimal", "drop", "drop_equal_base", "ssp")
 
@@ -248,28 +132,6 @@ def test_the_narrow_class_is_never_predicted_everywhere(rare):
     expected = reference.best_threshold(*classes.values())
     assert float(found["threshold"]) == pytest.approx(expected, rel=1e-12)
     assert math.isfinite(expected)
-
-
-@pytest.mark.parametrize(
-    ("study", "name", "output"),
-    [
-        ("verified-synthesis.halfspace", "verifier_angle", "test_accuracy"),
-        ("verified-synthesis.retraining", "verifier_angle", "test_accuracy"),
-        ("group-aware-prior.population", "perturbation_radius", "core_weight"),
-        ("robust-pruning.high-dim", "density", "average_risk"),
-    ],
-)
-def test_derivatives_where_not_all_combinations_are_allowed(study, name, output):
-    """A traced point is judged inside the program, not refused for being traced."""
-    theory = simulator.theory(study)
-    at = float(simulator.get(study).declarations[name].default) + 0.03
-
-    def value(x):
-        return theory(**{name: x})[output].sum()
-
-    with jax.enable_x64(True):
-        difference = (float(value(at + 1e-4)) - float(value(at - 1e-4))) / 2e-4
-        assert float(jax.grad(value)(at)) == pytest.approx(difference, rel=1e-6)
 
 
 def test_derivatives_in_the_means():
