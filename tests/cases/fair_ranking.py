@@ -26,6 +26,7 @@ CASES = [
     Case("strong penalty", STRONG | {"objective": "quality_weighted"}, program=ranking, **NEAR),
     Case("a table", {"preference_table": TABLE, "num_slots": 1, "fairness_weight": 1.7},
          program=ranking, **NEAR),
+    Case("every item is shown", STRONG | {"num_slots": 4}, program=ranking, slow=True, **NEAR),
     Case("welfare", STRONG | {"objective": "welfare", "welfare_exponent_item": -0.5},
          program=ranking, slow=True, **NEAR),
     Case("balanced", STRONG | {"objective": "balanced"}, program=ranking, slow=True, **NEAR),
@@ -64,7 +65,9 @@ CASES = [
              rtol=4e-6, atol=5e-7, slow=beta > 0)
         for beta, utility, unfair, value in (
             (0.0, 2.310268, 1.047461, 2.31026796), (0.5, 2.286593, 0.750824, 2.22533354),
-            (2.0, 2.185659, 0.355945, 2.13058755), (16.0, 2.083471, 0.050348, 2.07465640),
+            (1.0, 2.251455, 0.585043, 2.17706640), (2.0, 2.185659, 0.355945, 2.13058755),
+            (8.0, 2.100381, 0.099008, 2.08333745), (16.0, 2.083471, 0.050348, 2.07465640),
+            (64.0, 2.070196, 0.012776, 2.06792534),
         )
     ],
 ]  # fmt: skip

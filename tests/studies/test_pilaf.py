@@ -256,6 +256,47 @@ def test_pilaf_against_vanilla_over_the_regimes(beta, scale, wins):
     assert (pilaf < vanilla) == wins
 
 
+@pytest.mark.slow
+def test_pilaf_against_vanilla_in_the_whole_scan():
+    """Better in every case with beta <= 0.3, worse in every one with beta = 3 and s >= 1."""
+    for (responses, dim), beta, scale in itertools.product(
+        ((6, 3), (20, 5), (60, 10)), (0.1, 0.3, 3.0), (0.3, 1.0, 3.0)
+    ):
+        setting = full(
+            num_responses=responses, dim=dim, kl_regularization=beta, reward_scale=scale
+        )  # fmt: skip
+        pilaf, vanilla = (
+            reference.estimation(**setting | change)["regret_coefficient"]
+            for change in ({}, {"sampler": "vanilla", "prompt_weighting": "none"})
+        )
+        if beta <= 0.3:
+            assert pilaf < vanilla, setting
+        elif scale >= 1:
+            assert pilaf > vanilla, setting
+
+
+def test_three_responses_and_their_worst_direction():
+    """Rewards (R, 0, -R): the minimum over all laws is reached for ``cosh R <= 1 + sqrt(3)``."""
+    for size, printed in ((1.6, 1.67506), (1.7, 1.69955), (2.5, 1.84922)):
+        found = predicted(
+            num_prompts=1, num_responses=3, dim=2, kl_regularization=1.0, prompt_weighting="none",
+            features=np.eye(3)[None, :, :2], reference_policy=np.full((1, 3), 1 / 3),
+            oracle_parameter=(2 * size, size),
+        )  # fmt: skip
+        worst = found["worst_direction_coefficient"] * found["informative_fraction"]
+        assert worst == pytest.approx(printed, abs=6e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_at_the_optimum_no_sampler_moves_the_policy(sampler):
+    """``∇L(θ*) = 0``: the gradient shrinks with the distance."""
+    setting = {"num_prompts": 2, "num_responses": 3, "dim": 2, "kl_regularization": 0.7}
+    at = {"policy_scale": 1.0, "offset": np.array([1e-3, 1e-6])}
+    far, near = predicted("pilaf.alignment", sampler=sampler, **setting, **at)["gradient_norm"]
+    assert near / far == pytest.approx(1e-3, rel=0.1)
+
+
 def test_pilaf_has_the_smallest_worst_direction_of_tabular_policies():
     worst = {
         sampler: reference.estimation(**full(**TABULAR, sampler=sampler))[
@@ -309,6 +350,22 @@ def test_printed_rounds():
         )
         gap = np.abs(found.mean["regret"] - np.array(values.split(), float))
         assert np.all(gap <= 5 * np.hypot(error, found.standard_error["regret"]) + 5e-6)
+
+
+@pytest.mark.slow
+def test_printed_levels_of_new_pairs():
+    """Without replay regret levels off at the coefficient over the pairs of a round."""
+    for sampler, weighting, level, error in (
+        ("pilaf", "tilt", 0.0071, 0.0003),
+        ("vanilla", "none", 0.0133, 0.0014),
+        ("best_of_n", "none", 0.0053, 0.0003),
+    ):
+        found = simulator.simulate(
+            "pilaf.iterated", replicates=1000, replay="new", num_rounds=3, sampler=sampler,
+            prompt_weighting=weighting,
+        )  # fmt: skip
+        gap = np.abs(found.mean["regret"][-1] - level)
+        assert gap <= 5 * np.hypot(error, found.standard_error["regret"][-1]) + 5e-5
 
 
 @pytest.mark.slow

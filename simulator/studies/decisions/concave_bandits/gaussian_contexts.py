@@ -22,6 +22,9 @@ of K normals. With ``H`` minus the Hessian at ``s*``, ``n² = g*' G g*``,
 ``exploration_regret``, to be added to the oracle's: epsilon_greedy ``mean_t(eps_t) c_K n``;
 squarecb ``mean_t E sum_a gap_a/(K + gamma_t gap_a)``. It is 0 for the others; ucb's has no formula.
 
+The conditional simulation draws, for rules that learn nothing, what the best of K actions pays, and
+takes the gaps of actions in the mean.
+
 Reference: V. Do et al., ICLR 2023, arXiv 2210.09957 (environment and second-order laws are this
 package's own).
 """

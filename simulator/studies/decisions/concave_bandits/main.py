@@ -28,6 +28,9 @@ With ``H`` minus the Hessian there, ``Sigma`` the covariance of a reward under t
                  G = max |g|_1
     all          sqrt(T) regret -> N(0, g*' Sigma g*)
 
+The conditional simulation draws fixed policies by counts of arms and of their rewards, at a cost
+that does not grow with T. Counts know no path: their ``scalar_regret`` is NaN.
+
 Reference: V. Do et al., ICLR 2023, arXiv 2210.09957 (the reduction and its bounds; constants,
 environments and second-order laws are this package's own).
 """
