@@ -14,7 +14,7 @@ from resampled rows, and a check by attacks on the very rows.
 import argparse
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
@@ -33,6 +33,7 @@ NORMS = ("l1", "l2", "linf")
 BUDGETS = np.geomspace(0.01, 0.9, 24)  # the largest a, as shares of the null predictor's
 TIMES = 200
 BAND = (5, 95)  # percentiles
+CONVERGED = 1e-6  # residuals and relative duality gaps
 
 
 @dataclass(frozen=True)
@@ -44,28 +45,59 @@ class Rows:
     names: tuple[str, ...]
 
 
-def diabetes() -> tuple[Table, tuple[str, ...]]:
+def diabetes() -> Table:
     """The table that scikit-learn ships: ten measurements, and the disease a year later."""
     from sklearn.datasets import load_diabetes
 
     found = load_diabetes()
-    return from_arrays(found.data, found.target, "diabetes"), tuple(found.feature_names)
+    table = from_arrays(found.data, found.target, "diabetes")
+    return replace(table, names=tuple(found.feature_names))
 
 
-def standardised(table: Table, names: tuple[str, ...]) -> Rows:
-    """Columns of mean 0 and variance 1; constant ones are left out."""
+def standardised(table: Table, one_hot: bool = False) -> Rows:
+    """Columns of mean 0 and variance 1.
+
+    Constant ones are left out; of the categories of a column the last, which the others tell.
+    """
     features, spreads = unit_columns(table.features)
-    varying = spreads > 0
     targets = unit_columns(table.targets[:, None])[0][:, 0]
-    names = names or tuple(f"x{i}" for i in range(len(varying)))
-    kept = tuple(name for name, keep in zip(names, varying, strict=True) if keep)
-    features = features[:, varying]
-    if len(features) < features.shape[1] + 2 or np.linalg.cond(features) > 1e8:
+    names = np.array(table.names or [f"x{i}" for i in range(len(spreads))])
+    kept = spreads > 0
+    if one_hot:
+        last = {name.rpartition("=")[0]: i for i, name in enumerate(names) if "=" in name}
+        kept[list(last.values())] = False
+    if not kept.all():
+        left_out = "constant, or a column's last category: " + ", ".join(names[~kept])
+        print(f"left out ({left_out})", file=sys.stderr)
+    rows = Rows(features[:, kept], targets, tuple(names[kept]))
+    if not independent(rows.features):
         raise DataError(
-            f"{table.name}: {len(features)} rows of {features.shape[1]} features that are (nearly) "
-            "combinations of each other; allowed: more rows, and independent features"
+            f"{table.name}: {len(targets)} rows of {len(rows.names)} features that are (nearly) "
+            "combinations of each other; allowed: more rows, and independent features (--drop)"
         )
-    return Rows(features, targets, kept)
+    return rows
+
+
+def independent(features: np.ndarray) -> bool:
+    """May a regression be fitted, and its noise be told?"""
+    rows, columns = features.shape
+    return 0 < columns <= rows - 2 and bool(np.linalg.cond(features) < 1e8)
+
+
+def drawn_again(rows: Rows, count: int, seed: int) -> list[np.ndarray]:
+    """Rows of ``count`` resampled tables, in which the features are independent, too."""
+    rng, size = np.random.default_rng(seed), len(rows.targets)
+    found: list[np.ndarray] = []
+    for _ in range(10 * count):
+        index = rng.integers(0, size, size)
+        if independent(rows.features[index]):
+            found.append(index)
+        if len(found) == count:
+            return found
+    raise DataError(
+        f"resampled rows lose a feature nearly always ({size} rows, {len(rows.names)} features); "
+        "allowed: more rows, or fewer features (--drop)"
+    )
 
 
 def fitted(features, targets) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -144,8 +176,7 @@ def analysed(features, targets, kind: str, radius, radii) -> dict[str, jax.Array
 
 def bootstrapped(rows: Rows, kind: str, radius: float, radii, count: int, seed: int):
     """The report of the table, and those of ``count`` tables of rows drawn with replacement."""
-    rng = np.random.default_rng(seed)
-    chosen = rng.integers(0, len(rows.targets), (count, len(rows.targets)))
+    chosen = drawn_again(rows, count, seed)
     with float64_on_cpu():
         features, targets = jnp.asarray(rows.features), jnp.asarray(rows.targets)
 
@@ -159,7 +190,11 @@ def bootstrapped(rows: Rows, kind: str, radius: float, radii, count: int, seed: 
             others.append(jax.tree.map(np.asarray, of_rows(jnp.asarray(index))))
             if number % 10 == 0:
                 print(f"  ... {number} of {count} resampled tables", file=sys.stderr, flush=True)
-    return found, {name: np.stack([other[name] for other in others]) for name in found}
+    together = {name: np.stack([other[name] for other in others]) for name in found}
+    worst = max(float(found["residual"]), float(np.max(together["residual"])))
+    if not worst < CONVERGED:
+        raise FloatingPointError(f"the path was found to {worst:.1e} only; allowed: {CONVERGED:g}")
+    return found, together
 
 
 def attacked(rows: Rows, weights: np.ndarray, kind: str, radius: float) -> float:
@@ -255,7 +290,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data", type=Path, help="your own .csv, .parquet, .npy, .npz file")
     parser.add_argument("--target", help="column to predict")
-    parser.add_argument("--drop", nargs="*", metavar="COLUMN", help="columns to leave out")
+    for flag, meaning in (
+        ("--one-hot", "columns of categories: one column of 0 and 1 for each but the last"),
+        ("--impute", "columns with empty cells: filled with the mean"),
+        ("--drop", "columns to leave out"),
+    ):
+        parser.add_argument(flag, nargs="*", metavar="COLUMN", help=f"{meaning} (all if none)")
     parser.add_argument("--norm", choices=NORMS, default="l2", help="norm of the attack")
     parser.add_argument("--radius", type=float, default=0.2, help="in standard deviations")
     parser.add_argument("--resamples", type=int, default=40, help="resampled tables")
@@ -266,21 +306,22 @@ def main(arguments: list[str] | None = None) -> int:
         if options.radius <= 0 or options.resamples < 2:
             raise DataError("--radius must be above 0 and --resamples at least 2")
         if options.data is None:
-            (table, names), out = diabetes(), Path("figures/robust-diabetes.png")
+            table, out = diabetes(), Path("figures/robust-diabetes.png")
         else:
             if options.target is None:
                 raise DataError(f"{options.data.name}: --target is needed: the column to predict")
-            drop = False if options.drop is None else options.drop or True
-            table, names = load(options.data, options.target, drop=drop), ()
+            wishes = {name: getattr(options, name) for name in ("one_hot", "impute", "drop")}
+            given = {name: wish or True for name, wish in wishes.items() if wish is not None}
+            table = load(options.data, options.target, **given)
             out = Path(f"{options.data.name.split('.')[0]}-robustness.png")
-        rows = standardised(table, names)
-    except DataError as error:
+        rows = standardised(table, options.one_hot is not None)
+        radii = np.linspace(0.02, 3, 13) * options.radius
+        found, others = bootstrapped(
+            rows, options.norm, options.radius, radii, options.resamples, options.seed
+        )
+    except (DataError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    radii = np.linspace(0.02, 3, 13) * options.radius
-    found, others = bootstrapped(
-        rows, options.norm, options.radius, radii, options.resamples, options.seed
-    )
     print("\n".join(in_words(table.name, rows, options.norm, options.radius, found, others)))
     out = options.out or out
     with pictures.house_style():

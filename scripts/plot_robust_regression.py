@@ -75,7 +75,7 @@ def frontiers(replicates):
         smooth=24,
         y="risk_constrained",
         series=series,
-        replicates=replicates // 10,
+        replicates=replicates,
         **problem,
     )
     axes.set(xlabel="allowed inaccuracy ε", ylabel="smallest adversarial risk")
@@ -90,7 +90,10 @@ def frontiers(replicates):
     cross = np.sqrt(2 / np.pi)
     for bound, text in ((2 / (1 + cross), "2/(1 + c0)"), (1 + cross, "1 + c0")):
         ratios.axhline(bound, color=pictures.KEY, linestyle=":", linewidth=1.4)
-        ratios.annotate(text, (shares[0], bound + 0.01), color=pictures.KEY, fontsize=9)
+        ratios.annotate(
+            text, (1.01, bound), xycoords=("axes fraction", "data"), va="center",
+            color=pictures.KEY, fontsize=9,
+        )  # fmt: skip
     ratios.set(xscale="log", xlabel="attack radius / radius_high", ylabel="risk / smallest risk")
     ratios.set_ylim(0.98, 1.9)
     pictures.kinds_legend(

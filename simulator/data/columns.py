@@ -125,8 +125,8 @@ def _with_truth_values(column: Column) -> Column:
 def numeric(
     columns: Sequence[Column], target: int, source: str, *, one_hot: Chosen, impute: Chosen,
     drop: Chosen,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Features and targets, after what was asked for.
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:  # fmt: skip
+    """Features, targets and names of the features, after what was asked for.
 
     Parameters
     ----------
@@ -161,6 +161,7 @@ def numeric(
         return wanted and by_default if isinstance(wanted, bool) else column.name in wanted
 
     features: list[np.ndarray] = []
+    kept: list[str] = []
     complaints: list[str] = []
     for position, column in enumerate(columns):
         if position == target:
@@ -169,18 +170,22 @@ def numeric(
         elif asked("drop", column, by_default=False):
             pass
         elif asked("one_hot", column, column.is_categorical):
-            features += _indicators(column, source)
+            found = _indicators(column, source)
+            features += found.values()
+            kept += found
         elif asked("impute", column, len(column.missing) == len(column.others)):
             features.append(_imputed(column, source))
+            kept.append(column.name)
         elif not column.others:
             features.append(column.numbers)
+            kept.append(column.name)
         elif chosen["drop"] is not True:
             complaints.append(column.complaint())
     if complaints:
         raise DataError(f"{source}: {'; '.join(complaints)}; allowed: a number")
     if not features:
         raise DataError(f"{source}: no feature is left beside the target; allowed: at least one")
-    return np.column_stack(features), columns[target].numbers
+    return np.column_stack(features), columns[target].numbers, tuple(kept)
 
 
 def _names(word: str, given: str | Iterable[str], names: list[str], source: str) -> set[str]:
@@ -190,7 +195,8 @@ def _names(word: str, given: str | Iterable[str], names: list[str], source: str)
     return wanted
 
 
-def _indicators(column: Column, source: str) -> list[np.ndarray]:
+def _indicators(column: Column, source: str) -> dict[str, np.ndarray]:
+    """A column of 0 and 1 for every category, by name."""
     cells = [column.others.get(row, str(value)) for row, value in enumerate(column.numbers)]
     categories = sorted(set(cells))
     if len(categories) > MOST_CATEGORIES:
@@ -198,7 +204,10 @@ def _indicators(column: Column, source: str) -> list[np.ndarray]:
             f"{source}: one_hot = {column.name}: {len(categories)} categories; allowed: at most "
             f"{MOST_CATEGORIES} (--drop {column.name})"
         )
-    return [np.array([cell == category for cell in cells], float) for category in categories]
+    return {
+        f"{column.name}={category}": np.array([cell == category for cell in cells], float)
+        for category in categories
+    }
 
 
 def _imputed(column: Column, source: str) -> np.ndarray:

@@ -64,6 +64,8 @@ class Table(ByValue):
         then standardise them one by one. Pixels, or features of a map, share one.
     categories : tuple of str
         What the whole numbers among the targets stand for, where a file had names (`load`).
+    names : tuple of str
+        Of the features, where the source names its columns; ``column=category`` of a category.
     """
 
     features: np.ndarray
@@ -72,6 +74,7 @@ class Table(ByValue):
     target: str = ""
     own_units: bool = False
     categories: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def with_features(self, features: Any, description: str) -> "Table":
         """The same targets on new features, such as the image of a feature map."""
@@ -236,8 +239,14 @@ def _from_columns(
     if categories and columns[index].is_categorical and not columns[index].missing:
         found = tuple(columns[index].categories)
         columns = [*columns[:index], columns[index].numbered(), *columns[index + 1 :]]
-    table = from_arrays(*numeric(columns, index, name, **wishes), name)
-    return replace(table, target=f"column {names[index]}", own_units=True, categories=found)
+    features, targets, kept = numeric(columns, index, name, **wishes)
+    return replace(
+        from_arrays(features, targets, name),
+        target=f"column {names[index]}",
+        own_units=True,
+        categories=found,
+        names=kept,
+    )
 
 
 def _parquet(path: Path) -> Any:

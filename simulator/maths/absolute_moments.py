@@ -12,6 +12,7 @@ from jax import lax
 from jax.scipy.special import gammaln, logsumexp
 from jaxtyping import Array, Float
 
+from simulator.maths.beta import beta_tails
 from simulator.maths.gaussian import normal_cdf, normal_pdf
 from simulator.maths.quadrature import panel_rule
 from simulator.maths.slopes import only_slope
@@ -41,13 +42,15 @@ def mean_absolute(mean: Numbers, std: Numbers) -> Float[Array, "..."]:
 def student_mean_absolute(mean: Numbers, scale: Numbers, freedom: Scalar) -> Float[Array, "..."]:
     """``E |mean + scale T|`` for Student's T with ``freedom > 1``, in closed form.
 
-    ``scale (c (1 - 2 F(-c)) + 2 (nu + c^2) / (nu - 1) f(c))``, ``c = mean / scale``, with the
-    distribution function by the incomplete beta function.
+    ``scale (c (1 - 2 F(-c)) + 2 (nu + c^2) / (nu - 1) f(c))``, ``c = mean / scale``, where ``T^2 /
+    (nu + T^2)`` has a beta law, whose tails have derivatives in ``nu``, too.
     """
     spread = scale > 0
     safe = jnp.where(spread, scale, 1)
     c = jnp.where(spread, jnp.abs(mean) / safe, 1)
-    inside = 1 - jax.scipy.special.betainc(freedom / 2, 0.5, freedom / (freedom + c**2))
+    share = jnp.minimum(c**2 / (freedom + c**2), 1 - jnp.finfo(c.dtype).eps)
+    shapes = jnp.full_like(freedom, 0.5), freedom / 2
+    inside = jnp.vectorize(lambda x: beta_tails(*shapes, x)[0])(share)
     density = jnp.exp(_log_student(c, freedom))
     value = safe * (c * inside + 2 * (freedom + c**2) / (freedom - 1) * density)
     return jnp.where(spread, value, jnp.abs(mean))

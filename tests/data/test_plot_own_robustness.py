@@ -54,3 +54,48 @@ def test_what_cannot_be_read_is_one_line(main, table, tmp_path, capsys):
     assert len(lines) == 3
     assert all(line.startswith("error: ") for line in lines)
     assert "combinations of each other" in lines[2]
+
+
+@pytest.fixture
+def messy(tmp_path):
+    """Categories, one of them rare, an empty cell, a constant column, and the target."""
+    rng = np.random.default_rng(5)
+    cities = np.array(["Rome", "Oslo", "Bonn"])[np.arange(60) % 3]
+    cities[7] = "Riga"
+    area = rng.normal(50, 9, 60)
+    price = 3 * area + 20 * (cities == "Oslo") + rng.normal(0, 8, 60)
+    lines = [f"{c},{a:.3f},1,{p:.3f}" for c, a, p in zip(cities, area, price, strict=True)]
+    lines[11] = f"Rome,,1,{price[11]:.3f}"
+    path = tmp_path / "flats.csv"
+    path.write_text("\n".join(["city,area,floor,price", *lines]) + "\n")
+    return path
+
+
+def test_a_table_as_people_have_them(main, messy, tmp_path, capsys):
+    """Refused in one line that says what to do; then read, with the names of its columns."""
+    words = ["--data", str(messy), "--target", "price", "--resamples", "4"]
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert "city" in line
+    assert "area" in line
+    out = tmp_path / "flats.png"
+    assert main([*words, "--one-hot", "--impute", "--out", str(out)]) == 0
+    printed = capsys.readouterr()
+    assert "left out" in printed.err
+    assert "floor" in printed.err
+    assert "city=Rome" in printed.err  # the others tell
+    report = json.loads(out.with_suffix(".json").read_text())
+    assert report["features"] == ["city=Bonn", "city=Oslo", "city=Riga", "area"]
+    assert np.isfinite(report["bands"]["risk_optimal"]).all()  # every resampled table has a Riga
+    assert max(report["bands"]["residual"][1], report["values"]["residual"]) < 1e-6
+
+
+def test_more_features_than_rows(main, tmp_path, capsys):
+    rng = np.random.default_rng(2)
+    names = ",".join([*(f"x{i}" for i in range(14)), "y"])
+    np.savetxt(tmp_path / "wide.csv", rng.normal(size=(12, 15)), delimiter=",", header=names,
+               comments="")  # fmt: skip
+    assert main(["--data", str(tmp_path / "wide.csv"), "--target", "y"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "12 rows of 14 features" in line

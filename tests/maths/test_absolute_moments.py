@@ -66,6 +66,20 @@ def test_closed_forms_of_mean_sizes():
     np.testing.assert_array_equal(still, np.abs(mean))
 
 
+@pytest.mark.parametrize("ratio", [0.0, 0.3, 2.0, 1e9])
+def test_the_slope_in_the_degrees_of_freedom(ratio):
+    """Against a difference of the closed form in SciPy."""
+
+    def exact(freedom):
+        law = stats.t(freedom)
+        inside = law.cdf(ratio) - law.cdf(-ratio)
+        return ratio * inside + 2 * (freedom + ratio**2) / (freedom - 1) * law.pdf(ratio)
+
+    one = jnp.ones(())
+    found = jax.grad(lambda v: absolute_moments.student_mean_absolute(ratio * one, one, v))(6.4)
+    assert float(found) == pytest.approx((exact(6.401) - exact(6.399)) / 0.002, rel=1e-5, abs=1e-9)
+
+
 def test_the_largest_of_normals():
     mean, std = np.array([0.3, -1.2, 0.0, 0.9]), np.array([0.5, 0.1, 1.0, 0.0])
     found = absolute_moments.largest_of_normals(jnp.asarray(mean), jnp.asarray(std))
