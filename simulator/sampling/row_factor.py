@@ -48,6 +48,40 @@ def factor_of_rows(
     return lax.fori_loop(0, num_chunks(num_rows), add, factor)
 
 
+def factor_of_subset(
+    draw: Callable[[Array, Array], tuple[Array, RandomKey]],
+    sizes: Float[Array, " blocks"],
+    last: Scalar,
+    number: Scalar,
+    factor: Float[Array, "width width"],
+) -> Float[Array, "width width"]:
+    """The factor of ``number`` rows, chosen without replacement from all rows of some blocks.
+
+    Parameters
+    ----------
+    draw : function ``(block, chunk) -> rows (CHUNK, width), key of the choice among them``
+    sizes : rows of each block
+    last : int
+        Blocks ``0 .. last`` are chosen from; it may be traced.
+    number : int
+    factor : array (width, width)
+        Zero, or that of rows which are there anyway.
+    """
+
+    def rows_of(block, carry):
+        def add(chunk, carry):
+            factor, quota = carry
+            rows, key = draw(block, chunk)
+            present = (chunk * CHUNK + jnp.arange(CHUNK)).astype(sizes.dtype) < sizes[block]
+            quota, chosen = quota.choose(key, present)
+            return stacked(factor, jnp.where(chosen[:, None], rows, 0)), quota
+
+        return lax.fori_loop(0, num_chunks(sizes[block]), add, carry)
+
+    quota = Quota(jnp.cumsum(sizes)[last], jnp.asarray(number, factor.dtype))
+    return lax.fori_loop(0, last + 1, rows_of, (factor, quota))[0]
+
+
 def num_chunks(num_rows: Scalar) -> Array:
     """How many chunks hold so many rows."""
     return jnp.ceil(jnp.asarray(num_rows, float) / CHUNK).astype(int)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from simulator.runtime.compilation import float64_on_cpu
-from simulator.sampling.row_factor import CHUNK, Quota, factor_of_rows, num_chunks, stacked
+from simulator.sampling.row_factor import (
+    CHUNK,
+    Quota,
+    factor_of_rows,
+    factor_of_subset,
+    num_chunks,
+    stacked,
+)
 from tests.sampling.laws import CountTraces, assert_same_law, draws
 
 
@@ -55,6 +62,33 @@ def test_all_subsets_are_equally_likely(count, wanted):
     together = found[:, 0] * found[:, count - 1]
     both = share * (wanted - 1) / (count - 1)
     assert abs(together.mean() - both) <= 5 * np.sqrt(both * (1 - both) / 6000)
+
+
+@pytest.mark.parametrize(("last", "number"), [(0, 5), (1, 40), (2, 5 + 2 * CHUNK)])
+def test_a_subset_of_blocks_has_rows_of_theirs(last, number):
+    """One-hot rows: their sums of squares count how often each is chosen, once at most."""
+    sizes = np.array([5, CHUNK + 9, CHUNK - 9])
+    starts = np.cumsum(sizes) - sizes
+    width = sizes.sum()
+
+    def factor(key):
+        def draw(block, chunk):
+            row = jnp.asarray(starts)[block] + chunk * CHUNK + jnp.arange(CHUNK)
+            at = jax.random.fold_in(jax.random.fold_in(key, block), chunk)
+            return jax.nn.one_hot(row, width, dtype=float), at
+
+        nothing = jnp.zeros((width, width), float)
+        return factor_of_subset(draw, jnp.asarray(sizes, float), last, number, nothing)
+
+    with float64_on_cpu():
+        found = np.asarray(jax.jit(factor)(jax.random.key(4)))
+    gram = found.T @ found
+    chosen = np.diag(gram)
+    np.testing.assert_allclose(gram, np.diag(chosen), atol=1e-12)
+    np.testing.assert_allclose(chosen, chosen.round(), atol=1e-12)
+    assert chosen.max() <= 1 + 1e-12
+    assert chosen.sum() == pytest.approx(number)
+    assert chosen[sizes[: last + 1].sum() :].sum() == pytest.approx(0, abs=1e-12)
 
 
 def test_numbers_are_traced():

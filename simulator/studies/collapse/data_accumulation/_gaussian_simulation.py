@@ -12,9 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from simulator.sampling.row_factor import CHUNK, Quota, factor_of_rows, num_chunks, stacked
+from simulator.sampling.row_factor import CHUNK, factor_of_rows, factor_of_subset, stacked
 from simulator.sampling.trapezoid import trapezoidal_factor
-from simulator.studies.collapse.data_accumulation._policies import schedule
 
 
 class Block(NamedTuple):
@@ -57,11 +56,12 @@ class Model(NamedTuple):
     log_scale: Array
 
 
-def chain(key, params, block):
-    """Outputs of all generations; ``block(key, size, dim)`` draws the rows of one."""
-    plan, d = schedule(params), params.dim
-    n = params.num_generations
-    correction = 1 / (1 - plan.squares) if params.estimator == "unbiased" else jnp.ones(n, float)
+def chain(key, params, plan, correction, block):
+    """Outputs of all generations; ``block(key, size, dim)`` draws the rows of one.
+
+    ``correction`` (n,) is what the estimator multiplies the scatter by.
+    """
+    d, n = params.dim, params.num_generations
     before = jnp.concatenate([correction[:1], correction[:-1]])
     if params.policy == "accumulate_subsample":
         return _outputs(_of_subsets(key, params, plan, correction), d)
@@ -118,21 +118,15 @@ def _of_subsets(key, params, plan, correction):
     def generation(models, index):
         """``models`` holds, shifted by one, what every block is drawn from."""
 
-        def block(number, carry):
-            def add(chunk, carry):
-                factor, quota = carry
-                at = jax.random.fold_in(jax.random.fold_in(key, number), chunk)
-                z = jax.random.normal(at, (CHUNK, d), float)
-                rows = models.mean[number] + z @ models.factor[number].T
-                rows = jnp.concatenate([jnp.ones((CHUNK, 1), float), rows], axis=1)
-                present = chunk * CHUNK + jnp.arange(CHUNK) < plan.sizes[number]
-                quota, chosen = quota.choose(jax.random.fold_in(at, n + index), present)
-                return stacked(factor, jnp.where(chosen[:, None], rows, 0)), quota
+        def draw(number, chunk):
+            at = jax.random.fold_in(jax.random.fold_in(key, number), chunk)
+            z = jax.random.normal(at, (CHUNK, d), float)
+            rows = models.mean[number] + z @ models.factor[number].T
+            rows = jnp.concatenate([jnp.ones((CHUNK, 1), float), rows], axis=1)
+            return rows, jax.random.fold_in(at, n + index)
 
-            return lax.fori_loop(0, num_chunks(plan.sizes[number]), add, carry)
-
-        start = jnp.zeros((d + 1, d + 1), float), Quota(plan.totals[index], plan.subset[index])
-        factor, _ = lax.fori_loop(0, index + 1, block, start)
+        nothing = jnp.zeros((d + 1, d + 1), float)
+        factor = factor_of_subset(draw, plan.sizes, index, plan.subset[index], nothing)
         fitted = _block_of(factor)
         scale = jnp.sqrt(correction[index] / plan.subset[index])
         mean, root = fitted.mean, scale * fitted.factor.T

@@ -17,7 +17,7 @@ import numpy as np
 from jax import Array, lax
 from jax.scipy.linalg import solve_triangular
 
-from simulator.sampling.row_factor import CHUNK, Quota, factor_of_rows, num_chunks, stacked
+from simulator.sampling.row_factor import CHUNK, factor_of_rows, factor_of_subset, stacked
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
 from simulator.studies.collapse.data_accumulation._policies import rows_of_fits, schedule
 
@@ -138,6 +138,76 @@ def chain(key, params: Any, fitted: Chain, rows: Rows, block, solve) -> Array:
     return jnp.concatenate([first[None], later])
 
 
+def averages(key, params: Any, solve) -> dict[str, Array]:
+    """Squared errors averaged over label noise and the truth's direction, given the designs.
+
+    With the rows ``R`` of a fit, the penalty's among them, a block's rows are ``N R``: errors of
+    the last model enter through ``R^+ N' (N R)``, the noise of the block's labels through ``R^+
+    N'``. ``R^+`` is what ``solve`` makes of the identity. Not for subsets, whose rows recur.
+    """
+    plan, d, n = schedule(params), params.dim, params.num_generations
+    b, first_rows = params.synthetic_weight, plan.sizes[0]
+    identity = jnp.eye(d, dtype=float)
+    penalty = jnp.sqrt(params.ridge * first_rows) * identity
+
+    def draw(index, size):
+        design = 0 if params.design == "same" else index
+        return trapezoidal_factor(jax.random.fold_in(key, design), size, d)
+
+    def responses(system, seen, *blocks):
+        """``R^+ N'`` of each block of rows ``N R``."""
+        rank = jnp.where(params.ridge > 0, d, jnp.minimum(seen, d))
+        inverse = solve(jnp.concatenate([system, identity], 1), rank)
+        return [inverse @ (block @ inverse).T for block in blocks]
+
+    real = draw(0, first_rows)
+    kept = stacked(penalty, real)
+    (response,) = responses(kept, first_rows, real)
+    start = response @ real - identity, response @ response.T, jnp.zeros((d, d), float)
+
+    def generation(state, now):
+        index, here = now
+        (lost, noise, synthetic), pool = state
+        weight = 1 if params.policy == "replace" else b
+        new = jnp.sqrt(weight) * draw(index, here.sizes)
+        added = jnp.where(weight > 0, here.sizes, 0)
+        if params.policy == "accumulate":
+            pool = stacked(pool, new)
+            seen = first_rows + jnp.where(b > 0, here.totals - first_rows, 0)
+            (response,) = responses(pool, seen, new)
+            synthetic = synthetic + weight * response @ response.T
+        elif params.policy == "keep_real":
+            (response,) = responses(stacked(pool, new), first_rows + added, new)
+            passed = response @ new
+            synthetic = passed @ synthetic @ passed.T + weight * response @ response.T
+        else:
+            fresh = (
+                jnp.zeros_like(real) if params.policy == "replace" else draw(n + index, first_rows)
+            )
+            seen = added if params.policy == "replace" else first_rows + added
+            response, other = responses(stacked(penalty, fresh, new), seen, new, fresh)
+            passed = response @ new
+            lost = other @ fresh + passed @ (identity + lost) - identity
+            noise = passed @ noise @ passed.T + other @ other.T
+            synthetic = passed @ synthetic @ passed.T + weight * response @ response.T
+        state = lost, noise, synthetic
+        return (state, pool), state
+
+    _, later = lax.scan(generation, (start, kept), (jnp.arange(1, n), plan.later()[0]))
+    lost, noise, synthetic = (
+        jnp.concatenate([x[None], more]) for x, more in zip(start, later, strict=True)
+    )
+    bias = params.signal_variance * jnp.mean(jnp.sum(lost**2, axis=1), axis=1)
+    variance = params.noise_std**2 * jnp.trace(noise, axis1=1, axis2=2)
+    synthetic = params.noise_std_synthetic**2 * jnp.trace(synthetic, axis1=1, axis2=2)
+    return {
+        "test_error": bias + variance + synthetic,
+        "bias": bias,
+        "variance": variance,
+        "synthetic_variance": synthetic,
+    }
+
+
 def every_fit_is_determined(params):
     """There is a penalty, or there are enough rows: one triangular solve each."""
     return params.ridge > 0 or bool(np.all(rows_of_fits(params) >= params.dim))
@@ -169,28 +239,19 @@ def _of_subsets(key_design, key_noise, plan, fitted, rows, penalty):
     def generation(models, index):
         """``models`` holds, shifted by one, what labels every block."""
 
-        def block(number, carry):
+        def draw(number, chunk):
             real = number == 0
             column = jnp.where(real, REAL, SYNTHETIC)
             noise_std = jnp.where(real, fitted.noise_std, fitted.noise_std_synthetic)
-            keys = (jax.random.fold_in(key, number) for key in (key_design, key_noise))
-            key_rows, key_labels = keys
-
-            def add(chunk, carry):
-                system, quota = carry
-                at = _of_chunk(key_rows, key_labels, chunk)
-                inputs, noise = rows(*at)
-                labels = (inputs @ models[number]).at[:, column].add(noise_std * noise)
-                present = chunk * CHUNK + jnp.arange(CHUNK) < plan.sizes[number]
-                quota, chosen = quota.choose(jax.random.fold_in(at[0], n + index), present)
-                both = jnp.concatenate([inputs, labels], axis=1)
-                return stacked(system, jnp.where(chosen[:, None], both, 0)), quota
-
-            return lax.fori_loop(0, num_chunks(plan.sizes[number]), add, carry)
+            design, noises = (jax.random.fold_in(key, number) for key in (key_design, key_noise))
+            design, noises = _of_chunk(design, noises, chunk)
+            inputs, noise = rows(design, noises)
+            labels = (inputs @ models[number]).at[:, column].add(noise_std * noise)
+            both = jnp.concatenate([inputs, labels], axis=1)
+            return both, jax.random.fold_in(design, n + index)
 
         start = stacked(penalty, jnp.zeros((3, d + 3), float))
-        quota = Quota(plan.totals[index], plan.subset[index])
-        system, _ = lax.fori_loop(0, index + 1, block, (start, quota))
+        system = factor_of_subset(draw, plan.sizes, index, plan.subset[index], start)
         weights = determined(system[:d])
         return models.at[index + 1].set(weights), weights
 
