@@ -1,4 +1,4 @@
-"""What the parts share: the accuracy of a classifier, and the fit on what was kept."""
+"""What the parts share: parameters, the accuracy of a classifier, the fit on what was kept."""
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +7,19 @@ from jax import Array
 from simulator.maths.gaussian import normal_cdf
 from simulator.maths.slopes import ratio, square_root
 from simulator.maths.special_directions import weighted_ridge
+from simulator.parameters import parameters, static, traced
+
+
+@parameters
+class SelectionParams:
+    """Parameters of a fit on selected samples."""
+
+    num_samples_synthetic: int = traced(
+        1000, detail="before selection", at_least=1, static_in=("direct",), grows=1
+    )
+    dim: int = static(100, at_least=4, traced_in=("theory",), grows=1)
+    signal_norm: float = traced(1.5, above=0)
+    ridge: float = traced(0.1, at_least=0)
 
 
 def fitted(second: Array, first: Array, gamma, ridge) -> tuple[Array, Array]:

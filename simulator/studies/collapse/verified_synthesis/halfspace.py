@@ -28,7 +28,7 @@ from simulator.maths.gaussian import normal_cdf
 from simulator.maths.least_squares import smallest_norm
 from simulator.maths.slopes import ratio
 from simulator.maths.special_directions import infinite_data
-from simulator.parameters import parameters, static, traced
+from simulator.parameters import parameters, traced
 from simulator.studies.collapse.verified_synthesis import PAPER
 from simulator.studies.collapse.verified_synthesis._halfspace import (
     confusion,
@@ -41,6 +41,7 @@ from simulator.studies.collapse.verified_synthesis._halfspace import (
     tabled,
 )
 from simulator.studies.collapse.verified_synthesis._model import (
+    SelectionParams,
     accuracy,
     bernoulli,
     empirical,
@@ -50,15 +51,10 @@ from simulator.study import Figure, Study, asymptotic, both, exact, theory_only
 
 
 @parameters
-class Params:
-    num_samples_synthetic: int = traced(
-        1000, detail="before selection", at_least=1, static_in=("direct",), grows=1
-    )
-    dim: int = static(100, at_least=4, traced_in=("theory",), grows=1)
+class Params(SelectionParams):
     signal_norm: float = traced(
         0.0, at_least=0, detail="0: Gaussian inputs, y = sign(x·w*)", typical=(0, 3)
     )
-    ridge: float = traced(0.1, at_least=0)
     generator_angle: float = traced(0.9, at_least=0, at_most=jnp.pi)
     verifier_angle: float = traced(0.9, at_least=0, at_most=jnp.pi)
     azimuth: float = traced(jnp.pi / 2, at_least=0, at_most=jnp.pi)

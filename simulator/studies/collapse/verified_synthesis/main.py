@@ -31,11 +31,12 @@ import jax.numpy as jnp
 
 from simulator.maths.gaussian import normal_cdf
 from simulator.maths.least_squares import smallest_norm
-from simulator.parameters import parameters, static, traced
+from simulator.parameters import parameters, traced
 from simulator.sampling.counts import multinomial
 from simulator.sampling.row_types import ridge_fit, rows_of_types
 from simulator.studies.collapse.verified_synthesis import PAPER
 from simulator.studies.collapse.verified_synthesis._model import (
+    SelectionParams,
     bernoulli,
     empirical,
     fitted,
@@ -45,13 +46,7 @@ from simulator.study import Figure, Study, asymptotic, both, exact, theory_only
 
 
 @parameters
-class Params:
-    num_samples_synthetic: int = traced(
-        1000, detail="before selection", at_least=1, static_in=("direct",), grows=1
-    )
-    dim: int = static(100, at_least=4, traced_in=("theory",), grows=1)
-    signal_norm: float = traced(1.5, above=0)
-    ridge: float = traced(0.1, at_least=0)
+class Params(SelectionParams):
     generator_accuracy: float = traced(0.6, at_least=0, at_most=1)
     keep_correct: float = traced(0.9, above=0, at_most=1)
     keep_incorrect: float = traced(0.3, at_least=0, at_most=1)
