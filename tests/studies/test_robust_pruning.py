@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import simulator
+from simulator.engine.theory import theory_of_cells
 from simulator.runtime.compilation import float64_on_cpu
 from simulator.studies.data.robust_pruning._model import saturate
+from tests.cases import Mutant, load
 from tests.references import robust_pruning as reference
 
 CLASSES = {"means": (-0.7, 1.2), "stds": (1.3, 0.8), "priors": (0.35, 0.65)}
@@ -154,3 +156,53 @@ def test_a_plug_in_needs_two_samples_of_each_class():
             )
     found = simulator.simulate(name, replicates=2, estimator="erm", **rare)
     assert found.mean["threshold"] == -np.inf
+
+
+# --------------------------------------------------------------------------------------------
+# Wrong theories: `robust-pruning` has no simulation, so its reference values must tell them
+# --------------------------------------------------------------------------------------------
+def swapped(pruner, other):
+    return lambda p: {"pruner": other if p.pruner == pruner else p.pruner}
+
+
+def uncapped(p, outputs):
+    if p.pruner != "optimal":
+        return {}
+    weights = np.asarray(p.stds) / np.asarray(p.priors)
+    return {"class_density": p.density * weights / np.sum(p.stds)}
+
+
+MUTANTS = (
+    Mutant("hard examples never move the threshold", at=swapped("ssp", "full")),
+    Mutant("the paper's other base for drop", at=swapped("drop", "drop_equal_base")),
+    Mutant("optimal is balanced", at=swapped("optimal", "balanced")),
+    Mutant("shares are not capped", after=uncapped),
+    Mutant("classes exchanged", after=lambda p, o: {"class_risk": o["class_risk"][::-1]}),
+    Mutant("the worst class is the mean one",
+           after=lambda p, o: {"worst_class_risk": np.mean(o["class_risk"])}),
+    Mutant("average with the kept priors", after=lambda p, o: {
+        "average_risk": np.asarray(p.priors) * o["class_density"] @ o["class_risk"] / p.density}),
+    Mutant("minimax risk squared",
+           after=lambda p, o: {"minimax_risk": o["minimax_risk"] ** 2}),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def reference_values():
+    study = simulator.get("robust-pruning")
+    cases = load(study.name).cases
+    points = [study.canonical(case.params) for case in cases]
+    return study, points, [(case, case.values(study)) for case in cases]
+
+
+@pytest.mark.parametrize("mutant", [None, *MUTANTS], ids=lambda m: m.name if m else "right")
+def test_reference_values_tell_wrong_theories(mutant, reference_values):
+    """And let the right one pass."""
+    study, points, cases = reference_values
+    found = theory_of_cells(study, points) if mutant is None else mutant.theories(study, points)
+    right = [
+        np.allclose(outputs[name], value, rtol=case.rtol, atol=case.atol)
+        for outputs, (case, values) in zip(found, cases, strict=True)
+        for name, value in values.items()
+    ]
+    assert all(right) == (mutant is None)
