@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from simulator.maths.beta import beta_tails
 from simulator.maths.gaussian import normal_cdf, normal_pdf
 from simulator.maths.quadrature import panel_rule
+from simulator.maths.roots import bisected
 from simulator.maths.slopes import only_slope
 from simulator.runtime.shapes import Numbers, Scalar
 
@@ -125,13 +126,8 @@ def largest_of_normals(mean: Float[Array, " dim"], std: Float[Array, " dim"]) ->
         logarithm = jnp.log(jnp.maximum(below, jnp.finfo(below.dtype).tiny))
         return jnp.sum(jnp.where(spread, logarithm, 0))
 
-    def halved(_, ends):
-        middle = (ends[0] + ends[1]) / 2
-        nothing = log_inside(middle) < _NOTHING
-        return jnp.where(nothing, middle, ends[0]), jnp.where(nothing, ends[1], middle)
-
     # Below ``empty`` the maximum never is.
-    empty, _ = lax.stop_gradient(lax.fori_loop(0, _HALVINGS, halved, (0 * reach, reach)))
+    empty, _ = bisected(lambda x: ~(log_inside(x) < _NOTHING), 0 * reach, reach, _HALVINGS)
     start = jnp.maximum(low, empty)
     # Equal panels, and panels as wide as the narrowest laws that reach into them.
     sharpest = jnp.argsort(jnp.where(spread & (top > start), safe, jnp.inf))[:_SHARPEST]

@@ -14,6 +14,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from simulator.maths.quadrature import panel_rule
+from simulator.maths.roots import bisected
 from simulator.runtime.shapes import Scalar
 
 _FALL = 44.0
@@ -53,15 +54,12 @@ def _tail(a, b, start, sign):
 def _reach(a, b, start, sign):
     """How far the density falls by ``e^-44``: by bisection of the logarithm."""
     rate = jnp.where(sign > 0, b, a)
-    bounds = jnp.full_like(rate, -20.0), jnp.log((_FALL + 2 * (a + b)) / rate + jnp.abs(start) + 1)
+    far = jnp.log((_FALL + 2 * (a + b)) / rate + jnp.abs(start) + 1)
 
-    def halve(_, bounds):
-        low, high = bounds
-        middle = (low + high) / 2
-        fallen = _log_change(a, b, start, sign * jnp.exp(middle)) < -_FALL
-        return jnp.where(fallen, low, middle), jnp.where(fallen, middle, high)
+    def fallen(logarithm):
+        return _log_change(a, b, start, sign * jnp.exp(logarithm)) < -_FALL
 
-    return jnp.exp(lax.fori_loop(0, 40, halve, bounds)[1])
+    return jnp.exp(bisected(fallen, jnp.full_like(rate, -20.0), far, 40)[1])
 
 
 def _log_change(a, b, start, s):

@@ -68,6 +68,30 @@ def increasing_root(
     return newton_steps(function, root, *args)
 
 
+def bisected(
+    beyond: Callable[[Array], Array], low: Numbers, high: Numbers, halvings: int
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """The bracket after halvings of ``[low, high]``, at whose right end ``beyond`` holds.
+
+    Parameters
+    ----------
+    beyond : callable
+        ``x -> bool``: false to the left of a point, and true to the right of it. Has no
+        derivative: `newton_steps` gives a root its own.
+    low, high : float
+    halvings : int
+    """
+
+    def halve(_, ends):
+        low, high = ends
+        middle = (low + high) / 2
+        right = beyond(middle)
+        return jnp.where(right, low, middle), jnp.where(right, middle, high)
+
+    ends = lax.stop_gradient((jnp.asarray(low, float), jnp.asarray(high, float)))
+    return lax.fori_loop(0, halvings, halve, ends)
+
+
 def relative_error(function: Callable[..., Array], root: Scalar, *args: Any) -> Float[Array, ""]:
     """How far Newton's method would still move a root, relative to it; without derivatives."""
     x, args = lax.stop_gradient((root, args))

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from simulator.maths.roots import bisected, newton_steps
 from simulator.planner.laws import Law
 
 if TYPE_CHECKING:
@@ -112,11 +113,7 @@ def with_inference(fit: "Fit", theta: Any, flop: Any, served: Any) -> Any:
         return data - jnp.log(a * alpha) + alpha * x
 
     top = jnp.log(flop) - (jnp.log(2 * served) if served > 0 else jnp.log(k))
-    found = lax.stop_gradient(zero(lambda x: pull(x) > 0, top - 60.0, top))
-    for _ in range(2):  # Newton steps give it its derivatives
-        slope = lax.stop_gradient(jax.jvp(pull, (found,), (jnp.ones_like(found),))[1])
-        found = found - pull(found) / slope
-    return found
+    return newton_steps(pull, zero(lambda x: pull(x) > 0, top - 60.0, top))
 
 
 # --------------------------------------------------------------------------------------------
@@ -124,15 +121,7 @@ def with_inference(fit: "Fit", theta: Any, flop: Any, served: Any) -> Any:
 # --------------------------------------------------------------------------------------------
 def zero(above: Callable[[Any], Any], low: Any, high: Any) -> Any:
     """The point from which on ``above`` is true, by bisection."""
-
-    def halve(_: Any, ends: Any) -> Any:
-        lower, upper = ends
-        middle = 0.5 * (lower + upper)
-        beyond = above(middle)
-        return jnp.where(beyond, lower, middle), jnp.where(beyond, middle, upper)
-
-    ends = (jnp.asarray(low, float), jnp.asarray(high, float))
-    return lax.fori_loop(0, STEPS, halve, ends)[1]
+    return bisected(above, low, high, STEPS)[1]
 
 
 def minimum(function: Callable[[Any], Any], low: Any, high: Any) -> tuple[Any, Any]:

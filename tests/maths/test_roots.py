@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from simulator.maths.roots import increasing_root, newton_steps, relative_error
+from simulator.maths.roots import bisected, increasing_root, newton_steps, relative_error
 
 
 def cubic(x, a, b):
@@ -95,3 +95,12 @@ def test_rounding_does_not_keep_the_search_going():
         found = increasing_root(function, jnp.asarray(0.1), jnp.asarray(1.0), jnp.asarray(1 / 3))
     assert float(found) == pytest.approx(1 / 3, abs=1e-8)
     assert len(calls) < 60
+
+
+def test_a_bracket_is_halved_around_the_point():
+    with jax.enable_x64(True):
+        cubes = jnp.asarray([-8.0, 2.0])
+        low, high = bisected(lambda x: x**3 > cubes, -3.0 * jnp.ones(2), 4.0 * jnp.ones(2), 50)
+        np.testing.assert_allclose((low, high), [[-2, 2 ** (1 / 3)]] * 2, rtol=1e-14)
+        assert jnp.all((low <= high) & (high**3 > cubes))
+        assert bisected(lambda x: x > 1, 0.0, 4.0, 2) == (1.0, 2.0)

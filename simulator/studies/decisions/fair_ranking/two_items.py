@@ -29,6 +29,7 @@ from jax import lax
 
 from simulator.maths.gaussian import normal_cdf, normal_pdf
 from simulator.maths.quadrature import unit_rule
+from simulator.maths.roots import bisected, newton_steps
 from simulator.maths.rounds import log_spaced, play
 from simulator.maths.slopes import square_root
 from simulator.parameters import parameters, static, traced
@@ -85,20 +86,9 @@ def optimal_threshold(params):
         return c - params.fairness_weight * (1 - 2 * exposure_of(params, c))
 
     frozen = lax.stop_gradient(params)
-
-    def halve(_, ends):
-        low, high = ends
-        middle = (low + high) / 2
-        above = excess(middle, frozen) > 0
-        return jnp.where(above, low, middle), jnp.where(above, middle, high)
-
     beta = frozen.fairness_weight
-    low, high = lax.fori_loop(0, _BISECTIONS, halve, (-beta, beta))
-    root = (low + high) / 2
-    for _ in range(2):
-        slope = jax.grad(excess)(root, params)
-        root = root - excess(root, params) / slope
-    return root
+    low, high = bisected(lambda c: excess(c, frozen) > 0, -beta, beta, _BISECTIONS)
+    return newton_steps(excess, (low + high) / 2, params)
 
 
 def theory(params):
