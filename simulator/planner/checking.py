@@ -119,6 +119,9 @@ def check_values(
         endless = ~np.isfinite(values)
         if endless.any():
             refuse("E-NUMBER", endless, "is not finite")
+        tiny = (values != 0) & (np.abs(values) < np.finfo(float).tiny)
+        if tiny.any():
+            refuse("E-NUMBER", tiny, "is too small for a number to have its digits")
         may_be_zero = role in MAY_BE_ZERO and role not in positive
         low = values < 0 if may_be_zero else values <= 0
         if low.any():

@@ -1,9 +1,10 @@
 """Files and objects -> a pandas data frame, with all digits of its numbers."""
 
+import functools
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from simulator.planner.notices import TableError
 if TYPE_CHECKING:
     import pandas as pd
 
+NESTED = (list, tuple, dict, set, np.ndarray)
 KINDS = (".csv", ".tsv", ".jsonl", ".parquet")
 ALLOWED = "the path of a .csv, .tsv, .jsonl or .parquet file, a data frame, or a mapping of arrays"
 
@@ -74,7 +76,8 @@ def _of_file(path: Path) -> "pd.DataFrame":
                 raise ValueError("a line is no object")
             frame = pd.DataFrame.from_records(records)
         else:
-            frame = pd.read_csv(
+            cells = functools.partial(
+                pd.read_csv,
                 path,
                 sep="\t" if kind == ".tsv" else ",",
                 dtype=str,
@@ -83,6 +86,10 @@ def _of_file(path: Path) -> "pd.DataFrame":
                 skipinitialspace=True,
                 encoding="utf-8-sig",
             )
+            _check_header(cells(header=None, nrows=1).iloc[0], path.name)
+            frame = cells()
+    except TableError:
+        raise
     except (ValueError, OSError, EOFError) as error:  # pandas' parser errors are ValueErrors
         raise TableError("E-TABLE", f"{path.name}: unreadable ({error})") from error
     frame.columns = [str(name).strip() for name in frame.columns]
@@ -102,9 +109,18 @@ def _parquet(path: Path) -> "pd.DataFrame":
 
 
 def _checked(frame: "pd.DataFrame", name: str) -> "pd.DataFrame":
-    twice = frame.columns[frame.columns.duplicated()]
-    if len(twice):
-        raise TableError("E-ROLE", f"{name}: two columns are called {twice[0]}")
+    _check_header(frame.columns, name)
     if not len(frame):
         raise TableError("E-TABLE", f"{name}: no rows; it must have one a run")
+    for column in frame.select_dtypes(object).columns:  # lists and records are no numbers
+        frame[column] = [str(v) if isinstance(v, NESTED) else v for v in frame[column]]
     return frame
+
+
+def _check_header(names: Iterable[str], name: str) -> None:
+    """No two columns of one name; pandas would call the second of a text file ``loss.1``."""
+    found: set[str] = set()
+    for column in filter(None, (str(given).strip() for given in names)):
+        if column in found:
+            raise TableError("E-ROLE", f"{name}: two columns are called {column}")
+        found.add(column)

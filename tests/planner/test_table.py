@@ -158,6 +158,8 @@ def changed(column, row, value):
         (changed("params", 7, 0.0), "E-NONPOSITIVE", "params, row 7: 0 is not allowed"),
         (changed("params", 7, "big"), "E-NUMBER", "params, row 7: 'big' is no number"),
         (changed("params", 7, np.inf), "E-NUMBER", "params, row 7: inf is not finite"),
+        (changed("loss", 7, 5e-324), "E-NUMBER", "loss, row 7: 4.94066e-324 is too small"),
+        (frame(loss=[[2.0]] * 30), "E-NUMBER", "loss, row 1: '[2.0]' is no number"),
         (changed("loss", 2, np.nan), "E-MISSING", "loss, row 2: 'nothing' is missing"),
         (changed("tokens", 9, None), "E-MISSING", "tokens, row 9: 'nothing' is missing"),
         (frame(params=1e9), "E-CONSTANT", "alpha cannot be identified: every row has"),
@@ -184,6 +186,12 @@ def test_refused_files(tmp_path):
         ("t.xlsx", "a", "unknown ending"),
         ("t.jsonl", "[1]", "a line is no object"),
         ("t.csv", "", "unreadable"),
+        ("t.csv", "loss,loss,params,tokens\n3,3,1e9,1e10\n", "two columns are called loss"),
+        (
+            "t.jsonl",
+            '{"params": {"a": 1}, "tokens": 1e10, "loss": 3}\n',
+            "params, row 1: .* is no n",
+        ),
     ):
         if content is not None:
             (tmp_path / name).write_text(content)

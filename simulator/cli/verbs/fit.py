@@ -74,9 +74,9 @@ def act(options: argparse.Namespace) -> int:
     shown = []
     for (value, fit), name in zip(fits.items(), _file_names(fits), strict=True):
         if options.save is not None:
-            fit.save(options.save.with_stem(options.save.stem + name))
+            fit.save(_named(options.save, name))
         if options.out is not None:
-            fit.report(options.out.with_stem(options.out.stem + name))
+            fit.report(_named(options.out, name))
         shown.append(_json(fit) if options.json else _titled(options.by, value, str(fit)))
     if options.json:
         say(json.dumps(shown[0] if options.by is None else dict(zip(map(str, fits), shown,
@@ -84,6 +84,10 @@ def act(options: argparse.Namespace) -> int:
     else:
         say("\n\n".join(shown))
     return DISAGREES if any(fit.verdict.status == "disagrees" for fit in fits.values()) else 0
+
+
+def _named(path: Path, name: str) -> Path:
+    return path.with_stem(path.stem + name) if name else path
 
 
 def _columns(words: list[str]) -> dict[str, str]:
