@@ -1,4 +1,4 @@
-"""Decisions: optima, their inverses, mixtures, chains, next runs; and the artefact."""
+"""Decisions: optima, their inverses, mixtures, chains; and the artefact."""
 
 import json
 import math
@@ -334,51 +334,6 @@ def test_repetitions():
     assert float(plan.epochs_worth_it) == pytest.approx(1 + truth["R_D"] * math.log(10), rel=1e-7)
     found = fit.plan(flop=1e21, loss=float(plan.loss))
     assert float(found.unique_tokens) == pytest.approx(2e9, rel=1e-4)
-
-
-# --------------------------------------------------------------------------------------------
-# Next runs
-# --------------------------------------------------------------------------------------------
-def test_next_runs_for_the_ratio_are_far_from_the_optimum(noisy):
-    found = noisy.next_runs(1e21, at=1e23)
-    assert len(found) == 4
-    np.testing.assert_allclose(np.sort(found.tokens_per_param), [2, 2, 200, 200], rtol=1e-9)
-    np.testing.assert_allclose(found.flop, 2.5e20)
-    np.testing.assert_allclose(6 * found.params * found.tokens, found.flop)
-    assert found.shrinkage < 0.92 < 0.97 < found.alternatives["one optimal run"] <= 1
-    assert len(noisy.next_runs(1e21, max_runs=1, at=1e23)) == 1
-    loss_ = noisy.next_runs(1e21, at=1e23, goal="loss")
-    assert loss_.shrinkage < 0.9
-    assert "the interval shrinks to" in str(found)
-    with pytest.raises(ValueError, match="goal = 'both' is not allowed"):
-        noisy.next_runs(1e21, goal="both")
-
-
-@pytest.mark.slow  # many tables
-def test_predicted_shrinkage_is_that_of_tables_with_the_runs():
-    """In the mean over tables, within three of its standard errors; one table may do otherwise."""
-    rng = np.random.default_rng(0)
-
-    def length(fit):
-        low, high = fit.interval("D/N", flop=1e23)
-        return np.log(high / low)
-
-    ratios, predicted = [], []
-    for seed in range(24):
-        table = simulated(seed=seed)
-        before = simulator.fit(table, holdout="none")
-        found = before.next_runs(1e21, at=1e23)
-        noise = np.exp(0.007 * rng.standard_normal(len(found)))
-        added = {
-            "params": np.r_[table["params"], found.params],
-            "tokens": np.r_[table["tokens"], found.tokens],
-            "loss": np.r_[table["loss"], loss(found.params, found.tokens) * noise],
-        }
-        ratios.append(length(simulator.fit(added, holdout="none")) / length(before))
-        predicted.append(found.shrinkage)
-    error = np.std(np.subtract(ratios, predicted)) / np.sqrt(len(ratios))
-    assert error < 0.05
-    assert abs(np.mean(ratios) - np.mean(predicted)) < 3 * error
 
 
 # --------------------------------------------------------------------------------------------

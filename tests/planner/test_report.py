@@ -169,6 +169,26 @@ def test_commands(tmp_path, capsys, monkeypatch):
     assert "losses.csv is not the file that was fitted" in capsys.readouterr().err
 
 
+@pytest.mark.slow  # a law whose second derivatives are compiled
+def test_repeated_tokens_in_a_parquet_file(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    columns, truth = table_of("data-constrained", seed=1)
+    table = pd.DataFrame(columns)
+    table["epochs"] = table.tokens / table.pop("unique_tokens")
+    table.to_parquet("runs.parquet")
+    given = ["--law", "data-constrained", "--holdout", "none", "--save", "fit.json"]
+    assert main(["fit", "runs.parquet", *given]) == 0
+    fit = simulator.load_fit("fit.json")
+    low, high = fit.parameters["R_D"].interval
+    assert low < truth["R_D"] < high
+    capsys.readouterr()
+    assert main(["plan", "fit.json", "--flop", "1e21", "--unique-tokens", "1e10"]) == 0
+    assert capsys.readouterr().out.startswith("with 1e+10 unique tokens 1e+21 FLOP train 2.4")
+    assert main(["plan", "fit.json", "--flop", "1e21", "--loss", "2.4"]) == 0
+    assert capsys.readouterr().out.startswith("smallest unique_tokens for a loss of 2.4: 6.8")
+
+
 def test_groups_and_refusals_of_the_command(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     parts = [pd.DataFrame(simulated(seed=s)).assign(data=f"d{s}") for s in range(2)]
