@@ -46,6 +46,63 @@ def test_many_samples_are_the_population():
         assert found[name] == pytest.approx(float(limit[name]), rel=1e-6)
 
 
+def test_a_heavy_prior_fits_the_group_set_alone():
+    """``k -> inf``: the training set drops out, and the penalty is ``ridge/k``."""
+    k = 1e9
+    heavy = GROUPS | {"group_prior_weight": k, "ridge": 0.03 * k}
+    alone = GROUPS | {"num_samples": GROUPS["num_group_samples"], "minority_fraction": 0.5}
+    found = simulator.predict("group-aware-prior", **heavy)
+    limit = simulator.predict("group-aware-prior", **alone, group_prior_weight=0.0)
+    for name in ("minority_error", "core_weight", "noise_norm"):
+        assert found[name] == pytest.approx(float(limit[name]), rel=1e-6)
+
+
+def test_when_the_minority_is_below_chance():
+    """Iff ``delta_e s² (1 + ridge_e) > c² (1 + ridge_e + s² (1 - delta_e²))``."""
+    rng = np.random.default_rng(3)
+    params = {
+        "core_strength": rng.uniform(0.3, 2, 60),
+        "spurious_strength": rng.uniform(0.3, 4, 60),
+        "minority_fraction": rng.uniform(0.01, 0.5, 60),
+        "group_prior_weight": rng.uniform(0, 0.5, 60),
+        "ridge": rng.uniform(0, 1, 60),
+    }
+    c, s, share, k, ridge = params.values()
+    delta, ridge = (1 - 2 * share) / (1 + k), ridge / (1 + k)
+    expected = delta * s**2 * (1 + ridge) > c**2 * (1 + ridge + s**2 * (1 - delta**2))
+    found = simulator.predict("group-aware-prior.population", **params)["minority_error"]
+    np.testing.assert_array_equal(found > 0.5, expected)
+    assert 5 < expected.sum() < 55
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+def test_without_a_prior_the_radius_has_no_effect_and_beyond_it_all_groups_agree(loss):
+    found = simulator.predict(
+        "group-aware-prior.population",
+        **POPULATION,
+        loss=loss,
+        group_prior_weight=np.array([0.0, 0.0, 2.0]),
+        perturbation_radius=np.array([0.0, 0.7, 9.0]),
+    )
+    assert found["spurious_weight"][1] == pytest.approx(found["spurious_weight"][0], rel=1e-9)
+    assert np.all(np.isinf(found["critical_radius"][:2]))
+    balanced = 2 * 1.2 if loss == "logistic" else 1.2 / (1 + 1.2**2)
+    assert found["core_weight"][2] == pytest.approx(balanced, rel=1e-12)
+    assert found["worst_group_error"][2] == pytest.approx(norm.cdf(-1.2), rel=1e-12)
+
+
+def test_what_counts_for_the_last_layer_is_eta():
+    """``d / (4 N pi (1 - pi))``, while the head lies inside the segment."""
+    share = np.array([0.3, 0.4])
+    eta = 0.4
+    count = np.round(1_000_000 / (4 * eta * share * (1 - share)) / 1000) * 1000
+    params = {"core_strength": 0.8, "spurious_strength": 2.0, "minority_fraction": share}
+    found = simulator.predict(
+        "group-aware-prior.last-layer", **params, num_samples=count.astype(int), dim=1_000_000
+    )["worst_group_error"]
+    np.testing.assert_allclose(found, norm.cdf(-0.8 / np.sqrt(1 + eta / 0.64)), rtol=1e-3)
+
+
 def test_the_prior_helps_the_population_without_end():
     found = simulator.predict(
         "group-aware-prior.population",

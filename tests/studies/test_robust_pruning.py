@@ -42,6 +42,42 @@ def test_optimal_quotas_are_the_best_and_reach_the_minimax_risk():
     assert few["worst_class_risk"] == pytest.approx(float(few["minimax_risk"]), rel=1e-12)
 
 
+def test_optimal_quotas_cut_where_both_risks_are_equal():
+    """``t_avg(q)`` with ``q ~ sigma`` is ``t_wc``; the noisier class keeps more."""
+    found = simulator.predict("robust-pruning", **CLASSES, density=0.2, pruner="optimal")
+    (low, high), (first, second) = CLASSES["means"], CLASSES["stds"]
+    expected = (low * second + high * first) / (first + second)
+    assert found["threshold"] == pytest.approx(expected, rel=1e-12)
+    kept = np.asarray(CLASSES["priors"]) * found["class_density"]
+    assert kept[0] / kept[1] == pytest.approx(first / second, rel=1e-12)
+
+
+@pytest.mark.parametrize(("estimator", "rate"), [("erm", -1 / 3), ("plug_in", -1 / 2)])
+def test_rates_of_fitted_thresholds(estimator, rate):
+    found = simulator.predict(
+        "robust-pruning.finite-sample",
+        **CLASSES,
+        estimator=estimator,
+        num_samples=np.array([1000, 64000]),
+    )
+    for output, power in (("threshold_sd", rate), ("excess_risk", 2 * rate)):
+        low, high = found[output]
+        assert np.log(high / low) / np.log(64) == pytest.approx(power, rel=1e-9)
+
+
+def test_optimal_quotas_also_learn_the_best_direction():
+    """Of as many samples, those of ``n_0/n_1 = sigma_0/sigma_1`` have the largest gap (Neyman)."""
+    gaps = {
+        pruner: float(
+            simulator.predict("robust-pruning.high-dim", **CLASSES, density=0.2, pruner=pruner)[
+                "effective_mean_gap"
+            ]
+        )
+        for pruner in ("random", "balanced", "optimal", "drop")
+    }
+    assert max(gaps, key=gaps.get) == "optimal"
+
+
 @pytest.mark.parametrize("pruner", PRUNERS)
 def test_reflection_exchanges_the_classes(pruner):
     found = simulator.predict("robust-pruning", **CLASSES, density=0.6, pruner=pruner)

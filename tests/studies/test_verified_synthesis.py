@@ -49,6 +49,19 @@ def test_turning_all_labels_turns_the_accuracy():
     assert accuracy(**turned) == pytest.approx(1 - accuracy(**POINT), rel=1e-13)
 
 
+def test_right_labels_in_the_majority_decide_the_side():
+    """``accuracy - 1/2`` has the sign of ``m``, and no fit beats the best classifier."""
+    rng = np.random.default_rng(4)
+    rates = {
+        name: rng.uniform(0.02, 1, 40)
+        for name in ("generator_accuracy", "keep_correct", "keep_incorrect")
+    }
+    found = simulator.predict(STUDY, **POINT | rates | {"ridge": 10 ** rng.uniform(-3, 2, 40)})
+    margin = 2 * found["kept_label_accuracy"] - 1
+    assert np.all(np.sign(found["test_accuracy"] - 0.5) == np.sign(margin))
+    assert np.all(found["test_accuracy"][margin > 0] <= found["bayes_accuracy"][margin > 0])
+
+
 def test_the_curves_cross_one_half_at_the_breakdown():
     for count in (60, 150, 10**6):
         found = accuracy(
