@@ -48,7 +48,10 @@ _OFF = {
 }  # fmt: skip
 PROGRAMS = [
     ("off", {}, False),
-    ("off, linf, whitened", {"attack_norm": "linf", "preconditioner": "whiten"}, True),
+    ("off, linf, whitened",
+     {"attack_norm": "linf", "preconditioner": "whiten", "attack_radius": 0.3}, True),
+    ("off, linf, whitened, better not trained",
+     {"attack_norm": "linf", "preconditioner": "whiten"}, True),
     ("off, linf, matched", {"attack_norm": "linf", "preconditioner": "matched"}, False),
     ("off, lp", {"attack_norm": "lp", "attack_p": 3.0}, True),
     ("off, l1", {"attack_norm": "l1", "attack_radius": 1.6}, True),

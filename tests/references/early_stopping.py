@@ -69,7 +69,7 @@ def trained(problem, params, time):
 
 
 def population(**params):
-    """``early-stopping`` where neither end is best and neither w0 nor 0 is optimal."""
+    """``early-stopping`` where endless training is not best and neither w0 nor 0 is optimal."""
     problem, r = Problem(noiseless(params)), params["attack_radius"]
     path = [problem.measures(trained(problem, params, t))[:2] for t in params["times"]]
     a, b = np.array(path).T
@@ -86,7 +86,7 @@ def population(**params):
         k = int(np.argmin([at(t) for t in nodes]))
         bracket = nodes[max(k - 1, 0)], nodes[min(k + 1, len(nodes) - 1)]
         found = minimize_scalar(at, bounds=bracket, method="bounded", options={"xatol": 1e-11})
-        least = found.fun
+        least = min(found.fun, at(0.0))
     pairs = best(problem, r)
     optimal = risk(*pairs["optimal"], r, 0.0)
     return {
