@@ -188,9 +188,7 @@ def designs(tables):
         shown[name] = *relative, regret / found["no run"][:, 2].mean()
         predicted = "" if np.isnan(rows[0, 3]) else f"{np.mean(rows[:, 3]):.2f}"
         print(f"{name:<26}{relative[0]:>8.2f}{predicted:>11}{relative[1]:>8.2f}{regret:>10.2g}")
-    figure, (axes,) = pictures.panels(
-        1, title=f"What {EXTRA:g} FLOP of runs teach: {tables} tables"
-    )
+    figure, (axes,) = pictures.panels(1, title=f"What {EXTRA:g} FLOP of runs teach")
     x = np.arange(len(shown))
     for order, label in enumerate(("tokens per parameter", "optimal loss", "regret")):
         values = np.array([row[order] for row in shown.values()])
