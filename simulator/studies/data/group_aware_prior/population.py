@@ -305,6 +305,7 @@ STUDY = Study(
             "core_strength": 1.2,
             "spurious_strength": 0.9,
             "minority_fraction": 0.15,
+            "group_prior_weight": 4.0,  # small sets have a critical radius, too
             "ridge": 0.05,
             "perturbation_radius": 0.1,
             "loss": "logistic",
