@@ -1,7 +1,7 @@
 """One side of a study, its theory or a simulation, traced or run at its first check cell."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -56,12 +56,17 @@ def _leaf(side: str, parameter: Parameter, value: Any, dtype: Any) -> jax.Array:
     return jnp.asarray(value, jnp.int32 if whole else dtype)
 
 
-def function_of(study: Study, side: str, concrete: Mapping[str, Any] | None = None) -> Callable:
+def function_of(
+    study: Study,
+    side: str,
+    concrete: Mapping[str, Any] | None = None,
+    cell: Values | None = None,
+) -> Callable:
     """The side as a function of its traced parameters, those in ``concrete`` excepted.
 
     These are plain numbers to it: it is taken as its module has it, not at the study's door.
     """
-    fixed = dict(static_at(study, side, cell_of(study))) | dict(concrete or {})
+    fixed = dict(static_at(study, side, cell or cell_of(study))) | dict(concrete or {})
     as_it_is = inspect.unwrap if concrete else lambda function: function
     if side == "theory":
         assert study.theory is not None
@@ -108,14 +113,43 @@ def runs_with(study: Study, side: str, name: str) -> bool:
 def needs_static(study: Study, side: str, name: str) -> bool:
     """Does this static parameter fix a shape, a branch, or the length of a loop there?
 
-    By the lengths of loops batches are sized, and time is estimated.
+    At the first check cell, or at that cell with another choice. A side that traces at none of
+    them says nothing, and has another complaint.
     """
+    answers = []
+    for cell in _with_choices(study, side):
+        answers.append(_needs_static_at(study, side, name, cell))
+        if answers[-1]:
+            return True
+    return all(answer is None for answer in answers)
+
+
+def _with_choices(study: Study, side: str) -> Iterator[Values]:
+    cell = cell_of(study)
+    yield cell
+    for name, parameter in study.declarations.items():
+        for option in parameter.choices or ():
+            try:
+                chosen = study.canonical(cell | {name: option})
+                if study.validate is not None:
+                    study.validate(study.params(**chosen), side)
+            except ValueError:  # the choice wants other parameters, too
+                continue
+            yield chosen
+
+
+def _needs_static_at(study: Study, side: str, name: str, cell: Values) -> bool | None:
+    """Loops count too: by their lengths batches are sized, and time is estimated."""
     with float64_on_cpu():
-        traced = traced_of(study, side)
-        leaf = _leaf(side, study.declarations[name], cell_of(study)[name], jnp.float64)
-        trace = jax.make_jaxpr(function_of(study, side))
+        traced = traced_at(study, side, cell, jnp.float64)
+        leaf = _leaf(side, study.declarations[name], cell[name], jnp.float64)
+        trace = jax.make_jaxpr(function_of(study, side, cell=cell))
         try:
-            known, freed = trace(traced), trace(traced | {name: leaf})
+            known = trace(traced)
+        except Exception:  # that it fails is said elsewhere
+            return None
+        try:
+            freed = trace(traced | {name: leaf})
         except Exception:  # any failure says that the parameter has to be static
             return True
     return open_loops(freed.jaxpr) > open_loops(known.jaxpr)

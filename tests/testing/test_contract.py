@@ -10,6 +10,7 @@ import simulator
 from simulator.parameters import parameters, static, traced
 from simulator.study import NO_RELATION, Output, asymptotic, both, exact
 from simulator.testing import check_contract, diagnose
+from simulator.testing.sides import needs_static
 from tests.toy import STUDY as TOY
 from tests.toy import command_line
 
@@ -174,3 +175,11 @@ def test_an_output_may_have_no_relation():
 def test_doctor(capsys):
     assert command_line(["doctor", "toy"]) == 0
     assert capsys.readouterr().out == "toy: no complaints\n"
+
+
+def test_what_another_choice_needs_static_is_no_fault():
+    """Candidates are drawn for best-of-N only, which is not the sampler of the first cell."""
+    study = simulator.get("pilaf")
+    assert study.canonical(study.check_cells[0])["sampler"] != "best_of_n"
+    assert needs_static(study, "direct", "num_candidates")
+    assert not needs_static(study, "fast", "num_candidates")
