@@ -155,6 +155,28 @@ def test_nothing_is_recovered_and_nothing_forgotten(policy, ridge):
     assert np.all(np.diff(found["test_error"]) >= 0)
 
 
+@pytest.mark.parametrize(
+    ("policy", "given"),
+    [
+        ("replace", {}),
+        ("accumulate_subsample", {"num_samples_budget": 20}),
+        ("accumulate_subsample", {"num_samples_budget": 16}),
+    ],
+)
+def test_errors_grow_where_old_noise_is_not_shrunk(policy, given):
+    noise = {"noise_std": 0.6, "noise_std_synthetic": 0.6}
+    assert np.all(
+        np.diff(predict(LINEAR, policy=policy, **SHAPES, **noise, **given)["test_error"]) >= 0
+    )
+
+
+def test_replaced_rows_may_shrink_old_noise():
+    """With a penalty the error of `replace` can fall: the rule above has its conditions."""
+    found = predict(LINEAR, policy="replace", ridge=0.5, noise_std=3.0, noise_std_synthetic=0.1,
+                    signal_variance=0.1, **SHAPES)  # fmt: skip
+    assert found["test_error"][1] < found["test_error"][0]
+
+
 def test_parts_scale_with_what_they_are_made_of():
     for policy in MIXED:
         base, other = (
@@ -235,8 +257,14 @@ def test_infinite_noise_from_the_threshold_on():
 
 def test_the_golden_ratio_where_features_are_few():
     """The stationary minimum over the weight, for several d/T_1; it tends to the golden ratio."""
-    ratios = {0.05: (0.612, 0.60712), 0.5: (0.545, 0.46056), 0.95: (0.446, 0.08237)}
-    for phi, (best, value) in ratios.items():
+    ratios = {
+        0.05: (0.612, 0.60712, 0.65517),
+        0.25: (0.585, 0.55483, 0.6),
+        0.5: (0.545, 0.46056, 0.5),
+        0.75: (0.4955, 0.30501, 0.33333),
+        0.95: (0.446, 0.08237, 0.09091),
+    }
+    for phi, (best, value, at_one) in ratios.items():
         d = round(1000 * phi)
         given = {"dim": d, "num_samples": 1000, "num_samples_synthetic": 1000, "noise_std": 1.0,
                  "noise_std_synthetic": 1.0, "policy": "fresh_mix", "num_generations": 30,
@@ -247,6 +275,8 @@ def test_the_golden_ratio_where_features_are_few():
         np.testing.assert_allclose(float(found["synthetic_weight"]), best, atol=2e-3)
         alone = predict(LINEAR, **(given | {"num_generations": 1}))["test_error"][0]
         np.testing.assert_allclose(float(found["test_error"]) / alone, value, rtol=2e-3)
+        unweighted = predict(LINEAR, **given, synthetic_weight=1.0)["test_error"][-1]
+        np.testing.assert_allclose(unweighted / alone, at_one, rtol=2e-3)
     golden = predict(LINEAR, policy="fresh_mix")["optimal_synthetic_weight"]
     np.testing.assert_allclose(golden, (np.sqrt(5) - 1) / 2, rtol=1e-14)
 

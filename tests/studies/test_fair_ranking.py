@@ -1,11 +1,13 @@
 """arXiv 2209.13019: closed forms, identities, orders and limits of fair rankings."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import norm
 
 import simulator
+from simulator.runtime.compilation import float64_on_cpu
 from simulator.studies.decisions.fair_ranking import main
 from tests.references import fair_ranking as reference
 
@@ -68,6 +70,27 @@ def test_permuted_items_permute_their_exposures():
             for t in (table, table[:, order])
         )
         np.testing.assert_allclose(there, here[order], atol=2e-7, err_msg=objective)
+
+
+def test_who_scores_higher_throughout_is_ranked_the_same():
+    """A constant for one user moves all values by its share of the exposure, and no ranking."""
+    table = np.random.default_rng(4).uniform(0.0, 0.7, size=(5, 4))
+    higher = table + 0.2 * (np.arange(5) == 1)[:, None]
+    given = SMALL | {"objective": "quadratic", "fairness_weight": 0.8}
+    found = [simulator.predict(RANKER, preference_table=t, **given) for t in (table, higher)]
+    np.testing.assert_allclose(*(x["optimal_exposure"] for x in found), atol=1e-9)
+    for value in ("optimal_value", "relevance_value", "uniform_value"):
+        low, high = (x[value] for x in found)
+        np.testing.assert_allclose(high - low, 0.2 * EXPOSED / 5, rtol=1e-9, err_msg=value)
+    key = jax.random.key(3)
+    with float64_on_cpu():
+        paths = [
+            jax.jit(main.simulate_direct)(key, main.Params(preference_table=t, **given))
+            for t in (jnp.asarray(table), jnp.asarray(higher))
+        ]
+    np.testing.assert_allclose(*(x["exposure"] for x in paths), rtol=1e-12)
+    # The regret itself counts how often the user came.
+    np.testing.assert_allclose(*(x["regret_controlled"] for x in paths), atol=1e-9)
 
 
 def projected(x, weights):
@@ -357,6 +380,18 @@ def test_the_curve_of_batch_frank_wolfe():
     for epochs, right in printed.items():
         found = simulator.predict(BASELINES, num_epochs=epochs)["regret"][0]
         assert found == pytest.approx(right, rel=6e-3)
+
+
+@pytest.mark.slow
+def test_the_curve_of_fairco():
+    """It dips, then rises to its limit; printed to three digits, the mean of 60."""
+    printed = {1: 0.530, 2: 0.317, 5: 0.0615, 10: 0.0125, 20: 0.0157, 50: 0.0271, 100: 0.0325}
+    for epochs, right in printed.items():
+        found = simulated(BASELINES, 100, algorithm="fairco", num_epochs=epochs)
+        mean, error = (x["regret"][-1] for x in (found.mean, found.standard_error))
+        assert abs(mean - right) < 1e-3 * right + 5e-5 + 5 * error * (1 + (100 / 60) ** 0.5), epochs
+    limit = simulator.predict(BASELINES, algorithm="fairco")["regret"][-1]
+    assert limit == pytest.approx(0.0344, abs=5e-5)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from simulator.maths.special_directions import coloured_accuracy
 from simulator.maths.wedge import wedge_moments, wedge_probability
 from simulator.runtime.compilation import float64_on_cpu
 from simulator.studies.collapse.verified_synthesis._model import angle_of
+from tests.cases import load
 from tests.cases.verified_synthesis import lost
 from tests.references import verified_synthesis as reference
 
@@ -365,3 +366,29 @@ def test_the_price_of_a_strict_verifier():
     price = float(needed["num_samples_synthetic"]) / 1000
     assert price == pytest.approx(fractions[0] / fractions[1], rel=2e-2)
     assert price > 2
+
+
+@pytest.mark.parametrize(
+    ("right", "formula"),
+    [
+        (True, lambda phi, psi: phi / (phi + psi)),
+        (False, lambda phi, psi: psi / (phi + psi)),
+        (False, lambda phi, psi: phi / (phi + 2 * psi)),
+        (False, lambda phi, psi: phi - psi),
+        (False, lambda phi, psi: phi / (1 - psi)),
+        (False, lambda phi, psi: phi / max(phi, psi)),
+        (False, lambda phi, psi: (phi + 1 - psi) / 2),
+        (False, lambda phi, psi: phi**2 / (phi**2 + psi**2)),
+    ],
+)
+def test_reference_values_tell_wrong_proxies(right, formula):
+    """The theory of the eigenvalue task is one formula, beside which nothing is simulated."""
+    cases = load("verified-synthesis.eigenvalues").cases
+    told = [
+        not np.isclose(
+            formula(case.params["keep_correct"], case.params["keep_incorrect"]),
+            case.expected["breakdown_error"],
+        )
+        for case in cases
+    ]
+    assert any(told) != right
