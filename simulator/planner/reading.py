@@ -109,10 +109,13 @@ def _parquet(path: Path) -> "pd.DataFrame":
 
 
 def _checked(frame: "pd.DataFrame", name: str) -> "pd.DataFrame":
+    from pandas.api.types import is_object_dtype
+
     _check_header(frame.columns, name)
     if not len(frame):
         raise TableError("E-TABLE", f"{name}: no rows; it must have one a run")
-    for column in frame.select_dtypes(object).columns:  # lists and records are no numbers
+    for column in filter(lambda name: is_object_dtype(frame[name]), frame.columns):
+        # Lists and records are no numbers.
         frame[column] = [str(v) if isinstance(v, NESTED) else v for v in frame[column]]
     return frame
 
