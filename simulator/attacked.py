@@ -130,7 +130,7 @@ def completed(given: dict[str, Any]) -> dict[str, Any]:
         For numbers where a name is asked for.
     """
     for name, chosen in ARRAYS.items():
-        if not isinstance(given.get(chosen, ""), str):
+        if not isinstance(given.get(chosen, ""), str | jax.core.Tracer):
             raise ValueError(
                 f"{chosen} = {checks.shown(given[chosen])} is not allowed: it is a name; numbers "
                 f"of your own go into {name}, with {chosen} = 'custom'"

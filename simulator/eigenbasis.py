@@ -122,7 +122,7 @@ def completed(
 def refuse_numbers(given: dict[str, Any]) -> None:
     """Refuse numbers for the name of a spectrum, and say where numbers go."""
     spectrum = given.get("spectrum", "")
-    if not isinstance(spectrum, str):
+    if not isinstance(spectrum, str) and not _traced(spectrum):
         raise ValueError(
             f"spectrum = {checks.shown(spectrum)} is not allowed: it is the name of a spectrum; "
             "numbers of your own go into eigenvalues or covariance"
