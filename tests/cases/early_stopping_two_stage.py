@@ -73,6 +73,14 @@ CASES = [
              program=reference.two_stage, slow=kind == "mahalanobis")
         for kind in ("l2", "linf", "mahalanobis")
     ),
+    # Just inside of the radii from which on the second stage moves, and has forgotten all.
+    *(
+        Case(f"off, {kind}, r = {radius:g}",
+             OFF | {"attack_norm": kind, "attack_metric_exponent": -0.5, "attack_radius": radius},
+             rtol=1e-7, program=reference.second_stages, slow=kind == "mahalanobis")
+        for kind, radii in (("l2", (0.62, 0.96)), ("mahalanobis", (0.36, 0.9)))
+        for radius in radii
+    ),
     Case("no noise, n = inf", EXPONENTIAL | {"attack_radius": 0.2, "noise_std": 0.0},
          {"risk_two_stage": 0.359808, "risk_two_stage_exact": 0.356628}, rtol=2e-6, slow=True),
     Case("no attack", OFF | {"attack_radius": 0.0},

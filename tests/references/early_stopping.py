@@ -220,7 +220,13 @@ def finite_sample(**params):
 # Two stages
 # ------------------------------------------------------------------------------------------------
 def two_stage(**params):
-    """``early-stopping.two-stage`` with label noise, inside: expectations on a grid."""
+    """``early-stopping.two-stage`` with label noise, the optimum being inside of its path."""
+    problem, r = Problem(noiseless(params)), params["attack_radius"]
+    return second_stages(**params) | {"risk_optimal": risk(*best(problem, r)["optimal"], r, 0.0)}
+
+
+def second_stages(**params):
+    """Where the second stage stops, if it moves at all: expectations on a grid."""
     problem, r = Problem(noiseless(params)), params["attack_radius"]
     d, n, sigma = params["dim"], params["num_samples"], params["noise_std"]
     variances = np.diag(problem.sigma)
@@ -244,7 +250,15 @@ def two_stage(**params):
         return a, b, s, theta if problem.kind == "linf" else theta * b
 
     def stopped(rule):
-        x = brentq(lambda x: rule(*measures(x)[1:]), -30, 12, xtol=1e-13)
+        def value(x):
+            return rule(*measures(x)[1:])
+
+        if value(-30) <= 0:  # least squares is robust enough
+            x = -30
+        elif value(12) >= 0:  # nothing is
+            x = 60
+        else:
+            x = brentq(value, -30, 12, xtol=1e-13)
         return risk(*measures(x)[:2], r, 0.0)
 
     return {
@@ -252,5 +266,4 @@ def two_stage(**params):
         "risk_two_stage_exact": stopped(
             lambda b, s, lam: r * s * (r * b + C0 * s) - lam * (s + C0 * r * b)
         ),
-        "risk_optimal": risk(*best(problem, r)["optimal"], r, 0.0),
     }
