@@ -263,13 +263,45 @@ CASES += [
         "r = 3, linf": {"penalty_order": 3.0},
         "r = 1, linf": {"penalty_order": 1.0},
         "r = 1, l2": {"penalty_order": 1.0, "attack_norm": "l2"},
-        "r = 1, l2, below the threshold": {
-            "penalty_order": 1.0, "attack_norm": "l2", "attack_radius_train": 0.9
-        },
-        "r = 1, l2, beyond the threshold": {
-            "penalty_order": 1.0, "attack_norm": "l2", "attack_radius_train": 1.2
+        "r = 1, l2, just beyond the threshold": {
+            "penalty_order": 1.0, "attack_norm": "l2", "attack_radius_train": 1.07
         },
     }.items()
+]  # fmt: skip
+
+# Sparse weights vanish from a radius of 1.0602 on, and without an attack under a large penalty.
+SPARSE = OFF | {"penalty_order": 1.0, "attack_norm": "l2"}
+CASES += [
+    Case(
+        "r = 1, l2, below the threshold",
+        SPARSE | {"attack_radius_train": 1.03},
+        {
+            "generalization_error": 0.29641938115,
+            "adversarial_error": 0.40238989907,
+            "boundary_error": 0.10597051792,
+            "robust_train_loss": 0.68926697167,
+            "robust_train_error": 0.45232063406,
+            "m": 0.061270891682,
+            "q": 0.0063869926774,
+            "P": 0.0063869926774,
+            "V": 0.10689508631,
+            "m_hat": 0.40941940495,
+            "q_hat": 0.3224811702,
+            "V_hat": 0.31617440797,
+            "P_hat": 4.1699132416,
+        },
+        rtol=1e-9,
+        slow=True,
+        program=reference.theory,
+    ),
+    Case(
+        "r = 1, l2, no attack, too large a penalty",
+        SPARSE | {"attack_radius_train": 0.0, "regularization": 20.0},
+        {"m": 0.0, "q": 0.0, "m_hat": 0.403748987296, "q_hat": 0.325, "V_hat": 0.325,
+         "P_hat": 0.0},
+        rtol=1e-10,
+        slow=True,
+    ),
 ]  # fmt: skip
 
 #: Where the robust error falls with the training radius; alpha = 1, lambda = 0.01, r = 2, linf.

@@ -27,6 +27,7 @@ CASES = [
         "slow: accumulate": POISSON | {"policy": "accumulate"},
         "subset": POISSON | {"policy": "accumulate_subsample"},
         "fresh": POISSON | {"policy": "fresh_mix"},
+        "light synthetic rows": POISSON | {"policy": "fresh_mix", "synthetic_weight": 0.01},
         "slow: kept": POISSON | {"policy": "keep_real"},
         "multinomial": {"policy": "replace"},
         "slow: multinomial subset": {"policy": "accumulate_subsample"},

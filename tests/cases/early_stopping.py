@@ -57,6 +57,9 @@ PROGRAMS = [
     ("off, l1", {"attack_norm": "l1", "attack_radius": 1.6}, True),
     ("off, steps", {"step_size": 0.3}, False),
     ("off, overshooting steps", {"step_size": 1.3}, False),
+    ("off, two overshooting steps", {"step_size": 0.9}, False),
+    ("off, 96 steps", {"step_size": 0.01}, False),
+    ("off, 87 steps", {"step_size": 0.011}, False),
     ("off, mahalanobis, steps", {"attack_norm": "mahalanobis", "preconditioner": "attack",
                                  "attack_metric_exponent": -0.5, "step_size": 0.4}, True),
 ]  # fmt: skip

@@ -35,6 +35,7 @@ OFF = {
 }  # fmt: skip
 PROGRAMS = [
     ("off", {}, False),
+    ("off, nothing to learn", {"signal_scale": 0.0}, False),
     ("off, few samples, linf", {"num_samples": 9, "attack_norm": "linf"}, True),
     ("off, lp", {"attack_norm": "lp", "attack_p": 3.0}, True),
     ("off, l1", {"attack_norm": "l1", "attack_radius": 1.6}, True),

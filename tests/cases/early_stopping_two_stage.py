@@ -86,6 +86,17 @@ CASES = [
     Case("no attack", OFF | {"attack_radius": 0.0},
          {"risk_two_stage": 0.36 * 9 / 30, "risk_two_stage_exact": 0.36 * 9 / 30,
           "risk_optimal": 0.0}),
+    Case("large inputs, strong attack",
+         OFF | {"attack_norm": "linf", "covariance_scale": 14.0, "attack_radius": 2.5}, rtol=1e-9,
+         program=reference.two_stage),
+    *(
+        Case(f"nothing to learn, {kind}",
+             OFF | {"attack_norm": kind, "attack_radius": radius, "signal_scale": 0.0}, rtol=1e-7,
+             program=reference.second_stages)
+        for kind, radius in (("l2", 0.6), ("linf", 0.8))
+    ),
+    Case("nothing to learn, no noise", OFF | {"signal_scale": 0.0, "noise_std": 0.0},
+         {"risk_two_stage": 0.0, "risk_two_stage_exact": 0.0, "risk_optimal": 0.0}),
     Case("too strong an attack", OFF | {"attack_radius": 9.0},
          {"risk_two_stage": 1.4 * 0.64 * np.sum(np.arange(1, 10.0) ** -1.6)}, rtol=1e-12),
 ]  # fmt: skip

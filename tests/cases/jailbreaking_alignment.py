@@ -67,6 +67,17 @@ CASES = [
         {"harm_std_dpo": 7.100102947004384e17},
         rtol=1e-9,
     ),
+    # e^1000 is no number; e^-4000, the harm that is left, makes up for it.
+    Case(
+        "labels that never tell",
+        {"reward_gap": 2000.0, "kl_regularization": 500.0},
+        {"harm_std_dpo": np.inf, "harm_std_edpo": np.inf},
+    ),
+    Case(
+        "labels that need not tell",
+        {"reward_gap": 2000.0},
+        {"harm_rlhf": 0.0, "harm_std_dpo": 0.0, "harm_std_edpo": 0.0},
+    ),
     Case("no gap", POINT | {"reward_gap": 0.0}, rtol=1e-9, program=reference.alignment),
 ]
 

@@ -192,7 +192,7 @@ def tokens(wrong=None, **p):
     spread = unit
     if multinomial:
         spread = conserving * (1 if wrong == "no sum of squares" else 1 - same)
-    share = Fraction(p["synthetic_weight"]).limit_denominator(40)
+    share = Fraction(p["synthetic_weight"]).limit_denominator(400)
     real, synthetic = (1, 1) if p["policy"] in ("replace", POOL) else (
         share.denominator, share.numerator
     )  # fmt: skip

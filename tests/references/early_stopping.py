@@ -212,7 +212,7 @@ def finite_sample(**params):
         "excess_risk_path": a2,
         "dual_norm_path": b,
         "risk_path": a2 + 2 * C0 * r * np.sqrt(a2) * b + r**2 * b**2,
-        "risk_optimal": risk(*best(problem, r)["optimal"], r, 0.0),
+        "risk_optimal": risk(*best(problem, r)["optimal"], r, 0.0) if problem.w0.any() else 0.0,
     }
 
 
