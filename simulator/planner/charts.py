@@ -7,8 +7,17 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from simulator.pictures import KEY, below, colours, house_style, panels, theory_line
+from simulator.pictures import (
+    KEY,
+    below,
+    colours,
+    few_log_ticks,
+    house_style,
+    panels,
+    theory_line,
+)
 
 BLUE, ORANGE = "#0072B2", "#D55E00"
 SHADES = {"0.95": 0.18, "0.8": 0.3}
@@ -55,12 +64,26 @@ def _svg(name: str, given: dict[str, Any]) -> str:
     with house_style(), mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         figure, (axes,) = panels(1)
         DRAWN[_kind(name)](axes, given, name.partition("-")[2])
+        for axis in (axes.xaxis, axes.yaxis):
+            _plain_ticks(axis)
         written = io.StringIO()
         figure.savefig(written, format="svg", metadata={"Date": None})
     text = written.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     return re.sub(r'\b(id="|url\(#|href="#)', rf"\g<1>{name}-", text)
+
+
+def _plain_ticks(axis: Any) -> None:
+    """Plain numbers on logarithmic axes of less than two decades, in even steps below one."""
+    low, high = sorted(axis.get_view_interval())
+    if axis.get_scale() != "log" or high > 100 * low:
+        return
+    few_log_ticks(axis)
+    if high < 10 * low:
+        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
 
 
 def _legend(axes: Any) -> None:

@@ -180,19 +180,6 @@ def evaluate(
     )
 
 
-def evaluate_shared(
-    law: Law, absolute: bool, rows: Rows, problems: Problems, theta: np.ndarray
-) -> Point:
-    """The same where all problems differ in their weights alone, in which all sums are linear."""
-    count = len(rows.target)
-    single = Problems(rows.target, np.eye(count), np.repeat(problems.delta[:1], count))
-    each = np.arange(count)
-    point = evaluate(law, absolute, rows, single, np.repeat(theta[None], count, 0), each)
-    flat = np.concatenate([values.reshape(count, -1) for values in point], axis=1)
-    sums = np.split(problems.weight @ flat, np.cumsum([v[0].size for v in point])[:-1], axis=1)
-    return Point(*(s.reshape(-1, *v.shape[1:]) for s, v in zip(sums, point, strict=True)))
-
-
 # --------------------------------------------------------------------------------------------
 # Residuals
 # --------------------------------------------------------------------------------------------

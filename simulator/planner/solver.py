@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simulator.planner.laws import Law
-from simulator.planner.objective import Point, Problems, Rows, evaluate, evaluate_shared
+from simulator.planner.objective import Point, Problems, Rows, evaluate
 
 STEPS = 600  # a safeguard: where few rows are inside a small threshold they are short
 DRAW_STEPS = 100  # of a bootstrap draw, which starts at the estimate
@@ -65,6 +65,8 @@ def solve(
     weight: Any = None,
     absolute: bool = False,
     steps: int = STEPS,
+    first_damping: float = FIRST_DAMPING,
+    done: float = DONE,
 ) -> Solutions:
     """Minima from given starts.
 
@@ -84,6 +86,10 @@ def solve(
         Residuals of the loss, not of its logarithm.
     steps : int
         At most so many.
+    first_damping : float
+        None from starts that are near.
+    done : float
+        The certificate below which a problem is done.
     """
     theta = np.atleast_2d(np.asarray(theta, float))
     count = len(theta)
@@ -96,18 +102,14 @@ def solve(
     )
     rounding = 0.5 * EXACT**2 * problems.weight.sum(axis=1)
     theta = np.clip(theta, bounds.low, bounds.high)
-    shared = target is None and count > len(rows.target) and np.ndim(delta) == 0
-    if shared and np.all(theta == theta[0]):  # bootstrap draws
-        point = evaluate_shared(law, absolute, rows, problems, theta[0])
-    else:
-        point = evaluate(law, absolute, rows, problems, theta, np.arange(count))
+    point = evaluate(law, absolute, rows, problems, theta, np.arange(count))
     certificate = _certificate(point, _moving(theta, point.gradient, bounds), rounding)
-    damping = np.full(count, FIRST_DAMPING)
+    damping = np.full(count, float(first_damping))
     used = np.ones(count, int)
     lost = (rounding == 0) | ~np.isfinite(point.objective)  # nothing to fit, or nowhere
     certificate[lost] = np.inf
     point.objective[lost] = np.inf
-    open_ = np.flatnonzero(~lost & (certificate >= DONE))
+    open_ = np.flatnonzero(~lost & (certificate >= done))
 
     for _ in range(1, steps):
         if not len(open_):
@@ -130,7 +132,7 @@ def solve(
         longer = 6 * np.maximum(damping[open_], 1e-5)
         damping[open_] = np.where(accept, 0.15 * damping[open_], longer)
         used[open_] += 1
-        open_ = open_[(certificate[open_] >= DONE) & (damping[open_] <= MOST_DAMPING)]
+        open_ = open_[(certificate[open_] >= done) & (damping[open_] <= MOST_DAMPING)]
     return Solutions(theta, point.objective, certificate, used)
 
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 import simulator
 from simulator.cli import main
-from simulator.planner import objective, optima, uncertainty
+from simulator.planner import objective, optima, solver, uncertainty
 from simulator.planner.decisions import theta_draws
 from simulator.planner.diagnostics import score_variance, threshold
 from simulator.planner.estimation import box_of, estimate
@@ -181,6 +181,28 @@ def test_few_rows_inside_the_threshold_leave_it_to_draws():
     assert np.array_equal(theta_draws(fit, 1000), fit.draws(1000))
     assert np.allclose(fit.covariance, np.cov(fit.draws(1000), rowvar=False))
     assert not np.allclose(fit.covariance, fit.spread.covariance, rtol=0.05)
+
+
+@pytest.mark.parametrize("huber", ["auto", 1e-3])
+def test_draws_start_near_their_minima(huber):
+    """The minima are those of refits from the estimate, with fewer of the law's evaluations."""
+    fit = simulator.fit(simulated(seed=1, budgets=8, sizes=9), huber=huber, holdout="none")
+    weight = uncertainty.resampled(fit.table.columns["weight"], None, 64, 0)
+    weight = np.pad(weight, ((0, 0), (0, len(fit.rows.target) - weight.shape[1])))
+    r, slope = objective.residuals(fit.law, fit.rows, fit.theta)
+    start = fit.theta + uncertainty.reweighted(r, slope, weight, fit.delta)
+    far, near = (
+        solver.solve(fit.law, fit.rows, theta, fit.delta, fit.box, weight=weight, **told)
+        for theta, told in ((np.repeat(fit.theta[None], 64, 0), {}), (start, {"first_damping": 0}))
+    )
+    good = far.certificate < 1e-8
+    assert good.mean() > 0.95
+    np.testing.assert_allclose(near.theta[good], far.theta[good], atol=1e-7)
+    assert near.steps.mean() < (0.7 if huber == "auto" else 1.0) * far.steps.mean()
+    drawn = uncertainty.bootstrap(
+        fit.law, fit.rows, fit.theta, fit.delta, fit.box, weight, every=True
+    )
+    np.testing.assert_allclose(drawn[good], far.theta[good], atol=1e-5)
 
 
 def test_the_wider_of_sandwich_and_draws():
