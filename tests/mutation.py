@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--mutants", type=int, default=SETTINGS["mutants"], help="sample size")
     parser.add_argument("--slow", action="store_true", help="survivors meet the slow cases too")
     parser.add_argument("--list", action="store_true", help="name the mutants and stop")
-    parser.add_argument("--again", action="store_true", help="try survivors again: cases are new")
+    parser.add_argument("--again", action="store_true", help="try unexplained survivors again")
     parser.add_argument("--table", action="store_true", help="scores of all that was run, and stop")
     given = parser.parse_args()
     if given.table:
@@ -66,11 +66,13 @@ def run(name: str, given: argparse.Namespace, worker: Worker) -> None:
     with use_db(str(folder / "session.sqlite"), WorkDB.Mode.create) as database:
         known = {item.job_id for item in database.work_items}
         database.add_work_items(item for item in chosen if item.job_id not in known)
-        done = {job: result.test_outcome for job, result in database.results}
+        done = dict(database.results)
+    known = explained()
     if given.again:
         bench.forget(name)
     for item in chosen:
-        if item.job_id in done and not (given.again and done[item.job_id] == TestOutcome.SURVIVED):
+        before = done.get(item.job_id)
+        if before and not (given.again and outcome(item, before, known) == "survived"):
             continue
         result = tried(name, item, bench, given.slow)
         print(f"{name}: {described(item)}: {result.output or 'survived'}"[:200], flush=True)
@@ -196,7 +198,7 @@ def tried(name: str, item: WorkItem, bench: Bench, with_slow: bool) -> WorkResul
     return WorkResult(WorkerOutcome.NORMAL, output, outcome, diff)
 
 
-def explained() -> dict[tuple[str, str, str], str]:
+def explained() -> dict[tuple[str, ...], str]:
     """Outcome of survivors that somebody has looked at: file, line and changed line -> outcome."""
     entries = tomllib.loads((ROOT / "tests" / "survivors.toml").read_text())
     return {
@@ -205,6 +207,17 @@ def explained() -> dict[tuple[str, str, str], str]:
         for entry in entries[outcome]
         for change in entry["changes"]
     }
+
+
+def outcome(item: WorkItem, result: WorkResult, known: dict[tuple[str, ...], str]) -> str:
+    """One of `SHOWN`; ``known`` are the explained survivors."""
+    if result.output == "timeout":
+        return "timed out"
+    if result.test_outcome != TestOutcome.SURVIVED:
+        return "killed"
+    (mutation,) = item.mutations
+    change = [line[1:].strip() for line in result.diff.split("\n")]
+    return known.get((str(mutation.module_path), *change), "survived")
 
 
 def report(name: str, show: bool = False) -> collections.Counter:
@@ -216,22 +229,13 @@ def report(name: str, show: bool = False) -> collections.Counter:
         results = sorted(database.results, key=lambda pair: described(items[pair[0]]))
     known = explained()
     for job, result in results:
-        (mutation,) = items[job].mutations
-        change = (
-            str(mutation.module_path),
-            *(line[1:].strip() for line in result.diff.split("\n")),
-        )
-        outcome = "killed"
-        if result.output == "timeout":
-            outcome = "timed out"
-        elif result.test_outcome == TestOutcome.SURVIVED:
-            outcome = known.get(change, "survived")
-        counts[outcome] += 1
-        if show and outcome in ("survived", "timed out"):
-            print(f"\n{outcome}: {described(items[job])}\n{result.diff}")
+        kind = outcome(items[job], result, known)
+        counts[kind] += 1
+        if show and kind in ("survived", "timed out"):
+            print(f"\n{kind}: {described(items[job])}\n{result.diff}")
     counts["tried"] = len(results)
     if show:
-        words = ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if outcome in SHOWN)
+        words = ", ".join(f"{n} {kind}" for kind, n in counts.items() if kind in SHOWN)
         print(f"\n{name}: {counts['tried']} of {counts['mutants']} mutants: {words}")
     return counts
 
@@ -245,7 +249,7 @@ def table() -> None:
     print(f"| --- | --- |{' --- |' * len(SHOWN)} --- |")
     for file in sorted(BUILD.glob("*/session.sqlite")):
         c = report(file.parent.name)
-        numbers = " | ".join(str(c[outcome]) for outcome in SHOWN)
+        numbers = " | ".join(str(c[kind]) for kind in SHOWN)
         noticed = c["killed"] + c["caught"]
         score = f"{noticed} of {noticed + c['survived']}"
         print(f"| `{file.parent.name}` | {c['tried']} of {c['mutants']} | {numbers} | {score} |")

@@ -70,6 +70,11 @@ CASES = [
             True,
         ),
         (
+            "blocks too small for a second generation",
+            {"dim": 3, "num_samples": 12, "num_samples_synthetic": 2, "num_generations": 1},
+            False,
+        ),
+        (
             "one generation",
             {"dim": 3, "num_samples": 12, "num_generations": 1, "policy": "fresh_mix"},
             True,

@@ -42,13 +42,18 @@ CASES = [
         rtol=1e-9,
         program=reference.last_layer,
     ),
+    *(
+        Case(f"spurious strength {strength}", GENERIC | {"spurious_strength": strength}, rtol=1e-9,
+             program=reference.last_layer)
+        for strength in (0.5, 0.6)  # just at an end, t = -1.17, and before it, t = -0.81
+    ),
     Case(
         "at an end, more noise",
         GENERIC | {"num_samples": 20, "spurious_strength": 0.3},
         rtol=1e-9,
         program=reference.last_layer,
     ),
-]
+]  # fmt: skip
 
 
 def inner(factor):

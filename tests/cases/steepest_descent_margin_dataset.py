@@ -8,6 +8,7 @@ import numpy as np
 from simulator.studies.robustness.steepest_descent_margin._model import DATASET_B
 from tests.cases import Case, Mutant, Tests
 
+SMALL = 1e-5
 CASES = [
     Case(
         "A",
@@ -30,7 +31,24 @@ CASES = [
         },
         rtol=5e-9,
     ),
-]
+    # By hand, from the point of the hull that is nearest to 0 in the dual norm.
+    Case(
+        "a long point",
+        {"inputs": ((2.0, 1.0, 0.0), (1e8, 3e8, 1e8), (1.0, 0.0, 2.0))},
+        {"linear_margin": [4 / 3, math.sqrt(3.5), 3]},
+        rtol=1e-10,
+    ),
+    Case(
+        "only a small feature separates",
+        {"inputs": ((2.0, SMALL, 0.0), (-1.0, 3 * SMALL, 1.0), (-1.0, 2 * SMALL, -1.0))},
+        {
+            "linear_margin": [
+                2 * SMALL / (1 + SMALL), 2 * SMALL / math.sqrt(1 + SMALL**2 / 2), 2 * SMALL
+            ]
+        },
+        rtol=1e-10,
+    ),
+]  # fmt: skip
 
 
 def _with(**changes):

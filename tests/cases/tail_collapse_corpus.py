@@ -18,6 +18,7 @@ CASES = [
         "many tokens": {"num_samples": 7000, "cutoff": 20, "real_fraction": 0.02},
         "six kinds": {"counts": SHORT, "num_samples": 9, "cutoff": 4, "real_fraction": 0.3},
         "one kind is left": {"counts": SHORT, "num_samples": 4, "cutoff": 1, "real_fraction": 0.5},
+        "one kind alone": {"counts": SHORT, "num_samples": 4, "cutoff": 1},
         "more than the head": {"counts": LONG, "num_samples": 500, "cutoff": 333},
         "cut beyond the head": {
             "counts": LONG, "num_samples": 4000, "cutoff": 150, "real_fraction": 0.2,

@@ -1,5 +1,6 @@
 """Studies on the user's own data: a literal NumPy bootstrap, limits."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -107,6 +108,21 @@ def test_a_zipf_corpus_behaves_like_the_study_of_the_infinite_law():
         mine = simulator.predict(CORPUS, counts=counts, **given)
         for name in ("test_error", "test_error_std", "num_distinct_tokens"):
             np.testing.assert_allclose(mine[name], infinite[name], rtol=2e-3)
+
+
+def test_slopes_where_one_kind_of_token_is_left():
+    """At k = 1 and pi = 0, where q_1 = 1: d/d pi sum_i p_i (1 - q_i)^T = -T sum_{i > 1} p_i^2."""
+    counts = np.array([17.0, 9.0, 9.0, 4.0])
+    with jax.enable_x64(True):
+
+        def outputs(pi):
+            params = CORPUS.params(counts=counts, num_samples=6.0, cutoff=1.0, real_fraction=pi)
+            return CORPUS.theory(params)
+
+        slopes = jax.jacfwd(outputs)(0.0)
+    p = counts / counts.sum()
+    np.testing.assert_allclose(slopes["test_error"], -6 * np.sum(p[1:] ** 2), rtol=1e-12)
+    assert all(np.isfinite(slope) for slope in slopes.values())
 
 
 def test_counts_that_do_not_fall_are_refused():
