@@ -132,6 +132,7 @@ def _intercept(
     absolute = np.any(theories == 0, axis=0)
     reference = np.where(absolute, last.scale, np.abs(theories))
     deviations = np.stack([_difference(p) for p in points]) / reference
+    deviations = np.where(np.isfinite(deviations), deviations, np.nan)  # inf at a size: unknown
     errors = np.stack([p.error for p in points]) / reference
     fit = extrapolation(sizes, relation.rate, orders, errors, min(p.replicates for p in points))
     error, skewness = _combined(fit.intercept, points, 1 / reference)

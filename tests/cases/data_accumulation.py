@@ -144,9 +144,9 @@ CELLS = {
 #: Equivalents, extrapolated over sizes.
 LADDERS = {
     "ridge": _RIDGED,
-    "subset": {"dim": 2, "num_samples": 60, "num_samples_synthetic": 60, "num_samples_budget": 60,
-               "num_generations": 3, "policy": "accumulate_subsample",
-               "noise_std_synthetic": 0.7},
+    "subset": {"dim": 2, "num_samples": 60, "num_samples_synthetic": 180, "num_samples_budget": 60,
+               "num_generations": 6, "policy": "accumulate_subsample",
+               "noise_std_synthetic": 1.0},
 }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from simulator.study import RESIDUAL
 from tests.cases import load
 from tests.studies.battery import STUDIES, WITH_THEORY, cell, cells, each
 
-LEVELS = 9
+LEVELS = 13
 FIRST_STEP = 2.0**-4  # of the parameter's scale; halved at every level
 
 
@@ -94,15 +94,15 @@ def around_ends(study, values, ends):
 def extrapolated(sequence):
     """Limit of values at steps 1, 1/2, 1/4, ... that are a power series in the step, and its error.
 
-    Richardson's tableau; its most consistent entry.
+    Richardson's tableau; the entry nearest to both that it is made of, for one may agree by chance.
     """
     row = [np.asarray(value) for value in sequence]
     best, error = row[-1], np.full(np.shape(row[-1]), np.inf)
     for order in range(1, len(row)):
         last = row
         row = [b + (b - a) / (2.0**order - 1) for a, b in itertools.pairwise(last)]
-        for new, old in zip(row, last[1:], strict=True):
-            change = np.abs(new - old)
+        for new, ends in zip(row, itertools.pairwise(last), strict=True):
+            change = np.max(np.abs(new - np.stack(ends)), axis=0)
             best = np.where(change < error, new, best)
             error = np.minimum(error, change)
     return best, error

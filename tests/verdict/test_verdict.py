@@ -10,7 +10,7 @@ import pytest
 from simulator.engine.simulation import simulate_study
 from simulator.engine.theory import NotConverged
 from simulator.registry import get
-from simulator.study import RESIDUAL, exact, lower_bound, upper_bound
+from simulator.study import RESIDUAL, asymptotic, exact, lower_bound, upper_bound
 from simulator.verdict import check_study, gather, judge
 from tests.toy import STUDY
 from tests.verdict.models import exponential_draw, noisy, scaled
@@ -71,6 +71,22 @@ def test_a_simulation_that_is_no_number_agrees_with_nothing(value, relation):
         verdict = check_study(study, replicates=replicates, max_replicates=1000)
         assert verdict.status == "inconclusive"
         assert "not finite" in str(verdict)
+
+
+def test_an_infinite_mean_at_a_small_size_agrees_with_nothing():
+    """Of an output that is extrapolated, errors are infinite there, too."""
+
+    def draw(key, params):
+        rare = (params.dim < 5) & (jax.random.uniform(key) < 0.1)
+        return {
+            "test_error": jnp.where(rare, jnp.inf, STUDY.simulate_fast(key, params)["test_error"])
+        }
+
+    extrapolated = dataclasses.replace(STUDY.outputs[0], relation=asymptotic("O(1/n)"))
+    study = dataclasses.replace(STUDY, outputs=(extrapolated,), simulate_fast=draw)
+    verdict = check_study(study, dim=16, num_samples=64, max_replicates=1000)
+    assert verdict.status == "inconclusive"
+    assert "the simulation is not finite" in str(verdict)
 
 
 def test_a_theory_that_is_no_number_agrees_with_nothing():

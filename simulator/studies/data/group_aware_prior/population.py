@@ -300,8 +300,8 @@ STUDY = Study(
             "perturbation_radius": 0.08,
         },
         {
-            "num_samples": 800,
-            "num_group_samples": 800,
+            "num_samples": 2400,
+            "num_group_samples": 2400,
             "core_strength": 1.2,
             "spurious_strength": 0.9,
             "minority_fraction": 0.15,

@@ -25,6 +25,7 @@ asymptotics are this package's own.
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from simulator.attacked import AttackedParams, completed, validate
 from simulator.maths.robust_path import MEAN_ABSOLUTE, Problem
@@ -50,33 +51,37 @@ def theory(params):
     """Where the second stage stops on average, and the risk there."""
     problem, some = regression(params)
     truth = jnp.where(some, problem.truth, 0)
+    spread = (params.num_samples - params.dim - 1) * problem.covariance
+
+    def with_noise(noise):
+        std = noise / jnp.sqrt(spread)
+        stage = jax.vmap(lambda cross: _second_stage(params, problem, truth, std, cross))
+        return stage(jnp.asarray([1.0, MEAN_ABSOLUTE], float))
+
+    # Without noise the risk is that of `robust`, whose slope in the noise is not 0 where w0 itself
+    # is the second stage: that of as good as no noise.
     noisy = params.noise_std > 0
-    noise = jnp.where(noisy, params.noise_std, 1)
-    std = noise / jnp.sqrt((params.num_samples - params.dim - 1) * problem.covariance)
-    proxy, error = _second_stage(params, problem, truth, std, 1.0)
-    exact, other = _second_stage(params, problem, truth, std, MEAN_ABSOLUTE)
+    least = jnp.sqrt(jnp.finfo(spread.dtype).eps) * problem.signal()
+    noise = jnp.where(noisy, params.noise_std, lax.stop_gradient(least))
+    risks, slopes, stage_errors = jax.jvp(
+        with_noise, (noise,), (jnp.ones_like(noise),), has_aux=True
+    )
     best = robust(problem, params.attack_radius)
-    # Where w0 is robust without noise, the least of it costs in proportion to its size.
-    spoilt = params.noise_std * jnp.sqrt(params.dim / (params.num_samples - params.dim - 1))
-    slope = 2 * MEAN_ABSOLUTE * params.attack_radius * problem.norm.dual(truth) * spoilt
-    known = [
-        jnp.where(
-            some,
-            risk(found.distance, found.dual_norm, params.attack_radius),
-            0,
-        )
-        for found in (best["proxy"], best["optimum"])
-    ]
-    near = [
-        value + jnp.where(found.distance == 0, only_slope(slope), 0)
-        for value, found in zip(known, (best["proxy"], best["optimum"]), strict=True)
-    ]
+    known = jnp.stack(
+        [
+            jnp.where(some, risk(found.distance, found.dual_norm, params.attack_radius), 0)
+            for found in (best["proxy"], best["optimum"])
+        ]
+    )
+    near = known + only_slope(params.noise_std * lax.stop_gradient(slopes))
+    two_stage, exact = jnp.where(noisy, risks, near)
     errors = jnp.stack([best["optimum"].residual, best["proxy"].residual])
+    errors = jnp.maximum(errors, jnp.where(noisy, stage_errors, 0))
     return {
-        "risk_two_stage": jnp.where(noisy, proxy, near[0]),
-        "risk_two_stage_exact": jnp.where(noisy, exact, near[1]),
+        "risk_two_stage": two_stage,
+        "risk_two_stage_exact": exact,
         "risk_optimal": known[1],
-        RESIDUAL: jnp.maximum(jnp.where(noisy, jnp.maximum(error, other), 0), jnp.max(errors)),
+        RESIDUAL: jnp.max(errors),
     }
 
 
