@@ -164,7 +164,7 @@ CELLS = {
     | {"num_samples": 6, "policy": "accumulate", "synthetic_weight": 2.0, "estimator": "unbiased",
        "num_samples_synthetic": 3},
 }  # fmt: skip
-SUBSET = {"num_samples": 8, "num_samples_synthetic": 40, "num_samples_budget": 20,
+SUBSET = {"num_samples": 32, "num_samples_synthetic": 160, "num_samples_budget": 80,
           "num_generations": 3, "policy": "accumulate_subsample"}  # fmt: skip
 
 MUTANTS = [
