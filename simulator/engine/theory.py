@@ -15,7 +15,7 @@ from simulator.engine.cells import Values, broadcast_cells, describe, single_cel
 from simulator.engine.declared import refuse_undeclared
 from simulator.large_array import LargeArray, content_key
 from simulator.parameters import Parameter, counted_fields, padded_lengths
-from simulator.runtime.compilation import float64_on_cpu, jit_on_cpu
+from simulator.runtime.compilation import float64_on_cpu, jit_on_cpu, overlapping
 from simulator.study import RESIDUAL, Study
 
 #: Grid points per call: few sizes, because each is a compilation; not more than 256, because a
@@ -130,7 +130,6 @@ def in_chunks(
 
     ``values`` are those of ``study`` that decide how large it is.
     """
-    pieces: list[dict[str, np.ndarray]] = []
     shared = {name: jnp.asarray(np.asarray(value)) for name, value in arrays.items()}
 
     def arguments(start: int) -> tuple:
@@ -141,11 +140,11 @@ def in_chunks(
     costs = [program.cost(arguments(start)) for start in _looked_at(scalars, starts)]
     mean = Cost(*(sum(numbers) / len(costs) for numbers in zip(*costs, strict=True)))
     sizes.check_theory(study, values, program.run, arguments(0), mean, len(starts))
-    for start in starts:
-        out = program.run(*arguments(start))
-        kept = min(lanes, count - start)
-        pieces.append({k: np.asarray(v, dtype=np.float64)[:kept] for k, v in out.items()})
-    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+    calls = overlapping(lambda start: program.run(*arguments(start)), starts)
+    return {
+        name: np.concatenate([np.asarray(call[name], np.float64) for call in calls])[:count]
+        for name in calls[0]
+    }
 
 
 def _looked_at(scalars: Mapping[str, np.ndarray], starts: range) -> list[int]:

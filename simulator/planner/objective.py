@@ -6,7 +6,6 @@ compiled once for all tables of a law that have so many rows, and small, because
 table for the first time waits for its compiler: all sums over rows are two products of matrices.
 """
 
-import concurrent.futures
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -16,8 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator.planner.laws import Law
-from simulator.runtime.compilation import QUICK_OPTIONS, float64_on_cpu
-from simulator.runtime.threads import cores
+from simulator.runtime.compilation import QUICK_OPTIONS, float64_on_cpu, overlapping
 
 BLOCK = 64  # rows are padded to a multiple of it
 #: Problems of one call of the program. A law that is linear in its variables is so cheap that a
@@ -159,17 +157,10 @@ def evaluate(
 
     def part(first: int) -> tuple[np.ndarray, np.ndarray]:
         chosen = np.minimum(np.arange(first, first + lanes), count - 1)
-        with float64_on_cpu():
-            sums, second = run(features, theta[chosen], tuple(problems.of(which[chosen])))
-            return np.asarray(sums), np.asarray(second)
+        sums, second = run(features, theta[chosen], tuple(problems.of(which[chosen])))
+        return np.asarray(sums), np.asarray(second)
 
-    firsts = range(0, count, lanes)
-    workers = min(4, len(firsts), cores())
-    if workers == 1:
-        parts = [part(first) for first in firsts]
-    else:
-        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-            parts = [part(0), *pool.map(part, firsts[1:])]  # the first one compiles
+    parts = overlapping(part, range(0, count, lanes))
     sums, second = (np.concatenate(values)[:count] for values in zip(*parts, strict=True))
     square = sums[:, :, :size]
     return Point(

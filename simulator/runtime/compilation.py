@@ -16,12 +16,16 @@ that XLA has enough threads, which it counts when JAX first looks for devices.
 
 import contextlib
 import functools
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import jax
 
-from simulator.runtime.threads import ensure_threads
+from simulator.runtime.threads import calls_at_a_time, ensure_threads
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 #: For ``jax.jit(..., compiler_options=...)`` of any program that runs on a CPU.
 CPU_OPTIONS: dict[str, Any] = {
@@ -56,6 +60,20 @@ def float64_on_cpu() -> Iterator[None]:
     ensure_threads()
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         yield
+
+
+def overlapping(call: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Results of calls of one program of `jit_on_cpu`, several at a time; the first compiles it."""
+
+    def computed(item: Item) -> Result:
+        with float64_on_cpu():
+            return jax.block_until_ready(call(item))
+
+    workers = min(len(items) - 1, calls_at_a_time())
+    if workers < 2:
+        return [computed(item) for item in items]
+    with ThreadPoolExecutor(workers) as pool:
+        return [computed(items[0]), *pool.map(computed, items[1:])]
 
 
 @contextlib.contextmanager

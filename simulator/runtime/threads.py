@@ -19,6 +19,7 @@ import warnings
 from pathlib import Path
 
 ENOUGH = 8
+EACH = 4  # threads for a call, if several run side by side
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 
 
@@ -78,6 +79,11 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def calls_at_a_time() -> int:
+    """How many calls may run side by side: there are more threads than what they wait for."""
+    return min(cores(), max(cores(), ENOUGH) // EACH)
 
 
 def _threads_of_xla() -> int:

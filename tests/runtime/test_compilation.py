@@ -4,6 +4,13 @@ import os
 import subprocess
 import sys
 
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from simulator.runtime import threads
+from simulator.runtime.compilation import jit_on_cpu, overlapping
+
 SCRIPT = """
 import jax.numpy as jnp
 
@@ -56,3 +63,28 @@ def test_theory_and_simulation_sum_products_rightly():
     """In a process of its own, without the tests' flags."""
     environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     subprocess.run([sys.executable, "-c", SCRIPT], env=environment, check=True)
+
+
+def test_overlapping_calls_keep_their_order_precision_and_program(monkeypatch):
+    monkeypatch.setattr("simulator.runtime.compilation.calls_at_a_time", lambda: 3)
+    traced = []
+
+    def inverse(x):
+        traced.append(x)
+        return 1 / x
+
+    program = jit_on_cpu(inverse)
+    found = overlapping(lambda x: program(jnp.asarray(float(x))), range(1, 40))
+    np.testing.assert_array_equal(found, 1 / np.arange(1.0, 40.0))  # in float64
+    assert len(traced) == 1
+
+
+def test_an_error_among_overlapping_calls_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        overlapping(lambda x: 1 // (x - 30), range(40))
+
+
+@pytest.mark.parametrize(("cores", "calls"), [(1, 1), (2, 2), (8, 2), (64, 16)])
+def test_every_overlapping_call_has_threads_to_wait_for(monkeypatch, cores, calls):
+    monkeypatch.setattr(threads, "cores", lambda: cores)
+    assert threads.calls_at_a_time() == calls
