@@ -16,6 +16,7 @@ NEAR = {"rtol": 2e-6, "atol": 2e-8}
 
 CASES = [
     Case("quadratic, uniform", UNIFORM, program=arms, **NEAR),
+    Case("quadratic, an arm gets nothing", UNIFORM | {"peak_min": 0.45}, program=arms, **NEAR),
     Case("alpha-fair, scalarized", {"objective": "alpha_fair", "welfare_exponent": -0.7,
                                     "algorithm": "scalarized", "smoothing": 0.12,
                                     "num_checkpoints": 2}, program=arms, **NEAR, slow=True),
@@ -23,6 +24,7 @@ CASES = [
                                "algorithm": "stationary", "temperature": 6.0}, program=arms,
          **NEAR),
     Case("ggf", GINI, program=arms, **NEAR),
+    Case("ggf, an objective is left behind", GINI | {"peak_min": 0.4}, program=arms, **NEAR),
     Case("ggf of a table", {"objective": "ggf", "mean_rewards": TABLE, "algorithm": "uniform"},
          program=arms, slow=True, **NEAR),
     Case("oracle, softmin", {}, {"optimal_value": 0.220719557, "uniform_value": 0.218402213,
