@@ -41,6 +41,10 @@ CASES = [
          {"exploration_regret": 0.0299434}, rtol=2e-6, slow=True),
     Case("exploration of epsilon", {"algorithm": "epsilon_greedy", "num_rounds": 2000},
          {"exploration_regret": 0.0339176}, rtol=2e-6, slow=True),
+    # The gradient is w itself: E max sqrt(w' G w), in SciPy.
+    Case("ggf, an objective is left behind", {"objective": "ggf", "ggf_decay": 0.8},
+         {"optimal_value": 0.60339355093889, "nonsmooth_coefficient": np.inf,
+          "optimal_gradient": 0.8 ** np.arange(3) / 2.44}, rtol=1e-9),
     *[
         Case(f"ggf, scale {scale:g}", {"objective": "ggf", "moreau_scale": scale},
              {"nonsmooth_coefficient": found}, rtol=3e-5, slow=scale != 1)
