@@ -60,7 +60,6 @@ TESTS = Tests(
     cells={"uniform": UNIFORM, "scalarized": SCALARIZED},
     expected={
         "special": {"optimality_gap": "zero but for rounding"},
-        "float32": (2e-3, "where users meet several optimal rankings scores tie to rounding"),
         "no slope at ends": {
             "taste": "identical users: the optimal face changes",
             "item_weight": "rankings jump where items begin to matter",

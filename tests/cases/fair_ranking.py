@@ -105,7 +105,6 @@ TESTS = Tests(
     cells={"small": SMALL | {"objective": "quality_weighted"}},
     expected={
         "special": {"optimality_gap": "zero but for rounding"},
-        "float32": (2e-3, "where users meet several optimal rankings scores tie to rounding"),
         "no slope at ends": {
             "taste": "identical users: the optimal face changes",
             "fairness_weight": "rankings jump where they begin to matter",
