@@ -21,6 +21,15 @@ def log_spaced(last: int, count: int) -> np.ndarray:
     return np.array([last >> j for j in reversed(range(count))], np.int32)
 
 
+def check_checkpoints(count: int, name: str, rounds: int) -> None:
+    """Raise ``ValueError`` unless the first of so many checkpoints is at least 1."""
+    if rounds >> (count - 1) < 1:
+        raise ValueError(
+            f"num_checkpoints = {count} is not allowed: 2^(num_checkpoints - 1) must be <= {name} "
+            f"(here {name} = {rounds})"
+        )
+
+
 def play(
     key: jax.Array,
     state: Any,

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from simulator.maths.permutahedron import geometric_weights
-from simulator.maths.rounds import log_spaced, play
+from simulator.maths.rounds import check_checkpoints, log_spaced, play
 from simulator.maths.welfare import (
     alpha_fair,
     alpha_fair_curvature,
@@ -31,6 +31,7 @@ from simulator.maths.welfare import (
     soft_minimum_slope,
 )
 from simulator.parameters import parameters, static, traced
+from simulator.study import Figure
 
 BLOCK = 64  # rounds whose random numbers are drawn together
 
@@ -53,13 +54,31 @@ class BanditParams:
     failure_probability: float = traced(0.05, detail="a bonus, ucb", above=0, below=1)
 
 
+@parameters
+class AlphaFairness:
+    """The constants of alpha_fair."""
+
+    welfare_exponent: float = traced(0.5, "α", "concavity (alpha_fair)", at_most=1)
+    smoothing: float = traced(0.05, detail="alpha_fair", above=0)
+
+
+@parameters
+class GapWeighting:
+    """The constant of squarecb."""
+
+    squarecb_rate: float = traced(5.0, "γ", "of the inverse gap weights in round 1", above=0)
+
+
+@parameters
+class RidgeEstimates:
+    """The constant of rules that estimate linear rewards."""
+
+    ridge: float = traced(1.0, detail="of the estimates, as ridge ‖·‖²", above=0)
+
+
 def check_rounds(params) -> None:
     """So many checkpoints need as many rounds."""
-    if params.num_rounds >> (params.num_checkpoints - 1) < 1:
-        raise ValueError(
-            f"num_checkpoints = {params.num_checkpoints} is not allowed: 2^(num_checkpoints - 1) "
-            f"must be <= num_rounds (here num_rounds = {params.num_rounds})"
-        )
+    check_checkpoints(params.num_checkpoints, "num_rounds", params.num_rounds)
 
 
 def rounds_of(params):
@@ -244,3 +263,17 @@ def squarecb(scores, now, rate) -> Array:
     p = 1 / (count + rate * jnp.sqrt(now.astype(scores.dtype)) * gaps)
     p = p.at[best].set(0)
     return p.at[best].set(1 - jnp.sum(p))
+
+
+def figure_of_rounds(title, algorithms, *, num_rounds, replicates, caption) -> Figure:
+    """Regret of several rules against the rounds."""
+    return Figure(
+        title=title,
+        x="round",
+        y=("regret_controlled",),
+        grid={"algorithm": list(algorithms)},
+        series="algorithm",
+        params={"num_rounds": num_rounds, "num_checkpoints": 7},
+        replicates=replicates,
+        caption=caption,
+    )

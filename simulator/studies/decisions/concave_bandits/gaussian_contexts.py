@@ -47,9 +47,12 @@ from simulator.studies.decisions.concave_bandits._ellipsoid import (
 from simulator.studies.decisions.concave_bandits._linear_rules import linear_averages
 from simulator.studies.decisions.concave_bandits._model import (
     BanditParams,
+    GapWeighting,
+    RidgeEstimates,
     by_chance,
     check_rounds,
     divergence,
+    figure_of_rounds,
     minus_hessian,
     nothing,
     played,
@@ -74,7 +77,6 @@ from simulator.study import (
     NO_RELATION,
     RESIDUAL,
     Dispersion,
-    Figure,
     Output,
     Study,
     asymptotic,
@@ -86,7 +88,7 @@ LINEAR = ("oracle", "stationary", "scalarized")  # the best action for some grad
 
 
 @parameters
-class Params(BanditParams):
+class Params(RidgeEstimates, GapWeighting, BanditParams):
     algorithm: str = choice(
         "oracle", ("oracle", *FIXED, "greedy", "ucb", "epsilon_greedy", "squarecb")
     )
@@ -99,8 +101,6 @@ class Params(BanditParams):
     )
     scale_ratio: float = traced(2.0, "–", "scale of the last objective over the first", above=0)
     noise_std: float = traced(0.5, detail="here of rewards", at_least=0)
-    squarecb_rate: float = traced(5.0, "γ", "of the inverse gap weights in round 1", above=0)
-    ridge: float = traced(1.0, detail="of the estimates, as ridge ‖·‖²", above=0)
 
 
 def validate(params, side):
@@ -297,17 +297,12 @@ def _smooth_loop(params):
 
 
 figures = {
-    "rounds": Figure(
-        title="With contexts exploration is what costs",
-        x="num_rounds",
-        y=("regret_controlled",),
-        grid={
-            "num_rounds": [50, 150, 500, 1500],
-            "algorithm": ["stationary", "scalarized", "uniform"],
-        },
-        series="algorithm",
+    "rounds": figure_of_rounds(
+        "With contexts exploration is what costs",
+        ["stationary", "oracle", "squarecb", "epsilon_greedy"],
+        num_rounds=3200,
         replicates=50,
-        caption="Soft minimum of three objectives, five actions.",
+        caption="Soft minimum of three objectives, five actions; what learns has no line.",
     ),
 }
 
@@ -349,5 +344,5 @@ STUDY = Study(
         {"algorithm": "scalarized", "objective": "quadratic", "target": 2.3, "num_actions": 3,
          "num_objectives": 2, "dim": 3, "num_rounds": 30, "num_checkpoints": 2, "curvature": 1.3},
     ),
-    tolerance=0.1,
+    tolerance=0.05,
 )  # fmt: skip

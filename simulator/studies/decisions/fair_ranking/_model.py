@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from simulator.maths.circle import closeness
 from simulator.maths.permutahedron import position_weights
+from simulator.maths.rounds import check_checkpoints
 from simulator.maths.welfare import alpha_fair, alpha_fair_divergence, alpha_fair_slope
 from simulator.parameters import array, choice, parameters, static, traced
 
 OBJECTIVES = ("welfare", "quality_weighted", "balanced", "quadratic")
-GOLDEN = 0.6180339887498949
 
 
 @parameters
@@ -67,15 +68,6 @@ def validate(params, side: str) -> None:
     check_checkpoints(params.num_checkpoints, "num_epochs", params.num_epochs)
 
 
-def check_checkpoints(count: int, name: str, rounds: int) -> None:
-    """The first of the checkpoints is at least 1."""
-    if rounds >> (count - 1) < 1:
-        raise ValueError(
-            f"num_checkpoints = {count} is not allowed: 2^(num_checkpoints - 1) must be <= {name} "
-            f"(here {name} = {rounds})"
-        )
-
-
 class Market(NamedTuple):
     """Users and items.
 
@@ -107,10 +99,7 @@ def market_of(params) -> Market:
     relevance = jnp.asarray(params.preference_table, float)
     if relevance.size == 0:
         quality = jnp.linspace(1, -1, items, dtype=float)
-        user = 2 * np.pi * (np.arange(users) + 0.5) / users
-        item = 2 * np.pi * GOLDEN * np.arange(items)
-        closeness = jnp.asarray(np.cos(user[:, None] - item[None, :]), float)
-        score = params.popularity * quality + params.taste * closeness
+        score = params.popularity * quality + params.taste * closeness(users, items)
         relevance = 1 / (1 + jnp.exp(-score))
     quality = jnp.mean(relevance, axis=0)
     merit = jnp.ones_like(quality)
