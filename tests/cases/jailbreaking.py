@@ -44,6 +44,11 @@ CASES = [
             "dirichlet_probability": 0.00384476858,
         },
         rtol=6e-9,
+        monte_carlo={
+            "uniform_probability": (0.48792, 0.00079),
+            "jailbreak_lower_bound": (0.2333, 0.0007),
+            "dirichlet_probability": (0.00381, 0.0001),
+        },
     ),
     Case(
         "printed, few explanations",
@@ -62,6 +67,11 @@ CASES = [
             "dirichlet_probability": 0.00156206949,
         },
         rtol=6e-9,
+        monte_carlo={
+            "uniform_probability": (0.15015, 0.00056),
+            "jailbreak_lower_bound": (0.06511, 0.0004),
+            "dirichlet_probability": (0.00147, 0.00006),
+        },
     ),
     Case(
         "the normal value above the exact one",

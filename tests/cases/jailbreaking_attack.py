@@ -39,6 +39,10 @@ CASES = [
             "kl_regularization_for_half_success": 0.5,
         },
         rtol=6e-9,
+        monte_carlo={
+            "attack_success_rate_base": (0.90894, 0.00045),
+            "attack_success_rate_rlhf": (0.09204, 0.00046),
+        },
     ),
     Case("small", POINT, rtol=1e-10, program=reference.attack),
     Case(
