@@ -94,6 +94,7 @@ class Mutant:
 #: What a study may be excepted from: `Tests.expected`.
 EXCEPTIONS = {
     "float32": "a coarser agreement of the theory in float32 with float64: (tolerance, reason)",
+    "resolution": "a coarser verdict of the quick test: (tolerance, reason)",
     "special": "outputs without a reference value off special points: {output: reason}",
     "not differentiable": "outputs without a useful derivative: {output: reason}",
     "jumps": "parameters in which the theory has no derivative: {parameter: reason}",
@@ -142,7 +143,7 @@ class Tests:
             if kind not in EXCEPTIONS:
                 hint = suggestion(kind, list(EXCEPTIONS))
                 raise ValueError(f"expected: no exception is called {kind!r}{hint}")
-            reasons = excepted[1:] if kind == "float32" else list(excepted.values())
+            reasons = excepted[1:] if isinstance(excepted, tuple) else list(excepted.values())
             if not reasons or not all(isinstance(r, str) and r.strip() for r in reasons):
                 raise ValueError(
                     f"expected[{kind!r}] = {excepted!r} lacks a reason: it is {EXCEPTIONS[kind]}"
@@ -151,6 +152,10 @@ class Tests:
     def float32_tolerance(self, default: float) -> float:
         """How far the theory in float32 may be from float64, relative."""
         return self.expected["float32"][0] if "float32" in self.expected else default
+
+    def resolution(self, default: float) -> float:
+        """What the verdict of the quick test must resolve."""
+        return self.expected["resolution"][0] if "resolution" in self.expected else default
 
     def excepted(self, kind: str) -> Mapping[str, str]:
         """What is excepted, with the reasons; ``kind`` is one of ``EXCEPTIONS``."""

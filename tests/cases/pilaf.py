@@ -165,8 +165,9 @@ TESTS = Tests(
     mutants=MUTANTS,
     cells={"small": SMALL},
     expected={
+        "resolution": (0.2, "a variance of squares: finer is slow"),
         "no slope at ends": {
             "reward_scale: worst_direction_coefficient": "an eigenvalue that is d-fold at 0",
-        }
+        },
     },
 )

@@ -62,7 +62,12 @@ CASES = [
             rtol=0,
             atol=5.1e-7,
         )
-        for offset, residual in ((0.1, 0.014249), (0.05, 0.007128), (0.025, 0.003551))
+        for offset, residual in (
+            (0.1, 0.014249),
+            (0.05, 0.007128),
+            (0.025, 0.003551),
+            (0.0125, 0.001770),
+        )
     ),
     Case("small", POINT, rtol=1e-9, program=reference.alignment),
     Case(

@@ -7,6 +7,7 @@ shared with the package.
 import math
 
 import numpy as np
+from scipy import optimize
 
 
 def instance(num_prompts, num_responses, dim):
@@ -246,12 +247,8 @@ def iterated(num_rounds, num_preferences, replay, **given):
 
 def best_design(problem, rounds=20_000):
     """The smallest mean regret over all laws of prompts and pairs: the convex L-optimal design."""
-    _, k, d = problem.sizes
-    a, b = np.triu_indices(k, 1)
-    r = problem.phi @ problem.oracle
-    slope = sigmoid(r[:, a] - r[:, b]) * sigmoid(r[:, b] - r[:, a])
-    g = (problem.phi[:, a] - problem.phi[:, b]).reshape(-1, d)
-    slope, h = slope.ravel(), hessian(problem)
+    slope, g = told(problem)
+    h = hessian(problem)
     q = np.full(len(slope), 1 / len(slope))
     for _ in range(rounds):
         inverse = np.linalg.inv(np.einsum("c,ci,cj->ij", q * slope, g, g))
@@ -262,3 +259,34 @@ def best_design(problem, rounds=20_000):
         q = q * np.sqrt(score)
         q = q / q.sum()
     return trace / 2
+
+
+def best_worst_direction(problem):
+    """The smallest worst direction over all laws of prompts and pairs, by cutting planes.
+
+    The smallest eigenvalue of ``Σ`` in units of ``H`` is the least of linear functions of the law,
+    one for each direction.
+    """
+    slope, g = told(problem)
+    g = np.sqrt(slope)[:, None] * g @ np.linalg.inv(np.linalg.cholesky(hessian(problem))).T
+    cells, dim = g.shape
+    cuts = list(np.eye(dim))
+    while True:
+        rows = np.array([np.append(-((g @ v) ** 2), 1.0) for v in cuts])
+        found = optimize.linprog(
+            np.append(np.zeros(cells), -1.0), rows, np.zeros(len(rows)),
+            np.append(np.ones(cells), 0.0)[None], [1.0],
+        )  # fmt: skip
+        values, vectors = np.linalg.eigh(g.T * found.x[:-1] @ g)
+        if values[0] >= found.x[-1] * (1 - 1e-6):
+            return 1 / values[0]
+        cuts.extend(vectors.T)
+
+
+def told(problem):
+    """``σ'`` and ``g`` of every unordered pair of different responses."""
+    _, k, d = problem.sizes
+    a, b = np.triu_indices(k, 1)
+    r = problem.phi @ problem.oracle
+    slope = sigmoid(r[:, a] - r[:, b]) * sigmoid(r[:, b] - r[:, a])
+    return slope.ravel(), (problem.phi[:, a] - problem.phi[:, b]).reshape(-1, d)

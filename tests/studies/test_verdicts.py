@@ -17,8 +17,9 @@ TOLERANCE = 0.1
 @each(WITH_BOTH)
 def test_theory_agrees_and_mutants_are_rejected(name):
     """One cell after the other, until no mutant survives; slow tests take them all."""
-    mutants = [mutant for mutant in load(name).mutants if not mutant.slow]
-    survive_none(STUDIES[name], mutants, cells(STUDIES[name]))
+    tests, study = load(name), STUDIES[name]
+    mutants = [mutant for mutant in tests.mutants if not mutant.slow]
+    survive_none(study, mutants, cells(study), tests.resolution(TOLERANCE))
 
 
 @pytest.mark.slow
@@ -28,9 +29,9 @@ def test_slow_mutants_are_rejected(name):
     survive_none(study, [mutant for mutant in load(name).mutants if mutant.slow], study.check_cells)
 
 
-def survive_none(study, mutants, cells):
+def survive_none(study, mutants, cells, tolerance=TOLERANCE):
     """The theory agrees at the cells, one after the other, until each mutant is rejected."""
-    complaints = list(survivors(study, mutants, cells, max(TOLERANCE, study.tolerance)))
+    complaints = list(survivors(study, mutants, cells, max(tolerance, study.tolerance)))
     assert not complaints, "\n".join([study.name, *complaints])
 
 

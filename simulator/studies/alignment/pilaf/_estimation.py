@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.scipy.linalg import solve_triangular
 
 from simulator.maths import bradley_terry
 from simulator.maths.preferences import divergence, reverse_divergence
 from simulator.maths.slopes import square_root
-from simulator.sampling.counts import multinomial
+from simulator.sampling.counts import categorical, multinomial, uniform
 from simulator.sampling.pairs import draw_pairs
 from simulator.studies.alignment.pilaf._model import (
     Given,
@@ -26,10 +27,12 @@ from simulator.studies.alignment.pilaf._model import (
     scores,
     unordered,
 )
+from simulator.study import CONTROLS
 
 #: Penalty on θ as a Gaussian prior of standard deviation 100: without it there is no estimate where
 #: one response won all its comparisons; where there is one it moves it by nothing that shows.
 _PRIOR_PRECISION = 1e-4
+MOST_CONTROLS = 64  # control variates of a replicate: beyond, it is left without
 
 
 # --------------------------------------------------------------------------------------------
@@ -99,21 +102,19 @@ def draw_labels(
 ) -> Array:
     """The same wins, pair by pair: prompts, responses by the sampler's own recipe, labels."""
     key_prompts, key_pairs, key_labels = jax.random.split(key, 3)
-    reward = scores(instance, theta)
-    x = jax.random.categorical(key_prompts, jnp.log(sampling.prompts), shape=(count,))
-    policy = log_policy(instance, theta)
+    x = categorical(uniform(key_prompts, (count,)), sampling.prompts)
     a, b = draw_pairs(
         key_pairs,
         params.sampler,
-        policy[x],
-        instance.log_reference[x],
+        log_policy(instance, theta),
+        instance.log_reference,
         instance.beta,
-        reward[x],
+        scores(instance, theta),
         params.num_candidates,
+        prompts=x,
     )
-    oracle = scores(instance, instance.oracle)
-    chance = jax.nn.sigmoid(oracle[x, a] - oracle[x, b])
-    won = jax.random.uniform(key_labels, (count,), float) < chance
+    chance = bradley_terry.win_probabilities(scores(instance, instance.oracle))
+    won = uniform(key_labels, (count,)) <= chance[x, a, b]
     winner, loser = jnp.where(won, a, b), jnp.where(won, b, a)
     return jnp.zeros(sampling.pairs.shape).at[x, winner, loser].add(1.0)
 
@@ -129,6 +130,48 @@ def estimate(instance: Given, weighted_wins: Array, start: Array) -> tuple[Array
         start,
         _PRIOR_PRECISION / total,
     )
+
+
+def with_score(outputs: dict, score: Array, second: Array, count) -> dict:
+    """The outputs, beside the control variates that the gradient at θ* makes.
+
+    To leading order the fit moves linearly in the score of the labels, the gradient of their log
+    likelihood at θ*, and regret with its square. Both means are known at any number of labels.
+
+    Parameters
+    ----------
+    score : array (..., dim)
+        Of mean 0.
+    second : array (..., dim, dim)
+        The mean of ``score score'``, or what has the same mean.
+    count : number of labels
+    """
+    entries = np.triu_indices(score.shape[-1])
+    squares = (score[..., :, None] * score[..., None, :] - second)[..., *entries]
+    controls = {
+        "score": score / jnp.sqrt(1.0 * count),
+        "square": squares / count,
+    }
+    if sum(x.size for x in controls.values()) > MOST_CONTROLS:
+        return outputs
+    return outputs | {CONTROLS: controls}
+
+
+def controls_of(params) -> dict[str, Array]:
+    """The means of `with_score`."""
+    return dict.fromkeys(("score", "square"), jnp.zeros(()))
+
+
+def score_of(instance: Given, weighted_wins: Array) -> Array:
+    """The gradient of the log likelihood at θ*."""
+    oracle = scores(instance, instance.oracle)
+    return -bradley_terry.mean_gradient(weighted_wins, oracle, instance.features)
+
+
+def score_covariance(instance: Given, sampling: Sampling) -> Array:
+    """``V``, the covariance of the score of one label."""
+    rows = information_rows(instance, sampling)[1]
+    return rows.T @ rows
 
 
 def regret(instance: Given, error: Array) -> Array:

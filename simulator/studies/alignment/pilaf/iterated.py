@@ -15,6 +15,9 @@ and ``Σ_1, V_1`` of the two (``σ'`` at ``θ*``, the weights of their own polic
 and ``S, W = Σ_0, V_0``, then ``Σ_1, V_1`` (new); relative error O(1/n). The divergence from the
 reference tends to that of ``π*``.
 
+Control variates are those of ``pilaf`` after every round: the rounds' gradients are uncorrelated,
+and have the covariances of their own samplers.
+
 Reference: arXiv 2502.04270 (iterative DPO; the formula is this package's own).
 """
 
@@ -26,6 +29,7 @@ from simulator.maths.bradley_terry import triangle
 from simulator.parameters import choice, parameters, static, traced
 from simulator.studies.alignment.pilaf import PAPER
 from simulator.studies.alignment.pilaf._estimation import (
+    controls_of,
     divergence_from_reference,
     draw_counts,
     draw_labels,
@@ -33,7 +37,10 @@ from simulator.studies.alignment.pilaf._estimation import (
     hessian_rows,
     information_rows,
     regret,
+    score_covariance,
+    score_of,
     spread,
+    with_score,
 )
 from simulator.studies.alignment.pilaf._model import Instance, given, sampling_at, validate
 from simulator.study import Figure, Study, asymptotic, both
@@ -96,6 +103,7 @@ def simulate_fast(key, params):
 
 def _rounds(key, params, draw):
     instance = given(params)
+    count = params.num_preferences
 
     def next_round(carry, key):
         error, kept = carry
@@ -103,20 +111,29 @@ def _rounds(key, params, draw):
         sampling = sampling_at(params, instance, theta)
         wins = draw(key, instance, theta, sampling)
         weighted = sampling.weights[:, None, None] * wins
-        kept = weighted + (kept if params.replay == "all" else 0)
-        error, residual = estimate(instance, kept, error)
-        from_reference = divergence_from_reference(instance, instance.oracle + error)
-        return (error, kept), (regret(instance, error), from_reference, residual)
+        # Scores of rounds are uncorrelated: those of a round have mean 0 given all before.
+        new = weighted, count * score_covariance(instance, sampling)
+        kept = jax.tree.map(jnp.add, kept, new) if params.replay == "all" else new
+        error, residual = estimate(instance, kept[0], error)
+        return (error, kept), (
+            regret(instance, error),
+            divergence_from_reference(instance, instance.oracle + error),
+            score_of(instance, kept[0]),
+            kept[1],
+            residual,
+        )
 
-    shape = (params.num_prompts, params.num_responses, params.num_responses)
-    start = (-instance.oracle, jnp.zeros(shape))
+    responses, dim = params.num_responses, params.dim
+    nothing = jnp.zeros((params.num_prompts, responses, responses)), jnp.zeros((dim, dim))
     keys = jax.random.split(key, params.num_rounds)
-    _, (regrets, divergences, residuals) = lax.scan(next_round, start, keys)
-    return {
+    _, found = lax.scan(next_round, (-instance.oracle, nothing), keys)
+    regrets, divergences, score, second, residuals = found
+    outputs = {
         "regret": regrets,
         "kl_to_reference": divergences,
         "residual": jnp.max(residuals),
     }
+    return with_score(outputs, score, second, count)
 
 
 figures = {
@@ -152,10 +169,11 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
+    controls=controls_of,
     validate=validate,
     coordinates={"round": lambda params: range(1, params.num_rounds + 1)},
     figures=figures,
-    tolerance=0.05,
+    tolerance=0.02,
     check_cells=(
         {"num_rounds": 3, "num_preferences": 8000},
         {
@@ -164,9 +182,8 @@ STUDY = Study(
             "dim": 2,
             "num_rounds": 2,
             "num_preferences": 8000,
-            "sampler": "best_of_n",
+            "sampler": "hybrid",
             "prompt_weighting": "importance",
-            "num_candidates": 3,
             "replay": "new",
             "kl_regularization": 0.8,
         },
