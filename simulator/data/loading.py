@@ -26,15 +26,13 @@ from simulator.data.files import (
     check_widths,
     checked_path,
     content,
-    is_name,
-    is_number,
     is_whole,
     kind_of,
     read_idx,
     read_npy,
     read_rows,
-    shown,
 )
+from simulator.data.header import header_of, is_named
 from simulator.equality import ByValue
 
 MIN_ROWS = 10
@@ -314,7 +312,7 @@ def _keys(names: list[str], target: Any, name: str) -> tuple[str, str]:
 def _load_text(path: Path, target: Any, wishes: dict[str, Chosen], categories: bool) -> Table:
     name, rows = path.name, read_rows(path, header_mark=True)
     check_widths(rows, name)
-    header = _header(rows, name)
+    header = header_of(rows, name)
     body = rows if header is None else rows[1:]
     if not body:
         raise DataError(f"{name}: only a header; allowed: one row per sample below it")
@@ -324,7 +322,7 @@ def _load_text(path: Path, target: Any, wishes: dict[str, Chosen], categories: b
             f"{name}: the first column counts the rows and has no name: labels, or a feature? "
             "allowed: a header that names it, or a table without it"
         )
-    if header and not _named(header[0]):
+    if header and not is_named(header[0]):
         if not labels:
             raise DataError(
                 f"{name}: the first column has no name and does not count the rows; allowed: a "
@@ -339,48 +337,6 @@ def _load_text(path: Path, target: Any, wishes: dict[str, Chosen], categories: b
         cells = zip(*body, strict=True)
         columns = [column_of(name, mine) for name, mine in zip(names, cells, strict=True)]
     return _from_columns(columns, name, target, wishes, categories)
-
-
-def _header(rows: list[list[str]], name: str) -> list[str] | None:
-    """The first row if it names the columns, None if it is data; `load` says how that is known."""
-    first, body = rows[0], rows[1:]
-    numbers = [cell for cell in first if is_number(cell)]
-    counting = numbers == [str(i) for i in range(len(numbers))]
-    if len(numbers) == len(first) and not counting:
-        fractions = sum(not any(map(_is_integral, column)) for column in zip(*body, strict=True))
-        if body and all(map(_is_integral, first)) and fractions > 1:  # years over measurements, say
-            raise _header_or_data(name, first)
-        return None
-    labelled = len(first) > 1 and counting and not _named(first[0])
-    for j, cell in enumerate(first):
-        known = is_number(cell) or (counting and is_name(cell)) or (labelled and j == 0)
-        if not known:
-            raise DataError(
-                f"{name}: data row 1, column {j}: {shown(cell)}; allowed: numbers only, or names "
-                "only (a header)"
-            )
-    below = [[row[j] for row in body] for j, cell in enumerate(first) if is_number(cell)]
-    decimals = any(not any(map(is_whole, column)) for column in below)
-    if not numbers or labelled or decimals or len(first) > len(numbers) > 2:
-        return first
-    raise _header_or_data(name, first)
-
-
-def _header_or_data(name: str, first: list[str]) -> DataError:
-    return DataError(
-        f"{name}: the first row ({shown(', '.join(first))}) could be a header or data; allowed: a "
-        "header of names that have a letter (DataFrame.add_prefix('x'))"
-    )
-
-
-def _is_integral(cell: str) -> bool:
-    """Is it a number without a fraction, as in ``2019`` or ``3.0``?"""
-    return is_number(cell) and float(cell).is_integer()
-
-
-def _named(cell: str) -> bool:
-    """False for what pandas writes, and what it makes of that later, above its row labels."""
-    return cell not in ("", "Unnamed: 0")
 
 
 def _matrix(body: list[list[str]]) -> np.ndarray | None:

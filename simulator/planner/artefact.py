@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator import checks
+from simulator.planner.certificate import Certificate
 from simulator.planner.laws import law_named
 from simulator.planner.notices import Notice
 from simulator.planner.options import Options
@@ -129,7 +130,7 @@ def load_fit(path: str | Path) -> "Fit":
 
 def _fit(given: dict[str, Any]) -> "Fit":
     from simulator.planner.diagnostics import HUBERS
-    from simulator.planner.result import Certificate, Fit
+    from simulator.planner.result import Fit
     from simulator.planner.verdict import FitVerdict
 
     fields = {field.name for field in dataclasses.fields(Options)}

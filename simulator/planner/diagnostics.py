@@ -184,11 +184,12 @@ def bound_of(fit: "Fit", index: int) -> str:
 
 
 def _crossing(fit: "Fit", index: int, inside: float, outside: float, limit: float) -> float:
-    """Where the profile crosses its threshold, to a thirtieth of the step."""
+    """Where the profile crosses its threshold: on a grid, and on the line between two of it."""
     grid = np.linspace(inside, outside, 16)
-    beyond = profile(fit, index, grid) > limit
+    rise = profile(fit, index, grid)
+    beyond = rise > limit
     first = max(int(np.argmax(beyond)), 1) if beyond.any() else len(grid) - 1
-    return float(0.5 * (grid[first - 1] + grid[first]))
+    return float(np.interp(limit, rise[first - 1 : first + 1], grid[first - 1 : first + 1]))
 
 
 def _unit(fit: "Fit", index: int) -> float:

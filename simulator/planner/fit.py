@@ -7,12 +7,13 @@ import numpy as np
 
 from simulator import checks
 from simulator.planner import identify, uncertainty
+from simulator.planner.certificate import Certificate
 from simulator.planner.estimation import box_of, estimate
 from simulator.planner.laws import Law, law_named
 from simulator.planner.notices import Notice
 from simulator.planner.objective import padded, residuals
 from simulator.planner.options import Options, column_of_power, options_of
-from simulator.planner.result import Certificate, Fit
+from simulator.planner.result import Fit
 from simulator.planner.table import Table, load
 
 __all__ = ["Fit", "fit", "fit_table"]

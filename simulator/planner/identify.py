@@ -9,7 +9,7 @@ from simulator.planner.notices import Notice
 from simulator.planner.objective import residuals
 from simulator.planner.solver import Box
 from simulator.planner.table import Table
-from simulator.planner.uncertainty import LACK, LEAST_CLUSTERS, LEAST_DF
+from simulator.planner.uncertainty import FEW_INSIDE, LACK, LEAST_CLUSTERS, LEAST_DF
 
 if TYPE_CHECKING:
     from simulator.planner.result import Fit
@@ -115,6 +115,12 @@ def add_notices(fit: "Fit") -> None:
         )
     if 0 < fit.spread.clusters < LEAST_CLUSTERS:
         say("N-CLUSTERS", f"{fit.spread.clusters} clusters: intervals are rough")
+    if fit.spread.kappa < FEW_INSIDE and not fit.refusal:
+        say(
+            "N-BOOTSTRAP",
+            f"{100 * fit.spread.kappa:.0f} % of the rows are inside Huber's threshold: intervals "
+            "are those of bootstrap draws",
+        )
     found = fit.replicates
     if found.p_value < LACK:
         say("N-LACK", f"the law does not fit these rows: F = {found.lack:.3g} against the noise of "

@@ -10,6 +10,7 @@ import numpy as np
 
 from simulator import checks
 from simulator.planner import identify, uncertainty
+from simulator.planner.certificate import Certificate
 from simulator.planner.laws import Law
 from simulator.planner.notices import Notice
 from simulator.planner.objective import Rows, padded
@@ -27,36 +28,6 @@ if TYPE_CHECKING:
     from simulator.planner.verdict import FitVerdict
 
 CHECK_DRAWS, DRAWS = 1000, 4000
-
-
-class Certificate(float):
-    """How far the gradient is from zero, in units of the metric; and from how many starts.
-
-    Attributes
-    ----------
-    f, c : float
-        Objective, and this number.
-    starts, agreeing : int
-    status : str
-    """
-
-    f: float
-    starts: int
-    agreeing: int
-    status: str
-
-    def __new__(cls, c: float, f: float, starts: int, agreeing: int, status: str) -> "Certificate":
-        self = super().__new__(cls, c)
-        self.f, self.starts, self.agreeing, self.status = f, starts, agreeing, status
-        return self
-
-    @property
-    def c(self) -> float:
-        return float(self)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"f": self.f, "c": self.c, "starts": self.starts, "agreeing": self.agreeing,
-                "status": self.status}  # fmt: skip
 
 
 @dataclass(eq=False)

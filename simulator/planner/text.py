@@ -21,18 +21,24 @@ def decision(value: float) -> str:
 
 
 def with_interval(value: "Value") -> str:
-    """A value and its interval, or why there is none."""
+    """Its interval, with a word where it is not the sandwich's; or why there is none."""
     if math.isnan(value.low) and math.isnan(value.high):
         return f"({value.reason})" if value.reason else ""
-    note = f", {value.reason}" if value.reason else ""
+    note = f", {value.reason.partition(':')[0]}" if value.reason else ""
     return f"({decision(value.low)}, {decision(value.high)}{note})"
+
+
+def _loud(status: str) -> str:
+    """``AT BOUND: beta``; the name of a parameter stays as it is."""
+    kind, colon, what = status.partition(":")
+    return status if status == "converged" else kind.upper() + colon + what
 
 
 def summary(fit: "Fit") -> str:
     """Everything that `simulator fit` prints."""
     c, table = fit.certificate, fit.table
     first = f"{fit.law.name}: L = {fit.law.formula}"
-    status = fit.status.upper() if fit.status != "converged" else fit.status
+    status = _loud(fit.status)
     used = f"{len(table)} of {table.read} runs"
     shared = "" if fit.cluster == "none" else f", noise shared by {fit.cluster}"
     huber = "least squares" if math.isinf(fit.delta) else f"Huber's threshold {fit.delta:.8g}"
@@ -83,7 +89,7 @@ def _line(name: str, test: "Test", found: "FitVerdict") -> str:
 
 def plan_lines(plan: "Plan") -> list[str]:
     """Everything that `simulator plan` prints."""
-    lines = [f"{plan.status.upper()}: no interval is given"] if plan.status != "converged" else []
+    lines = [f"{_loud(plan.status)}: no interval is given"] if plan.status != "converged" else []
     lines += plan.lines
     if not math.isnan(plan.distance):
         beyond = "beyond" if plan.distance > 0 else "within"

@@ -343,6 +343,11 @@ def test_a_vanishing_floor_is_at_its_bound():
     assert np.isnan(fit.plan(flop=1e21).params.low)
     assert str(fit).splitlines()[0].startswith("AT BOUND: E = 0")
     assert str(fit.plan(flop=1e21)).splitlines()[0].startswith("AT BOUND: E = 0")
+    size = {"params": simulated()["params"], "tokens": simulated()["tokens"]}
+    rising = (1.83 + 498 * size["params"] ** -0.35) * (size["tokens"] / 1e9) ** 0.01
+    noise = np.exp(0.004 * np.random.default_rng(0).standard_normal(30))
+    fit = simulator.fit(size | {"loss": rising * noise}, holdout="none")
+    assert str(fit).startswith("AT BOUND: B = 0, beta: 30 of 30 runs")  # names keep their case
 
 
 def test_no_recompilation_for_another_table_of_a_law():

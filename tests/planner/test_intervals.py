@@ -181,6 +181,11 @@ def test_few_rows_inside_the_threshold_leave_it_to_draws():
     assert np.array_equal(theta_draws(fit, 1000), fit.draws(1000))
     assert np.allclose(fit.covariance, np.cov(fit.draws(1000), rowvar=False))
     assert not np.allclose(fit.covariance, fit.spread.covariance, rtol=0.05)
+    (notice,) = [notice for notice in fit.notices if notice.code == "N-BOOTSTRAP"]
+    assert notice.text.startswith(f"{100 * fit.spread.kappa:.0f} % of the rows are inside")
+    sentence = fit.plan(flop=1e21).lines[0]
+    assert sentence.count(", bootstrap)") == 4  # one word an interval, the reason in the notice
+    assert "inside" not in sentence
 
 
 @pytest.mark.parametrize("huber", ["auto", 1e-3])

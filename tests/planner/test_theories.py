@@ -50,6 +50,62 @@ def test_synthetic_share_is_least_squares_on_a_mixture():
     assert np.abs(off / found - 1).max() > 0.05  # 1 / n is not d / (n - d - 1)
 
 
+def tuned_ridge(n, q, shift_spectrum, dim=20_000, beta=1.5, source=0.5, noise=0.25):
+    """The best ridge of each (n, q), by the theory's formula, written out, on a grid of kappa."""
+    rank = np.arange(1.0, dim + 1)
+    spectrum, signal = rank**-beta, rank ** -(1 + 2 * beta * source)
+    signal /= signal.sum()
+    kappa = np.geomspace(1e-7, 3, 300)
+    kept = [spectrum / (spectrum + k) for k in kappa]
+    df1, df2 = (np.array([np.sum(x**j) for x in kept]) for j in (1, 2))
+    bias = np.array([signal @ (1 - x) ** 2 for x in kept])
+    learnt, missed = (np.array([shift_spectrum @ y**2 for y in ys])
+                      for ys in (kept, [1 - x for x in kept]))  # fmt: skip
+    best = np.empty((len(n), len(q)))
+    for index in np.ndindex(best.shape):
+        size, share = n[index[0]], q[index[1]]
+        u = df2 / (size - df2)
+        error = (1 + u) * bias + u * noise + share**2 * (learnt + u * missed)
+        error += share * (1 - share) * u * shift_spectrum.sum()
+        at = np.argmin(np.where(df1 < size, error, np.inf))
+        best[index] = kappa[at] * (1 - df1[at] / size)
+    return best
+
+
+@pytest.mark.slow  # a theory of 20,000 directions
+@pytest.mark.parametrize(
+    ("profile", "law", "rms"),
+    [
+        ("whitened", "synthetic-share", 0.012),
+        ("signal", "synthetic-share-additive", 0.009),
+        ("isotropic", "synthetic-share-additive", 0.035),
+    ],
+)
+def test_share_laws_are_those_of_tuned_ridge_regression(profile, law, rms):
+    """theta is the noisy exponent 2 r / (2 r + 1/beta) = .6; the other law does not fit."""
+    n, q = np.array([1000, 3162, 10_000, 31_623, 100_000]), np.array([0, 0.03, 0.1, 0.2, 0.3])
+    rank, shift = np.arange(1.0, 20_001), 0.5
+    weights = {"whitened": rank**0, "isotropic": rank**-1.5, "signal": rank**-2.5}[profile]
+    ridge = tuned_ridge(n, q, shift * weights / weights.sum())
+    found = simulator.predict(
+        "strong-collapse", dim=20_000, num_samples=n[:, None], synthetic_fraction=q, ridge=ridge,
+        noise_std_real=0.5, noise_std_synthetic=0.5, spectrum="power_law", spectrum_exponent=1.5,
+        source_exponent=0.5, synthetic_shift=shift, shift_profile=profile,
+    )["test_error"]  # fmt: skip
+    size, share = np.broadcast_arrays(n[:, None], q)
+    table = {"tokens": size.ravel(), "q": share.ravel(), "loss": np.ravel(found)}
+    fit = simulator.fit(table, law, huber="inf", holdout="none")
+    assert fit.constants["theta"] == pytest.approx(0.6, abs=0.005)
+    assert np.sqrt(2 * fit.certificate.f / 25) < rms
+    if profile == "whitened":
+        m, rho = 0.25 * 20_000 / shift, shift / 0.25
+        assert fit.constants["m"] == pytest.approx(m, rel=0.1)
+        assert fit.constants["rho"] == pytest.approx(rho, rel=0.4)
+    else:
+        other = simulator.fit(table, "synthetic-share", huber="inf", holdout="none")
+        assert np.sqrt(2 * other.certificate.f / 25) > 0.08
+
+
 # --------------------------------------------------------------------------------------------
 # tail-collapse
 # --------------------------------------------------------------------------------------------
