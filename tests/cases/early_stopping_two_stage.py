@@ -47,6 +47,10 @@ CASES = [
     # Thresholds of all sizes do equally well: none is taken.
     Case("last radius of the ground truth", NEARLY,
          {"risk_two_stage": SPOILT**2 + 2 * np.sqrt(2 / np.pi) * SPOILT * OF_TRUTH + OF_TRUTH**2}),
+    Case("roundings beyond it, hardly any noise",
+         NEARLY | {"noise_std": 1e-5, "attack_radius": LAST * (1 + 8 * np.finfo(float).eps)},
+         {"risk_two_stage": (SPOILT / 100) ** 2
+          + 2 * np.sqrt(2 / np.pi) * SPOILT / 100 * OF_TRUTH + OF_TRUTH**2}, rtol=1e-9),
     Case("isotropic", E,
          {"risk_two_stage": 0.638264969, "risk_two_stage_exact": 0.627914564, "risk_optimal": 0.45},
          rtol=5e-8,
