@@ -128,6 +128,19 @@ CASES += [
         "few samples without ridge": {"dim": 30, "num_samples": 18, "ridge": 0.0},
         "few weighted samples without ridge": {"dim": 30, "num_samples": 18, "ridge": 0.0} | MIXED,
         **{
+            f"many weighted samples without ridge, p2 = {share}, weight {weight}": {
+                "dim": 30, "num_samples": 600, "ridge": 0.0, "synthetic_fraction": share,
+                "weighting": "mixing", "mixing_weight": weight,
+            }
+            for share, weight in ((0.2, 0.9), (0.6, 0.05))
+        },
+        **{
+            f"without ridge, p2 = {share}": {
+                "dim": 30, "num_samples": 57, "ridge": 0.0, "synthetic_fraction": share
+            }
+            for share in (0.0, 1.0)
+        },
+        **{
             f"without ridge, n - d = {gap}": {"dim": 30, "num_samples": 30 + gap, "ridge": 0.0}
             for gap in (-2, -1, 0, 1, 2)
         },

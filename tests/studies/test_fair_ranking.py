@@ -1,5 +1,7 @@
 """arXiv 2209.13019: the optimum, its closed forms and limits; what is refused."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 
 import simulator
 from simulator.runtime.compilation import float64_on_cpu
-from simulator.studies.decisions.fair_ranking import main
+from simulator.studies.decisions.fair_ranking import _model, main
 from tests.references import fair_ranking as reference
 
 RANKER, PAIR, BASELINES = "fair-ranking", "fair-ranking.two-items", "fair-ranking.baselines"
@@ -37,6 +39,23 @@ def test_the_frontier_of_fairness():
     top = np.sort(found["optimal_exposure"], axis=1)[:, ::-1].cumsum(axis=1)
     weights = np.array([1, 1 / np.log2(3), 0, 0]).cumsum()
     assert np.all(top <= weights + 1e-12)  # majorised by the weights
+
+
+def test_scores_are_slopes_of_the_objective():
+    """A user's derivative, times n: relevances by the user's slope, and what items add."""
+    study, rankings = simulator.get(RANKER), np.random.default_rng(7).uniform(size=(5, 4))
+    for objective in ("quadratic", "quality_weighted", "balanced", "welfare"):
+        given = SMALL | {"objective": objective, "welfare_exponent_user": 0.5}
+        with float64_on_cpu():
+            params = study.params(**study.canonical(given))
+            market = _model.market_of(params)
+            slopes = 5 * jax.grad(partial(_model.value_of, params, market))(jnp.asarray(rankings))
+            utilities = jnp.sum(market.relevance * rankings, axis=1)
+            exposures = _model.exposures_of(rankings)
+            users = _model.user_slope(params, utilities)[:, None] * market.relevance
+            items = [_model.item_scores(params, market, *exposures, i % 2) for i in range(5)]
+        found = np.asarray(users) + np.stack(items)
+        np.testing.assert_allclose(found, slopes, rtol=1e-12, err_msg=objective)
 
 
 def test_the_envelope_of_the_frontier():
