@@ -17,7 +17,7 @@ from simulator import checks
 from simulator.maths.norms import Norm
 from simulator.maths.robust_path import Problem
 from simulator.maths.spectra import check_spectrum, eigenvalues
-from simulator.parameters import array, choice, parameters, static, traced
+from simulator.parameters import array, choice, parameters, refuse_numbers, static, traced
 
 SPECTRA = ("isotropic", "power_law", "custom")
 SIGNALS = ("power_law", "sparse", "harmonic", "dense", "custom")
@@ -130,11 +130,7 @@ def completed(given: dict[str, Any]) -> dict[str, Any]:
         For numbers where a name is asked for.
     """
     for name, chosen in ARRAYS.items():
-        if not isinstance(given.get(chosen, ""), str | jax.core.Tracer):
-            raise ValueError(
-                f"{chosen} = {checks.shown(given[chosen])} is not allowed: it is a name; numbers "
-                f"of your own go into {name}, with {chosen} = 'custom'"
-            )
+        refuse_numbers(chosen, given, f"{name}, with {chosen} = 'custom'")
     used = [name for name, choice in ARRAYS.items() if given.get(choice) == "custom"]
     lengths = [np.size(given[name]) for name in used if np.size(given.get(name, ())) > 0]
     return {"dim": lengths[0]} | given if lengths else given

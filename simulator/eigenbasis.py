@@ -16,7 +16,7 @@ import numpy as np
 
 from simulator import checks
 from simulator.maths.spectra import Spectrum, check_spectrum, named_spectrum
-from simulator.parameters import array, unpadded
+from simulator.parameters import array, refuse_numbers, unpadded
 
 #: Relative to the largest eigenvalue: symmetry, commutation and sign are held to this.
 ROUNDING = 1e-10
@@ -67,7 +67,7 @@ def completed(
         Naming the parameter: a matrix that is not square, symmetric or positive semi-definite;
         matrices that do not commute; lengths that disagree; numbers for the name of a spectrum.
     """
-    refuse_numbers(given)
+    refuse_numbers("spectrum", given, "eigenvalues or covariance")
     given = {name: v for name, v in given.items() if not _missing(v)}
     vectors = [name for name in vectors if name in given]
     matrices = [matrix for _, matrix in spectra if matrix in given]
@@ -117,16 +117,6 @@ def completed(
         given |= {name: given[name][seen] for name in lists}
         dim = int(np.sum(seen))
     return given | {"dim": dim}
-
-
-def refuse_numbers(given: dict[str, Any]) -> None:
-    """Refuse numbers for the name of a spectrum, and say where numbers go."""
-    spectrum = given.get("spectrum", "")
-    if not isinstance(spectrum, str) and not _traced(spectrum):
-        raise ValueError(
-            f"spectrum = {checks.shown(spectrum)} is not allowed: it is the name of a spectrum; "
-            "numbers of your own go into eigenvalues or covariance"
-        )
 
 
 def _traced(value: Any) -> bool:

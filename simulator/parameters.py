@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from simulator import checks
 from simulator.parameter import METHODS, SIMULATIONS, Bound, Method, Parameter
 from simulator.vocabulary import VOCABULARY
 
@@ -59,6 +60,15 @@ def choice(
 ) -> Any:
     """Declare a (static) choice between named options; symbol and meaning as in :func:`static`."""
     return _declare(default, symbol, meaning, static=True, choices=tuple(choices), detail=detail)
+
+
+def refuse_numbers(name: str, given: dict[str, Any], place: str) -> None:
+    """Refuse numbers for what is a name, and say in which ``place`` numbers go."""
+    if not isinstance(given.get(name, ""), str | jax.core.Tracer):
+        raise ValueError(
+            f"{name} = {checks.shown(given[name])} is not allowed: it is a name; numbers of your "
+            f"own go into {place}"
+        )
 
 
 def array(

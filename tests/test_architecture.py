@@ -30,7 +30,7 @@ ALLOWED = {
     "sampling": {"large_array", "maths", "runtime"},
     "data": {"checks", "equality", "large_array", "maths", "runtime", "sampling"},
     "parameter": {"checks", "large_array", "spelling", "vocabulary"},
-    "parameters": {"parameter", "vocabulary"},
+    "parameters": {"checks", "parameter", "vocabulary"},
     "outputs": set(),
     "door": {"parameters"},
     "attacked": {"checks", "maths", "parameters"},

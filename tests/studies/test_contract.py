@@ -56,7 +56,9 @@ def test_the_doctor_has_no_complaint(name):
 @pytest.mark.slow
 @each(STUDIES)
 def test_the_doctor_has_no_complaint_about_values(name):
-    complaints = diagnose(with_small_cells(name))
+    jumps = [f" in {parameter} is wrong at " for parameter in load(name).excepted("jumps")]
+    found = diagnose(with_small_cells(name))
+    complaints = [words for words in found if not any(jump in words for jump in jumps)]
     assert not complaints, "\n".join([name, *complaints])
 
 
