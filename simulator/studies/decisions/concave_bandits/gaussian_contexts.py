@@ -302,7 +302,7 @@ figures = {
         ["stationary", "oracle", "squarecb", "epsilon_greedy"],
         num_rounds=3200,
         replicates=50,
-        caption="Soft minimum of three objectives, five actions; what learns has no line.",
+        caption="Soft minimum of three objectives, five actions; only a fixed policy has a line.",
     ),
 }
 
