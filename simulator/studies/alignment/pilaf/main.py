@@ -145,7 +145,7 @@ figures = {
             "sampler": ["pilaf", "vanilla", "best_of_n", "uniform"],
         },
         series="sampler",
-        replicates=1000,
+        replicates=300,
         caption="The reference instance, prompts tilted.",
     ),
     "spread-rewards": Figure(

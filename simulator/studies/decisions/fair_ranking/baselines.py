@@ -182,7 +182,7 @@ figures = {
         series="algorithm",
         params={"num_epochs": 64, "num_checkpoints": 7},
         replicates=20,
-        caption="40 users, 20 items, 5 slots, quadratic objective with weight 4.",
+        caption="40 users (an epoch is 40 rounds), 20 items, 5 slots, quadratic with weight 4.",
     ),
 }
 
