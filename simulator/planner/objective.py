@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator.planner.laws import Law
-from simulator.runtime.compilation import QUICK_OPTIONS, float64_on_cpu, overlapping
+from simulator.runtime.compilation import ONCE_OPTIONS, QUICK_OPTIONS, float64_on_cpu, overlapping
 
 BLOCK = 64  # rows are padded to a multiple of it
 #: Problems of one call of the program. A law that is linear in its variables is so cheap that a
@@ -191,7 +191,7 @@ def residuals(
 def _slopes_program(law: Law) -> Callable[..., Any]:
     """``(theta, features) -> ln L and its gradient``, row by row."""
     both = jax.vmap(jax.value_and_grad(law.log_loss), in_axes=(None, 0))
-    return jax.jit(both, compiler_options=QUICK_OPTIONS)
+    return jax.jit(both, compiler_options=ONCE_OPTIONS)
 
 
 def many_residuals(law: Law, rows: Rows, theta: Any, *, target: Any) -> np.ndarray:
@@ -203,4 +203,4 @@ def many_residuals(law: Law, rows: Rows, theta: Any, *, target: Any) -> np.ndarr
 
 @functools.lru_cache(maxsize=64)
 def _log_loss_program(law: Law) -> Callable[..., Any]:
-    return jax.jit(jax.vmap(law.log_loss, in_axes=(None, 0)), compiler_options=QUICK_OPTIONS)
+    return jax.jit(jax.vmap(law.log_loss, in_axes=(None, 0)), compiler_options=ONCE_OPTIONS)

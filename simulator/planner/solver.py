@@ -20,8 +20,8 @@ MOST_DAMPING = 1e9
 EXACT = 1e-12
 #: A problem is done when its certificate is below; *converged* asks for 1e-8.
 DONE = 1e-11
-#: Relative changes of the objective in which it has no more digits.
-LEVEL = 1e-14
+#: Changes in which an objective has no more digits: relative, and from rounded losses.
+LEVEL, ROUNDED = 1e-14, 2e-15
 
 
 class Box(NamedTuple):
@@ -100,7 +100,8 @@ def solve(
         np.broadcast_to(rows.weight if weight is None else weight, full),
         np.broadcast_to(np.asarray(delta, float), (count,)),
     )
-    rounding = 0.5 * EXACT**2 * problems.weight.sum(axis=1)
+    total = problems.weight.sum(axis=1)
+    rounding = 0.5 * EXACT**2 * total
     theta = np.clip(theta, bounds.low, bounds.high)
     point = evaluate(law, absolute, rows, problems, theta, np.arange(count))
     certificate = _certificate(point, _moving(theta, point.gradient, bounds), rounding)
@@ -122,7 +123,8 @@ def solve(
         there = evaluate(law, absolute, rows, problems, new, open_)
         found = _certificate(there, _moving(new, there.gradient, edges), rounding[open_])
         change = there.objective - here.objective
-        level = np.abs(change) <= LEVEL * here.objective
+        digits = ROUNDED * np.sqrt(2 * here.objective * total[open_])
+        level = np.abs(change) <= LEVEL * here.objective + digits
         accept = np.where(level, found < certificate[open_], change <= 0)
 
         taken = open_[accept]

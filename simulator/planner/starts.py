@@ -16,7 +16,7 @@ import numpy as np
 from simulator.planner.laws import Law
 from simulator.planner.objective import Rows
 from simulator.planner.solver import solved
-from simulator.runtime.compilation import QUICK_OPTIONS, float64_on_cpu
+from simulator.runtime.compilation import ONCE_OPTIONS, float64_on_cpu
 
 STARTS = 8
 SIDE = 12  # of the grid of one or two exponents
@@ -99,7 +99,7 @@ def _program(law: Law) -> Callable[..., Any]:
         return size, (columns.T * weight) @ columns, columns.T @ weight
 
     lanes = jax.vmap(one, in_axes=(0, None, None, None))
-    return jax.jit(lanes, compiler_options=QUICK_OPTIONS)
+    return jax.jit(lanes, compiler_options=ONCE_OPTIONS)
 
 
 def _non_negative(gram: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

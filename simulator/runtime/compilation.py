@@ -39,6 +39,9 @@ QUICK_OPTIONS = CPU_OPTIONS | {
     "xla_cpu_parallel_codegen_split_count": 1,
 }
 
+#: The same for programs that run once or a few times: not optimised at all, compiled in a third.
+ONCE_OPTIONS = QUICK_OPTIONS | {"xla_backend_optimization_level": 0}
+
 #: `jax.jit` of what always runs on the CPU, theory above all: call it in `float64_on_cpu`.
 jit_on_cpu = functools.partial(jax.jit, compiler_options=CPU_OPTIONS)
 

@@ -6,8 +6,10 @@ import pytest
 
 import simulator
 from simulator.planner import objective
-from simulator.planner.estimation import box_of, estimate
+from simulator.planner.estimation import box_of, estimate, scale
 from simulator.planner.laws import LAWS, law_named
+from simulator.planner.solver import solve
+from simulator.planner.uncertainty import resampled
 from simulator.runtime.compilation import float64_on_cpu
 from tests.planner.tables import TRUTH, simulated
 
@@ -159,6 +161,21 @@ def test_no_start_of_scipy_finds_less():
         theirs = min(minimize(huber_sum, start, jac=True, method="L-BFGS-B", bounds=bounds,
                               options=options).fun for start in starts)  # fmt: skip
         assert found.objective[0] <= theirs * (1 + 1e-9), index
+
+
+def test_no_refit_stops_where_the_objective_has_no_more_digits():
+    """Losses are rounded: near a minimum the objective rises and falls by more than its digits."""
+    fit = simulator.fit(simulated(seed=1), huber="inf", holdout="none")
+    weight = resampled(fit.table.columns["weight"], None, 1000, 0)
+    weight = np.pad(weight, ((0, 0), (0, len(fit.rows.target) - weight.shape[1])))
+    start = np.repeat(fit.theta[None], 1000, 0)
+    found = solve(fit.law, fit.rows, start, np.inf, fit.box, weight=weight)
+    assert found.certificate.max() < 1e-11
+    for seed in range(8):
+        fit = simulator.fit(simulated(seed=seed), holdout="none")
+        s = scale(fit.law, fit.rows, fit.theta, target=fit.rows.target,
+                  weight=fit.rows.weight[None], size=fit.size)  # fmt: skip
+        assert fit.delta == pytest.approx(1.345 * s[0], rel=1e-9)
 
 
 # --------------------------------------------------------------------------------------------
