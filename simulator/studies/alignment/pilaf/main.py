@@ -133,7 +133,7 @@ def _fitted(params, instance, sampling, wins):
     return with_score(outputs, score, count * covariance, count)
 
 
-_SCALES = [0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 2.5, 3.0]
+_SCALES = [0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 2.5]
 
 figures = {
     "labels": Figure(
@@ -154,8 +154,8 @@ figures = {
         y=("regret_coefficient",),
         grid={"reward_scale": _SCALES, "sampler": ["pilaf", "vanilla", "uniform"]},
         series="sampler",
-        params={"kl_regularization": 1.0, "num_preferences": 1_000_000},
-        caption="β = 1, prompts tilted.",
+        params={"kl_regularization": 2.0, "num_preferences": 10_000_000},
+        caption="β = 2, prompts tilted.",
     ),
 }
 
