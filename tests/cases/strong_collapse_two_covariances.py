@@ -129,10 +129,10 @@ CASES += [
         "few weighted samples without ridge": {"dim": 30, "num_samples": 18, "ridge": 0.0} | MIXED,
         **{
             f"many weighted samples without ridge, p2 = {share}, weight {weight}": {
-                "dim": 30, "num_samples": 600, "ridge": 0.0, "synthetic_fraction": share,
+                "dim": 30, "num_samples": 300, "ridge": 0.0, "synthetic_fraction": share,
                 "weighting": "mixing", "mixing_weight": weight,
             }
-            for share, weight in ((0.2, 0.9), (0.6, 0.05))
+            for share, weight in ((0.1, 0.999), (0.9, 0.001))
         },
         **{
             f"without ridge, p2 = {share}": {
