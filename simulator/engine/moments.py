@@ -24,6 +24,11 @@ class Moments:
         self._m4: np.ndarray = np.zeros(())
         self._pending: list[np.ndarray] = []
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the output, once a replicate was seen."""
+        return self._pending[0].shape[1:]
+
     @infinite_values
     def update(self, values: np.ndarray) -> None:
         """Add replicates; ``values`` has the replicate axis first."""

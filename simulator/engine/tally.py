@@ -48,7 +48,11 @@ class Tally:
 
         Control variates, minus their means, may stand among the outputs.
         """
+        if CONTROLS in self._moments and CONTROLS in outputs:
+            self._without_controls |= self._moments[CONTROLS].shape != outputs[CONTROLS].shape[1:]
         if self._without_controls:
+            self._moments.pop(CONTROLS, None)
+            self._regressions.clear()
             outputs = {name: values for name, values in outputs.items() if name != CONTROLS}
         controls = outputs.get(CONTROLS)
         for name, values in outputs.items():
@@ -80,7 +84,8 @@ class Tally:
     ) -> None:
         """Go on from what another process computed.
 
-        Where an earlier version computed it without control variates, it goes on without them.
+        Where an earlier version computed it without control variates, or with others, it goes on
+        without them.
         """
         self.count, self.stalled = count, stalled
         self._moments = {name: Moments.from_state(moments) for name, moments in state.items()}

@@ -154,15 +154,18 @@ def test_the_estimate_does_not_depend_on_how_a_run_was_cut(cuts):
             np.testing.assert_array_equal(getattr(pieces, name), getattr(whole, name))
 
 
-def test_what_was_begun_without_controls_goes_on_without_them():
+@pytest.mark.parametrize("earlier", [0, 3])
+def test_what_was_begun_without_controls_or_with_others_goes_on_without_them(earlier):
     rng = np.random.default_rng(4)
     outputs = {"y": rng.standard_normal(100), CONTROLS: rng.standard_normal((100, 4))}
     tally, again = Tally(), Tally()
-    tally.add({"y": outputs["y"]}, 99)
+    others = {CONTROLS: outputs[CONTROLS][:, :earlier]} if earlier else {}
+    tally.add({"y": outputs["y"]} | others, 99)
     again.restore(100, tally.state(), Stalled())
     again.add(outputs, 199)
     assert again.summary().keys() == {"y"}
     assert again.summary()["y"].best.count == 200
+    assert again.summary()["y"].regressed is None
 
 
 def test_an_infinite_replicate_makes_the_mean_infinite():

@@ -66,6 +66,30 @@ CELLS = {
             ("fresh_mix", "maximum_likelihood"),
         )
     ),
+    "pilaf": (
+        {"num_prompts": 2, "num_responses": 4, "dim": 2, "num_preferences": 300},
+        {
+            "num_prompts": 2,
+            "num_responses": 3,
+            "dim": 4,
+            "num_preferences": 300,
+            "sampler": "hybrid",
+            "prompt_weighting": "importance",
+        },
+    ),
+    "pilaf.iterated": (
+        {"num_rounds": 3, "num_preferences": 400},
+        {
+            "num_prompts": 2,
+            "num_responses": 4,
+            "dim": 2,
+            "num_rounds": 2,
+            "num_preferences": 400,
+            "sampler": "hybrid",
+            "prompt_weighting": "importance",
+            "replay": "new",
+        },
+    ),
 }
 
 

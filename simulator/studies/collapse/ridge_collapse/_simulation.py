@@ -135,39 +135,40 @@ def _with_sum(bias, variance, generator_variance):
 def averaged(key, params):
     """Averaged over all label noise given the inputs: its covariance travels through the fits."""
     spectrum, truth = spectrum_of(params), true_weights(params)
+    unit = jnp.eye(params.dim, dtype=float)
     fitted, missed = _controls.weights(params)
 
-    def fit(index, state):
-        weights, covariance, _, statistics, _ = state
-        last = index == params.num_generations
-        num_samples = jnp.where(last, params.num_samples, params.num_samples_generator)
-        ridge = jnp.where(last, params.ridge, params.ridge_generator)
-        noise_std = jnp.where(last, params.noise_std, params.noise_std_generator)
-        which = jnp.where(last, index, 0) if params.design == "same" else index
-        factor, active, design = _factor_design(params, jax.random.fold_in(key, which), num_samples)
-        unit = jnp.diag(active.astype(float))
-        respond = _factor_solution(params, factor, active, unit, num_samples, ridge)
-        keep = respond @ design
-        added = noise_std**2 * respond @ respond.T
-        covariance = keep @ covariance @ keep.T + jnp.where(last, 0, added)
-        gram = factor.T @ factor / num_samples
-        statistics = statistics + jnp.where(last, 0, _controls.of_generator(fitted, gram))
-        variance = jnp.sum(spectrum.eigenvalues * jnp.diag(added))
-        return keep @ weights, covariance, variance, statistics, gram
+    def fit(index, num_samples, ridge):
+        """What answers to labels, and the design."""
+        factor, active, design = _factor_design(params, jax.random.fold_in(key, index), num_samples)
+        labels = jnp.where(active, unit, 0)
+        respond = _factor_solution(params, factor, active, labels, num_samples, ridge)
+        return respond, design, factor.T @ factor / num_samples
 
-    start = (
-        truth,
-        jnp.zeros((params.dim, params.dim), float),
-        jnp.zeros((), float),
-        jnp.zeros(2, float),
-        jnp.zeros((params.dim, params.dim), float),
-    )
-    steps = params.num_generations + 1
-    weights, covariance, variance, statistics, gram = lax.fori_loop(0, steps, fit, start)
+    def generator(index, state):
+        weights, covariance, statistics = state
+        which = 0 if params.design == "same" else index
+        respond, design, gram = fit(which, params.num_samples_generator, params.ridge_generator)
+        keep = respond @ design
+        added = params.noise_std_generator**2 * respond @ respond.T
+        covariance = keep @ covariance @ keep.T + added
+        return keep @ weights, covariance, statistics + _controls.of_generator(fitted, gram)
+
+    nothing = jnp.zeros((params.dim, params.dim), float)
+    count = params.num_generations
+    start = truth, nothing, jnp.zeros(2, float)
+    weights, covariance, statistics = lax.fori_loop(0, count, generator, start)
+    respond, design, gram = fit(count, params.num_samples, params.ridge)
+
+    def of_generators(_, error):
+        keep = respond @ design
+        return error + jnp.sum(spectrum.eigenvalues * jnp.sum((keep @ covariance) * keep, axis=1))
+
     outputs = _with_sum(
-        bias=jnp.sum(spectrum.eigenvalues * (weights - truth) ** 2),
-        variance=variance,
-        generator_variance=jnp.sum(spectrum.eigenvalues * jnp.diag(covariance)),
+        bias=jnp.sum(spectrum.eigenvalues * (respond @ (design @ weights) - truth) ** 2),
+        variance=params.noise_std**2 * jnp.sum(spectrum.eigenvalues * jnp.sum(respond**2, axis=1)),
+        # A loop of one step, or of none: without generators there is nothing to multiply.
+        generator_variance=lax.fori_loop(0, jnp.minimum(count, 1), of_generators, 0.0 * truth[0]),
     )
     known = _controls.of_downstream(fitted, missed, gram) | {"generators": statistics}
     return outputs | {CONTROLS: known}
