@@ -91,6 +91,11 @@ MUTANTS = [
     ),
 ]
 
+#: At an end of the mixing weight, that is, if those that are left are fewer than the features.
+ABSENT = "rows of weight 0 are absent: of the fit of smallest norm, too"
+
+WITHOUT_THEM = ("test_error", "synthetic_error", "variance", "variance_inflation", "omega")
+
 TESTS = Tests(
     cases=CASES,
     mutants=MUTANTS,
@@ -134,11 +139,15 @@ TESTS = Tests(
     },
     expected={
         "float32": (5e-5, "1 - df/n and its like lose the digits that n - df has less"),
-        "jumps at ends": {"ridge": "exact without, asymptotic with ridge"},
+        "jumps at ends": {
+            "ridge": "exact without, asymptotic with ridge",
+            "mixing_weight": ABSENT,
+        },
         "no slope at ends": {
             "synthetic_shift": "the cross term is a square root of it",
             "synthetic_fraction: plateau_error": "any share of infinitely many samples has all "
             "its weight",
-        },
+        }
+        | {f"mixing_weight: {output}": ABSENT for output in WITHOUT_THEM},
     },
 )

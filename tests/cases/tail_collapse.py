@@ -292,4 +292,10 @@ TESTS = Tests(
         },
         "other exponent": {"zipf_exponent_synthetic": 2.0, "sampling": "poisson"},
     },
+    expected={
+        "no slope at ends": {
+            "real_fraction: test_error_std": "the root of a variance that begins at 0: of many "
+            "synthetic samples none misses a token",
+        }
+    },
 )
