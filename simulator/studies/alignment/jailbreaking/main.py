@@ -158,7 +158,7 @@ figures = {
         x="attack_radius",
         y=("uniform_probability", "normal_approximation", "paper_normal_probability"),
         grid={
-            "attack_radius": [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4],
+            "attack_radius": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9],
             "num_explanations": [20, 100, 500],
         },
         series="num_explanations",

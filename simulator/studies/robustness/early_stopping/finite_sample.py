@@ -216,7 +216,7 @@ STUDY = Study(
             "attack_radius": 0.2,
             "noise_std": 0.5,
             "num_samples": 32,
-            "step_size": 0.25,
+            "step_size": 0.125,
             "times": [0.75, 4.0],
         },
     ),
