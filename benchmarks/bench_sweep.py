@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import simulator
-from benchmarks.report import Row
+from benchmarks.report import Row, on_cores
 
 STUDY = "ridge-collapse"
 #: Cells of about a quarter of a second on one core.
@@ -88,9 +88,8 @@ def _weak_scaling() -> Row:
 
     times = []
     for workers in (1, 2):
-        for thread in os.listdir("/proc/self/task"):  # Dask's own threads start the workers
-            os.sched_setaffinity(int(thread), range(workers))
-        times.append(_best_on_workers(workers, cells(20 * workers)))
+        with on_cores(workers):  # Dask's own threads start the workers
+            times.append(_best_on_workers(workers, cells(20 * workers)))
     return Row(
         "40 cells on 2 workers, 2 cores", "20 on 1, 1 core, twice", 2 * times[0], times[1], 1.8
     )

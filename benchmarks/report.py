@@ -1,7 +1,9 @@
 """What a benchmark returns, and how it is timed."""
 
+import contextlib
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +31,22 @@ class Row:
     @property
     def met(self) -> bool:
         return self.ratio >= self.target
+
+
+@contextlib.contextmanager
+def on_cores(number: int) -> Iterator[None]:
+    """All threads of this process on so many cores, and then on one again."""
+
+    def settle(number: int) -> None:
+        for thread in os.listdir("/proc/self/task"):
+            with contextlib.suppress(ProcessLookupError):  # a thread may have ended since
+                os.sched_setaffinity(int(thread), range(number))
+
+    settle(number)
+    try:
+        yield
+    finally:
+        settle(1)
 
 
 def seconds(task: Callable[[], Any], repeats: int = 5) -> float:
