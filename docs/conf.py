@@ -8,7 +8,7 @@ sys.path.insert(0, str(HERE))
 
 import pages  # noqa: E402 - Sphinx imports this file from elsewhere
 
-import simulator  # noqa: E402
+import simulator  # noqa: E402 - likewise
 
 project = "simulator"
 copyright = "the simulator developers"

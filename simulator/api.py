@@ -53,7 +53,7 @@ def _verb(
 
     signature = inspect.signature(function)
     first, *others = signature.parameters.values()
-    verb.__signature__ = signature.replace(  # type: ignore[attr-defined]
+    verb.__signature__ = signature.replace(  # type: ignore[attr-defined]  # read by `inspect`
         parameters=[first.replace(annotation=str | Study), *others]
     )
     verb.__name__ = verb.__qualname__ = function.__name__.removesuffix("_study")

@@ -14,7 +14,7 @@ class ByValue:
     long tuples are shown by their shapes and lengths.
     """
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # as Python does beside __eq__
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

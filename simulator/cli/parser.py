@@ -177,7 +177,7 @@ def _add_parameters(parser: Parser, study: Any) -> None:
         flag = group.add_argument(
             f"--{name.replace('_', '-')}", metavar=parameter.symbol, help=shown, **options
         )
-        flag.completer = _choices(parameter.choices)  # type: ignore[attr-defined]
+        flag.completer = _choices(parameter.choices)  # type: ignore[attr-defined]  # argcomplete's
         if "_" in name:  # as Python writes it
             group.add_argument(f"--{name}", help=argparse.SUPPRESS, **options)
         parser.symbols[name] = parameter.symbols

@@ -18,6 +18,7 @@ import numpy as np
 from simulator import checks
 from simulator.engine.batch_size import Cost, free_memory, memory_of
 from simulator.engine.progress import duration
+from simulator.runtime.threads import calls_at_a_time
 from simulator.study import Study
 
 #: Seconds beyond which a theory is refused: nothing shows its progress, and nothing keeps its
@@ -80,9 +81,9 @@ def check_theory(
     what = f"{study.name}: the theory at {_sizes(study, values)}"
     seconds = calls * max(cost.least / CPU_SPEED, cost.steps * CPU_STEP)
     _refuse(what, seconds=seconds, longest=LONGEST_THEORY)
-    bound = cost.memory + 2 * calls * cost.results
-    if bound > free_memory():
-        _refuse(what, memory=memory_of(program, arguments) + 2 * calls * cost.results)
+    at_once, kept = min(calls, calls_at_a_time()), 2 * calls * cost.results
+    if at_once * cost.memory + kept > free_memory():
+        _refuse(what, memory=at_once * memory_of(program, arguments) + kept)
 
 
 def check_simulation(

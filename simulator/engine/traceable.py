@@ -69,7 +69,7 @@ def theory_study(study: Study) -> Callable[..., dict[str, Any]]:
 
     theory.__name__ = theory.__qualname__ = "theory"
     theory.__doc__ = _documentation(study)
-    theory.__signature__ = Signature(  # type: ignore[attr-defined]
+    theory.__signature__ = Signature(  # type: ignore[attr-defined]  # read by `inspect`
         [
             Argument(name, Argument.KEYWORD_ONLY, default=parameter.default)
             for name, parameter in study.declarations.items()

@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import numpy as np
 import pytest
 
@@ -121,3 +122,10 @@ def _random_value(p, values, rng):
 
 def assert_close(actual, desired, rtol, atol, message):
     np.testing.assert_allclose(actual, desired, rtol=rtol, atol=atol, err_msg=message)
+
+
+def memory_of(module, **given):
+    """Bytes beside its results that a replicate of a study's module takes."""
+    simulate = jax.jit(module.simulate_direct)
+    compiled = simulate.lower(jax.random.key(0), module.Params(**given)).compile()
+    return compiled.memory_analysis().temp_size_in_bytes

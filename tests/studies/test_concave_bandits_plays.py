@@ -1,12 +1,12 @@
 """concave-bandits, played: laws, printed rows and curves, bounds on memory, a million rounds."""
 
-import jax
 import numpy as np
 import pytest
 
 import simulator
 from simulator.studies.decisions.concave_bandits import main
 from tests.sampling.laws import assert_same_law
+from tests.studies.battery import memory_of
 from tests.studies.test_concave_bandits import ARMS, GAUSSIAN, RANKING, TABLE, predict
 
 
@@ -221,15 +221,10 @@ def test_the_law_of_the_loop_and_wrong_ones():
         assert abs(mean - wrong) > near
 
 
-def memory_of(num_rounds):
-    params = main.Params(num_rounds=num_rounds, num_checkpoints=8)
-    compiled = jax.jit(main.simulate_direct).lower(jax.random.key(0), params).compile()
-    return compiled.memory_analysis().temp_size_in_bytes
-
-
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_rounds():
-    assert memory_of(1_000_000) <= 1.01 * memory_of(1000) + 4096
+    long, short = (memory_of(main, num_rounds=n, num_checkpoints=8) for n in (1_000_000, 1000))
+    assert long <= 1.01 * short + 4096
 
 
 @pytest.mark.slow

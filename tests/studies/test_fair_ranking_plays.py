@@ -1,12 +1,12 @@
 """arXiv 2209.13019, played: orders of the ranker, printed rows and curves, the other rankers."""
 
-import jax
 import numpy as np
 import pytest
 
 import simulator
 from simulator.studies.decisions.fair_ranking import main
 from tests.references import fair_ranking as reference
+from tests.studies.battery import memory_of
 from tests.studies.test_fair_ranking import BASELINES, PAIR, RANKER, SMALL
 
 
@@ -175,15 +175,11 @@ def test_regret_times_rounds_grows_like_a_logarithm_or_not_at_all():
 VISITORS = {"num_users": 5, "num_items": 4, "num_slots": 2}
 
 
-def memory_of(num_epochs):
-    params = main.Params(num_epochs=num_epochs, num_checkpoints=5, **VISITORS)
-    compiled = jax.jit(main.simulate_direct).lower(jax.random.key(0), params).compile()
-    return compiled.memory_analysis().temp_size_in_bytes
-
-
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_rounds():
-    assert memory_of(200_000) <= 1.01 * memory_of(2_000) + 4096
+    given = VISITORS | {"num_checkpoints": 5}
+    long, short = (memory_of(main, num_epochs=n, **given) for n in (200_000, 2_000))
+    assert long <= 1.01 * short + 4096
 
 
 # --------------------------------------------------------------------------------------------
