@@ -120,6 +120,17 @@ def test_equal_references_align_alike():
     assert found["harm_std_dpo"] == found["harm_std_edpo"]
 
 
+def test_no_harm_is_left_where_the_safe_reference_has_none():
+    """Only with the safe reference: RLHF keeps what the harmful one has, whatever the penalty."""
+    found = simulator.predict(
+        "jailbreaking.alignment",
+        safe_prompt_logit=-600.0,
+        kl_regularization=np.array([0.2, 1.0, 50.0]),
+    )
+    assert np.all(found["harm_erlhf"] < 1e-200)
+    assert np.all(found["harm_rlhf"] > 1e-3)
+
+
 def test_the_gain_of_e_rlhf_is_that_of_the_tilted_references():
     """Log-odds of harm fall by ``ℓ_h - ℓ_s``, whatever rewards and penalty."""
     for beta in (0.3, 2.0):
@@ -229,6 +240,24 @@ def test_enough_attempts_always_succeed():
     rates = found["attack_success_rate_erlhf"]
     assert np.all(np.diff(rates) > 0)
     assert rates[-1] > 1 - 1e-9
+
+
+def test_half_of_the_attacks_succeed_after_so_many_attempts():
+    """K = ln(1/2) / ln Phi((z - mu)/tau), on both sides."""
+    mean, spread, threshold, penalty, gap = 2.0, 1.5, 0.6, 0.25, 2.0
+    miss = stats.norm.cdf((special.logit(threshold) - mean + gap / penalty) / spread)
+    half = np.log(0.5) / np.log(miss)
+    found = simulator.predict(
+        "jailbreaking.attack",
+        harmful_logit=mean,
+        query_spread=spread,
+        harm_threshold=threshold,
+        kl_regularization=penalty,
+        reward_gap=gap,
+        num_attempts=np.array([np.floor(half), np.ceil(half)]),
+    )
+    below, above = found["attack_success_rate_rlhf"]
+    assert below < 0.5 < above < below + 1 / half
 
 
 # --------------------------------------------------------------------------------------------
