@@ -50,6 +50,10 @@ class TimedOut(Exception):
     """A mutant took several times as long as the unchanged theory."""
 
 
+class Invalid(Exception):
+    """A changed module is no Python, or cannot be imported: nobody could have written that."""
+
+
 class Worker:
     """A process that compares mutants with reference values; a new one where the last one died."""
 
@@ -71,7 +75,7 @@ class Worker:
 
         Raises
         ------
-        TimedOut
+        TimedOut, Invalid
         """
         return self._ask(complaint, module, source, groups, self._patience)
 
@@ -125,6 +129,8 @@ def serve(connection) -> None:
             return
         try:
             answer = function(*arguments)
+        except Invalid as invalid:
+            answer = invalid
         except Exception as error:
             answer = RuntimeError(f"{type(error).__name__}: {error}")
         connection.send(answer)
@@ -189,7 +195,11 @@ def complaint(module: str, source: str, groups: list[Group], patience: float) ->
         expected, seconds = unchanged(group)
         with changed(module, source), limited(GRACE + patience * seconds):
             try:
-                wrong = wrong_value(imported(group.study), group, expected)
+                study = imported(group.study)
+            except Exception as error:
+                raise Invalid(f"{type(error).__name__}: {error}") from error
+            try:
+                wrong = wrong_value(study, group, expected)
             except Exception as error:  # a theory that stops is noticed
                 wrong = f"{group.study}: {type(error).__name__}: {str(error)[:300]}"
         if wrong:

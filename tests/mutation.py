@@ -3,7 +3,8 @@
 cosmic-ray changes one operator, comparison or number at a time; `tests.mutated` compares the
 changed theory with reference values. A mutant that survives is a mistake that no reference value
 would notice: it wants a new one, or an entry in ``tests/survivors.toml`` that says why nothing can
-tell it from the original, or which other test does.
+tell it from the original, or which other test does. A change that leaves no Python, or a module
+that cannot be imported, is no mutant: another one is drawn in its place.
 
 Changed is what the theory runs, the functions that are called while it is traced at its reference
 cases. Of a study: those in its paper's folder, with the study's own cases. Of a module of
@@ -30,7 +31,7 @@ from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkItem, WorkResult
 
 from simulator.registry import names
-from tests.mutated import ROOT, Group, TimedOut, Worker, functions
+from tests.mutated import ROOT, Group, Invalid, TimedOut, Worker, functions
 
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutation"]
 BUILD = ROOT / "build" / "mutation"
@@ -59,25 +60,30 @@ def run(name: str, given: argparse.Namespace, worker: Worker) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     bench = Bench(worker)
     mutants = listed(name, folder, bench)
-    chosen = mutants[: given.mutants]
     if given.list:
-        print("\n".join(described(item) for item in chosen))
+        print("\n".join(described(item) for item in mutants[: given.mutants]))
         return
-    with use_db(str(folder / "session.sqlite"), WorkDB.Mode.create) as database:
-        known = {item.job_id for item in database.work_items}
-        database.add_work_items(item for item in chosen if item.job_id not in known)
+    session = str(folder / "session.sqlite")
+    with use_db(session, WorkDB.Mode.create) as database:
         done = dict(database.results)
     known = explained()
     if given.again:
         bench.forget(name)
-    for item in chosen:
-        before = done.get(item.job_id)
-        if before and not (given.again and outcome(item, before, known) == "survived"):
-            continue
-        result = tried(name, item, bench, given.slow)
-        print(f"{name}: {described(item)}: {result.output or 'survived'}"[:200], flush=True)
-        with use_db(str(folder / "session.sqlite"), WorkDB.Mode.open) as database:
-            database.set_result(item.job_id, result)
+
+    def is_mutant(item: WorkItem) -> bool:
+        """Whether it is one, which shows when it is tried."""
+        result = done.get(item.job_id)
+        if not result or (given.again and outcome(item, result, known) == "survived"):
+            result = tried(name, item, bench, given.slow)
+            print(f"{name}: {described(item)}: {result.output or 'survived'}"[:200], flush=True)
+            with use_db(session, WorkDB.Mode.open) as database:
+                if item.job_id not in done:
+                    database.add_work_items([item])
+                database.set_result(item.job_id, result)
+        return outcome(item, result, known) != "invalid"
+
+    for _ in itertools.islice(filter(is_mutant, mutants), given.mutants):
+        pass  # tried on the way
     report(name, show=True)
 
 
@@ -193,6 +199,8 @@ def tried(name: str, item: WorkItem, bench: Bench, with_slow: bool) -> WorkResul
                 break
     except TimedOut:
         outcome, output = TestOutcome.KILLED, "timeout"
+    except Invalid as invalid:
+        outcome, output = TestOutcome.INCOMPETENT, f"no mutant: {invalid}"
     lines = difflib.unified_diff(original.split("\n"), changed.split("\n"), path, path, n=0)
     diff = "\n".join(line for line in list(lines)[2:] if not line.startswith("@@"))
     return WorkResult(WorkerOutcome.NORMAL, output, outcome, diff)
@@ -210,7 +218,9 @@ def explained() -> dict[tuple[str, ...], str]:
 
 
 def outcome(item: WorkItem, result: WorkResult, known: dict[tuple[str, ...], str]) -> str:
-    """One of `SHOWN`; ``known`` are the explained survivors."""
+    """One of `SHOWN`, or invalid; ``known`` are the explained survivors."""
+    if result.test_outcome == TestOutcome.INCOMPETENT:
+        return "invalid"
     if result.output == "timeout":
         return "timed out"
     if result.test_outcome != TestOutcome.SURVIVED:
@@ -233,7 +243,8 @@ def report(name: str, show: bool = False) -> collections.Counter:
         counts[kind] += 1
         if show and kind in ("survived", "timed out"):
             print(f"\n{kind}: {described(items[job])}\n{result.diff}")
-    counts["tried"] = len(results)
+    counts["tried"] = len(results) - counts["invalid"]
+    counts["mutants"] -= counts["invalid"]
     if show:
         words = ", ".join(f"{n} {kind}" for kind, n in counts.items() if kind in SHOWN)
         print(f"\n{name}: {counts['tried']} of {counts['mutants']} mutants: {words}")
