@@ -246,6 +246,27 @@ def test_nothing_kept_is_refused():
         simulator.predict("verified-synthesis.eigenvalues", keep_correct=0, keep_incorrect=0)
 
 
+@pytest.mark.parametrize("kept", ["keep_agree", "keep_disagree"])
+def test_means_so_far_from_the_edges_that_nothing_is_kept_are_refused(kept):
+    """Class means on one side of both halfspaces, or between them: the other is out of reach."""
+    chances = {"keep_agree": 0.0, "keep_disagree": 0.0} | {kept: 1.0}
+    point = chances | {
+        "generator_angle": 0.7,
+        "verifier_angle": 0.9 if kept == "keep_disagree" else math.pi - 0.9,
+    }
+    edge = 36 / math.cos(0.9)
+    found = simulator.predict(HALFSPACE, signal_norm=0.999 * edge, **point)
+    assert 0 < found["keep_rate"] < 1e-280
+    for far in (1.001 * edge, 1300.0):
+        with pytest.raises(ValueError, match="signal_norm"):
+            simulator.predict(HALFSPACE, signal_norm=far, **point)
+        with pytest.raises(ValueError, match="signal_norm"):
+            simulator.simulate(HALFSPACE, signal_norm=far, replicates=1, **point)
+    other = ({*chances} - {kept}).pop()
+    found = simulator.predict(HALFSPACE, signal_norm=1300.0, **(point | {other: 0.1}))
+    assert found["keep_rate"] == pytest.approx(0.1)
+
+
 # --------------------------------------------------------------------------------------------
 # The wedge
 # --------------------------------------------------------------------------------------------
@@ -260,6 +281,14 @@ def test_wedge_probability_is_the_bivariate_normal(mean, angle):
         found = float(wedge_probability(along, across, angle))
     # SciPy's own bivariate integral is good to about 1e-8 at correlations near ±1.
     assert found == pytest.approx(law.cdf([along, b]), abs=2e-6 if angle < 1e-3 else 1e-8)
+
+
+@pytest.mark.parametrize("across", [0.3, 4.0, 70.0, 3000.0])
+@pytest.mark.parametrize("along", [-5.0, -1.0, 0.3, 5.0])
+def test_a_wedge_without_an_angle_is_a_halfspace_however_long_the_mean(along, across):
+    with float64_on_cpu():
+        found = float(wedge_probability(along, across, 0.0))
+    assert found == pytest.approx(norm.cdf(along), rel=1e-12)
 
 
 def test_wedge_moments_by_polar_quadrature():

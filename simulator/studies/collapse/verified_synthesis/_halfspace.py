@@ -19,6 +19,8 @@ from simulator.maths.wedge import wedge_moments
 from simulator.sampling.row_types import followed_by_noise, ridge_fit
 
 _CHUNK = 1024  # inputs drawn at a time
+#: Standard deviations beyond which an event has too small a chance (1e-283) to be conditioned on.
+_FARTHEST = 36.0
 
 
 class Geometry(NamedTuple):
@@ -49,20 +51,29 @@ def geometry(generator_angle, verifier_angle, azimuth) -> Geometry:
     return Geometry(generator, verifier, across, jnp.arctan2(sin, cos))
 
 
-def may_agree_and_disagree(generator_angle, verifier_angle, azimuth) -> tuple[Any, Any]:
-    """Whether the halfspaces ever agree, and ever disagree: not if opposite, equal, up to rounding.
+def may_agree_and_disagree(
+    generator_angle, verifier_angle, azimuth, signal_norm=0.0
+) -> tuple[Any, Any]:
+    """Whether the halfspaces ever agree, and ever disagree, up to rounding.
 
+    Not if they are opposite, or equal; nor if the mean is too far from the nearer of their edges.
     Plain numbers stay with NumPy: many points are validated one by one.
     """
     angles = generator_angle, verifier_angle, azimuth
-    if any(isinstance(angle, jax.core.Tracer) for angle in angles):
+    if any(isinstance(value, jax.core.Tracer) for value in (*angles, signal_norm)):
         angle = geometry(*angles).angle
+        cg, cp = jnp.cos(generator_angle), jnp.cos(verifier_angle)
     else:
         (cg, cp, ca), (sg, sp, sa) = np.cos(angles), np.sin(angles)
         across = np.hypot(cg * sp * ca - sg * cp, sp * sa)
         angle = np.arctan2(across, cg * cp + sg * sp * ca)
     rounding = 8 * jnp.finfo(angle.dtype).eps
-    return angle < math.pi - rounding, angle > rounding
+    near = (signal_norm * abs(cg) < _FARTHEST) | (signal_norm * abs(cp) < _FARTHEST)
+    agree_at_mean = cg * cp > 0
+    return (
+        (angle < math.pi - rounding) & (near | agree_at_mean),
+        (angle > rounding) & (near | ~agree_at_mean),
+    )
 
 
 class Kept(NamedTuple):

@@ -174,13 +174,14 @@ def _outputs(params, numbers, weights):
 def validate(params, side):
     """Something must be kept; a traced point is told so, not refused."""
     agree, disagree = may_agree_and_disagree(
-        params.generator_angle, params.verifier_angle, params.azimuth
+        params.generator_angle, params.verifier_angle, params.azimuth, params.signal_norm
     )
     kept = (agree & (params.keep_agree > 0)) | (disagree & (params.keep_disagree > 0))
     if not isinstance(kept, jax.core.Tracer) and not kept:
         raise ValueError(
             f"keep_agree = {params.keep_agree}, keep_disagree = {params.keep_disagree} is not "
-            "allowed for these angles: nothing is ever kept (the keep rate must be > 0)"
+            f"allowed for these angles and signal_norm = {params.signal_norm}: nothing is ever "
+            "kept (the keep rate must be > 0)"
         )
     return kept
 
