@@ -95,6 +95,7 @@ class Mutant:
 EXCEPTIONS = {
     "float32": "a coarser agreement of the theory in float32 with float64: (tolerance, reason)",
     "resolution": "a coarser verdict of the quick test: (tolerance, reason)",
+    "other methods": "a coarser verdict of those that a check does not take: (tolerance, reason)",
     "special": "outputs without a reference value off special points: {output: reason}",
     "not differentiable": "outputs without a useful derivative: {output: reason}",
     "jumps": "parameters in which the theory has no derivative: {parameter: reason}",
@@ -156,6 +157,11 @@ class Tests:
     def resolution(self, default: float) -> float:
         """What the verdict of the quick test must resolve."""
         return self.expected["resolution"][0] if "resolution" in self.expected else default
+
+    def resolution_of_others(self, default: float) -> float:
+        """What verdicts of the methods must resolve that a check does not take."""
+        others = "other methods"
+        return max(default, self.expected[others][0]) if others in self.expected else default
 
     def excepted(self, kind: str) -> Mapping[str, str]:
         """What is excepted, with the reasons; ``kind`` is one of ``EXCEPTIONS``."""

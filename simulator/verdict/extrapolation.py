@@ -8,7 +8,9 @@ they are largest, follows from how far the deviations spread along the ladder. L
 first order at the smallest size that would make up the spread. ``D`` falls as ``h``, or as ``h^2``
 where the first order happens to vanish, and the first omitted order as ``h^(k+1)`` if ``k`` orders
 are fitted. So it is taken to be no more than ``D^((k+1)/2)``, and not known to be less than half of
-that; in between, it is what is found when it is fitted too, less two of its standard errors.
+that; in between, it is what is found when it is fitted too, less two of its standard errors. More
+than ``D^((k+1)/2)`` is believed where it is found: powers of the size need not be whole, along a
+power law.
 
 ``SAFETY`` times that, carried over to the intercept, is never held against a theory, and it counts
 against the resolution, so that nothing is overlooked silently. Neither ``D`` nor the next order
@@ -52,8 +54,12 @@ class Omitted:
     @property
     def bound(self) -> np.ndarray | float:
         """The deviation that they explain."""
-        certain = self.seen - SURE * self.error
-        return np.minimum(self.most, np.maximum(LEAST * self.most, certain))
+        return np.maximum(LEAST * self.most, self.certain)
+
+    @property
+    def certain(self) -> np.ndarray | float:
+        """What is found in any case."""
+        return self.seen - SURE * self.error
 
     def mapped(self, function: Callable[[Any, Any], Any], other: "Omitted") -> "Omitted":
         """A function of each attribute and that of another one."""
@@ -62,10 +68,11 @@ class Omitted:
         )
 
     def with_errors(self, factor: float) -> "Omitted":
-        """The same where standard errors are so many times as large."""
-        without = np.maximum(np.square(self.seen) - np.square(self.error), 0.0)
+        """What is expected where standard errors are so many times as large."""
+        without = np.sqrt(np.maximum(np.square(self.seen) - np.square(self.error), 0.0))
+        without = np.minimum(without, np.maximum(self.most, self.certain))
         error = self.error * factor
-        return replace(self, seen=np.sqrt(without + np.square(error)), error=error)
+        return replace(self, seen=np.hypot(without, error), error=error)
 
 
 NOTHING = Omitted()

@@ -59,6 +59,20 @@ def test_two_orders_are_fitted_exactly_and_the_third_is_bounded(sizes, rate):
     np.testing.assert_allclose(shifted.bound, omitted.bound)
 
 
+@pytest.mark.parametrize("power", [1.4, 1.7, 2.5])
+def test_powers_that_are_not_whole_are_bounded_where_they_are_found(power):
+    """As along power laws: their third order is more than the spread of a power series allows."""
+    errors = np.ones((4, 1))
+    fit = extrapolation(EIGHTH, 1.0, 2, errors, replicates=10_000)
+    deviations = 1e-4 * np.array(EIGHTH)[:, None] ** -power
+    omitted = fit.omitted(deviations, 0 * errors)
+    assert omitted.seen > omitted.most
+    assert omitted.bound >= np.abs((fit.intercept * deviations).sum())
+    unseen = fit.omitted(deviations, errors)
+    assert unseen.bound == unseen.most / 2
+    assert unseen.with_errors(0.0).bound <= unseen.most
+
+
 def test_standard_errors_of_few_replicates_do_not_weigh_the_sizes():
     errors = np.random.default_rng(0).uniform(1, 30, (4, 1))
     few, many = (extrapolation(EIGHTH, 1.0, 2, errors, count).intercept for count in (511, 512))
@@ -130,6 +144,7 @@ SMALL = {
     "strong-collapse.random-projections": {"dim": 16, "num_samples": 40, "width": 24},
     "strong-collapse.two-covariances": {"dim": 16, "num_samples": 40},
     "ridge-collapse": {"dim": 16, "num_samples": 40, "num_samples_generator": 48},
+    "ridge-regression": {"dim": 16, "num_samples": 160},
 }
 
 
