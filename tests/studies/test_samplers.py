@@ -115,6 +115,9 @@ CELLS = [
     ("tail-collapse", _TOKENS | {"sampling": "poisson"}, True),
     ("tail-collapse", _TOKENS, True),
     ("tail-collapse.corpus", {"counts": (5, 3, 2, 1), "num_samples": 6, "cutoff": 3}, False),
+    # Too many tokens to draw them one by one.
+    ("tail-collapse", _TOKENS | {"zipf_exponent": 6.0, "num_samples": 600.0}, True),
+    ("tail-collapse.corpus", {"counts": (900, 3, 2, 1), "num_samples": 600, "cutoff": 3}, True),
     ("tail-collapse.generations", _TOKENS | _CHAIN, True),
     ("tail-collapse.generations", _TOKENS | _CHAIN | {"sampling": "poisson"}, True),
     ("tail-collapse.bigram", _TOKENS | {"num_contexts": 2}, True),
