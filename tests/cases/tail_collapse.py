@@ -293,9 +293,10 @@ TESTS = Tests(
         "other exponent": {"zipf_exponent_synthetic": 2.0, "sampling": "poisson"},
     },
     expected={
+        "other methods": (0.02, "a standard deviation, from tokens one by one"),
         "no slope at ends": {
             "real_fraction: test_error_std": "the root of a variance that begins at 0: of many "
             "synthetic samples none misses a token",
-        }
+        },
     },
 )

@@ -58,4 +58,8 @@ MUTANTS = [
     Mutant("half the tokens", at=lambda p: {"num_samples": p.num_samples // 2}),
 ]
 
-TESTS = Tests(cases=CASES, mutants=MUTANTS)
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    expected={"other methods": (0.02, "a standard deviation, from tokens one by one")},
+)

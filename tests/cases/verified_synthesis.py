@@ -180,6 +180,21 @@ TESTS = Tests(
             "signal_norm": 2.1,
             "ridge": 0.02,
         }
-        | rates(0.8, 0.7, 0.2)
+        | rates(0.8, 0.7, 0.2),
+        "some data": {"dim": 32, "num_samples_synthetic": 400},
+        "few data": {
+            "dim": 32,
+            "num_samples_synthetic": 60,
+            "signal_norm": 2.1,
+            "ridge": 0.001,
+        }
+        | rates(0.8, 0.7, 0.2),
+        "mostly wrong": {
+            "dim": 32,
+            "num_samples_synthetic": 500,
+            "generator_accuracy": 0.2,
+            "ridge": 1.3,
+        },
     },
+    expected={"other methods": (0.05, "up to 40,000 rows, one by one")},
 )

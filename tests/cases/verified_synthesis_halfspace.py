@@ -191,6 +191,7 @@ TESTS = Tests(
         "Gaussian inputs": GENERIC | {"dim": 16, "num_samples_synthetic": 120, "keep_disagree": 0.6}
     },
     expected={
+        "other methods": (0.05, "a thousand rows of 32 inputs, one by one"),
         "no slope at ends": {
             "signal_norm": "0 is another law of the inputs",
             **{

@@ -103,4 +103,5 @@ TESTS = Tests(
     cases=CASES,
     mutants=MUTANTS,
     cells={"small": GENERIC | {"dim": 16, "num_samples_synthetic": 160, "num_generations": 2}},
+    expected={"other methods": (0.05, "a thousand rows of 32 inputs, one by one")},
 )

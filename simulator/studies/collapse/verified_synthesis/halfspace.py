@@ -236,12 +236,12 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     validate=validate,
     figures=figures,
-    tolerance=0.05,
+    tolerance=0.005,
     check_cells=(
-        {"dim": 32, "num_samples_synthetic": 400, "azimuth": 1.1, "verifier_angle": 0.7},
+        {"dim": 32, "num_samples_synthetic": 1000, "azimuth": 1.1, "verifier_angle": 0.7},
         {
             "dim": 32,
-            "num_samples_synthetic": 300,
+            "num_samples_synthetic": 1000,
             "signal_norm": 1.2,
             "ridge": 0.5,
             "generator_angle": 2.0,

@@ -182,12 +182,12 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     validate=validate,
     figures=figures,
-    tolerance=0.05,
+    tolerance=0.003,
     check_cells=(
-        {"dim": 32, "num_samples_synthetic": 400},
+        {"dim": 32, "num_samples_synthetic": 1600},
         {
             "dim": 32,
-            "num_samples_synthetic": 60,
+            "num_samples_synthetic": 2000,
             "signal_norm": 2.1,
             "ridge": 0.001,
             "generator_accuracy": 0.8,
@@ -196,8 +196,8 @@ STUDY = Study(
         },
         {
             "dim": 32,
-            "num_samples_synthetic": 500,
-            "generator_accuracy": 0.2,
+            "num_samples_synthetic": 40000,
+            "generator_accuracy": 0.1,
             "ridge": 1.3,
         },
     ),

@@ -164,11 +164,11 @@ STUDY = Study(
     validate=validate,
     coordinates={"generation": lambda params: range(params.num_generations + 1)},
     figures=figures,
-    tolerance=0.05,
+    tolerance=0.003,
     check_cells=(
         {
             "dim": 32,
-            "num_samples_synthetic": 500,
+            "num_samples_synthetic": 1000,
             "ridge": 0.1,
             "generator_angle": 1.3,
             "verifier_angle": 0.6,
