@@ -27,3 +27,26 @@ def mean_products(left, right, product_of_means, variance):
     """
     diagonal = (product_of_means + variance) * jnp.sum(left * right)
     return variance * jnp.sum(left) * jnp.sum(right) + diagonal
+
+
+def of_fit(fitted, missed, gram):
+    """Statistics of ``W`` that the errors of a ridge fit follow, if ``E W = 1``.
+
+    Parameters
+    ----------
+    fitted : array (d,)
+        ``D_k = λ_k / (λ_k + λ)``, the share of a direction that is fitted.
+    missed : array (d,)
+        The second moments of what is not, ``λ_k w_k^2 (1 - D_k)^2``.
+    gram : array (d, d)
+        ``W = X^T X / n`` of whitened rows.
+    """
+    directions = jnp.stack([fitted, missed])
+    squares = directions @ gram**2 @ fitted
+    return jnp.concatenate([directions @ jnp.diag(gram), squares])
+
+
+def mean_of_fit(fitted, missed, num_samples):
+    """Their means."""
+    squares = [mean_products(part, fitted, 1.0, 1 / num_samples) for part in (fitted, missed)]
+    return jnp.stack([jnp.sum(fitted), jnp.sum(missed), *squares])

@@ -132,12 +132,24 @@ TESTS = Tests(
             "noise_std": 0.7,
             "signal_variance": 1.6,
         },
+        "power law, few samples": {
+            "dim": 96,
+            "num_samples": 40,
+            "ridge": 0.02,
+            "noise_std": 0.4,
+            "spectrum": "power_law",
+            "spectrum_exponent": 1.2,
+            "source_exponent": 0.4,
+            "signal_variance": 1.6,
+        },
+        "least squares": {"dim": 40, "num_samples": 90, "ridge": 0.0, "noise_std": 0.8},
     },
     ends={
         "few samples": {"dim": 10, "num_samples": 6},
         "power law": {"dim": 10, "num_samples": 30, "spectrum": "power_law"},
     },
     expected={
+        "other methods": (0.05, "they draw the noise, a hundredfold variance"),
         "jumps at ends": {"ridge": "exact without one, asymptotic with it"},
         "no slope at ends": {
             "ridge: train_error": "the square of the ridge where n < d: differences are rounding"

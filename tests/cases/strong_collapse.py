@@ -120,6 +120,21 @@ TESTS = Tests(
             "noise_std_synthetic": 0.7,
             "synthetic_shift": 1.3,
         },
+        "mixing": {
+            "dim": 96,
+            "num_samples": 240,
+            "synthetic_fraction": 0.4,
+            "ridge": 0.02,
+            "spectrum": "power_law",
+            "spectrum_exponent": 1.2,
+            "source_exponent": 0.15,
+            "shift_profile": "signal",
+            "shift_correlation": -0.9,
+            "weighting": "mixing",
+            "mixing_weight": 0.25,
+            "noise_std_real": 0.3,
+            "noise_std_synthetic": 0.2,
+        },
     },
     ends={
         "least squares": {"dim": 10, "num_samples": 30, "ridge": 0.0},
@@ -139,6 +154,7 @@ TESTS = Tests(
     },
     expected={
         "float32": (5e-5, "1 - df/n and its like lose the digits that n - df has less"),
+        "other methods": (0.05, "they draw teacher, shift and noise, a hundredfold variance"),
         "jumps at ends": {
             "ridge": "exact without, asymptotic with ridge",
             "mixing_weight": ABSENT,

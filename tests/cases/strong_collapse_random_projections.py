@@ -293,12 +293,41 @@ MUTANTS = [
 TESTS = Tests(
     cases=CASES,
     mutants=MUTANTS,
+    cells={
+        "narrow": {
+            "dim": 64,
+            "width": 32,
+            "num_samples": 120,
+            "synthetic_fraction": 0.3,
+            "ridge": 0.05,
+            "noise_std_real": 0.7,
+            "noise_std_synthetic": 0.4,
+            "signal_variance": 1.4,
+            "shift_profile": "signal",
+        },
+        "wide": {
+            "dim": 64,
+            "width": 128,
+            "num_samples": 110,
+            "synthetic_fraction": 0.4,
+            "ridge": 0.05,
+            "spectrum": "power_law",
+            "spectrum_exponent": 1.2,
+            "weighting": "mixing",
+            "mixing_weight": 0.2,
+            "synthetic_shift": 1.2,
+            "shift_correlation": -0.9,
+            "noise_std_real": 0.4,
+            "noise_std_synthetic": 0.2,
+        },
+    },
     ends={
         "narrow": {"dim": 12, "num_samples": 30, "width": 7, "ridge": 0.0},
         "wide, few samples": {"dim": 12, "num_samples": 8, "width": 20, "ridge": 0.0},
     },
     expected={
         "float32": (5e-5, "1 - df/n and its like lose the digits that n - df has less"),
+        "other methods": (0.05, "they draw teacher, shift and noise, a hundredfold variance"),
         "no slope at ends": {
             "synthetic_shift": "the cross term is a square root of it",
             "synthetic_fraction: plateau_error": "any share of infinitely many samples has all "

@@ -1,9 +1,10 @@
 """Statistics of Wishart matrices against their means, by Monte-Carlo and by hand."""
 
+import jax
 import numpy as np
 import pytest
 
-from simulator.maths.wishart import mean_products, products
+from simulator.maths.wishart import mean_of_fit, mean_products, of_fit, products
 
 LEFT, RIGHT = np.array([1.0, 0.3, 0.1]), np.array([0.2, 0.9, 0.5])
 
@@ -31,3 +32,13 @@ def test_means_of_products_of_a_part_and_the_whole(rows, weight):
         LEFT @ (part[0] * whole[0]) @ RIGHT,
         rtol=1e-5,
     )
+
+
+def test_means_of_what_a_fit_follows():
+    rng, n, draws = np.random.default_rng(1), 7, 40_000
+    x = rng.standard_normal((draws, n, 3))
+    grams = np.einsum("rik,ril->rkl", x, x) / n
+    missed = np.array([0.2, 0.7, 0.4])
+    found = np.asarray(jax.vmap(of_fit, (None, None, 0))(LEFT, missed, grams))
+    error = found.std(axis=0) / np.sqrt(draws)
+    assert np.all(np.abs(found.mean(axis=0) - mean_of_fit(LEFT, missed, n)) < 4 * error)

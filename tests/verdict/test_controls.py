@@ -27,6 +27,27 @@ CELLS = {
             "shift_profile": "signal",
         },
     ),
+    "strong-collapse.multi-step": (
+        {"dim": 6, "num_samples": 21, "synthetic_fraction": 0.3, "num_steps": 1},
+    ),
+    "strong-collapse.two-covariances": (
+        {
+            "dim": 6,
+            "num_samples": 21,
+            "synthetic_fraction": 0.4,
+            "ridge": 0.2,
+            "spectrum": "power_law",
+            "spectrum_synthetic": "power_law",
+            "spectrum_exponent_synthetic": 0.4,
+            "covariance_scale_synthetic": 2.0,
+            "weighting": "mixing",
+            "mixing_weight": 0.25,
+        },
+    ),
+    "ridge-regression": (
+        {"dim": 6, "num_samples": 18},
+        {"dim": 6, "num_samples": 4, "ridge": 0.05, "spectrum": "power_law"},
+    ),
     "ridge-collapse": (
         {"dim": 6, "num_samples": 18, "num_samples_generator": 15, "num_generations": 2},
         {
@@ -119,6 +140,18 @@ GAINS = {
     "strong-collapse": (
         {"dim": 32, "num_samples": 320, "synthetic_fraction": 0.3},
         {"test_error": 10, "bias": 5, "variance": 10, "synthetic_error": 10},
+    ),
+    "strong-collapse.multi-step": (
+        {"dim": 32, "num_samples": 320, "synthetic_fraction": 0.3, "num_steps": 1},
+        {"test_error": 10},
+    ),
+    "strong-collapse.two-covariances": (
+        {"dim": 32, "num_samples": 320, "synthetic_fraction": 0.3},
+        {"test_error": 10, "bias": 5, "variance": 10, "synthetic_error": 10},
+    ),
+    "ridge-regression": (
+        {"dim": 32, "num_samples": 320},
+        {"test_error": 10, "bias": 5, "variance": 10, "train_error": 10},
     ),
     "ridge-collapse": (
         {"dim": 32, "num_samples": 320, "num_samples_generator": 100, "num_generations": 2},

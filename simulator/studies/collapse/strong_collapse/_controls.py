@@ -1,8 +1,9 @@
 """Control variates of a fit on a mixture: statistics of its designs whose means are known exactly.
 
-With whitened rows ``X_j`` of source ``j`` these are statistics of ``W_2`` and of ``W = W_1 + W_2``,
-``W_j = a_j X_j^T X_j / n`` (`simulator.maths.wishart`). The weights of the directions are those of
-the fit, ``D_k = λ_k/(λ_k + λ)``, of the bias, ``s_k (1 - D_k)^2``, and of the shift, ``g_k D_k^2``:
+With the rows ``R_j`` of source ``j``, of variances ``r_j`` in the coordinates that whiten the real
+inputs, these are statistics of ``W_2`` and of ``W = W_1 + W_2``, ``W_j = a_j R_j^T R_j / n``
+(`simulator.maths.wishart`). The weights of the directions are those of the fit for many samples,
+``D_k = λ_k/(λ_k E W_kk + λ)``, of the bias, ``s_k (λ D_k/λ_k)^2``, and of the shift, ``g_k D_k^2``:
 at the penalty itself, which serves as well as the effective one.
 """
 
@@ -28,30 +29,64 @@ def statistics(problem: Experiment, rows):
         "synthetic_with_both": products(fitted, both, synthetic, fitted),
         "shift": shift @ jnp.diag(synthetic),
         "shift_squares": products(shift, synthetic, synthetic, fitted),
+        "shift_of_both": shift @ jnp.diag(both),
+        "shift_with_both": products(shift, both, synthetic, fitted),
+        "shift_squares_of_both": products(shift, both, both, fitted),
     }
 
 
 def means(problem: Experiment):
     """Their means."""
-    n = jnp.sum(problem.counts)
-    per_source = problem.weights * problem.counts / n
-    spread = problem.weights**2 * problem.counts / n**2
-    synthetic, both = per_source[1], jnp.sum(per_source)
+    real, synthetic = _mean_diagonals(problem)
+    both = real + synthetic
     fitted, bias, shift = _weights(problem)
+
+    def of_synthetic(left, right):
+        return _mean_squares(problem, 1, left, right)
+
+    def apart(left, right):
+        return jnp.sum(left * real * synthetic * right)
+
+    def with_both(left, right):
+        return apart(left, right) + of_synthetic(left, right)
+
+    def of_both(left, right):
+        return _mean_squares(problem, 0, left, right) + apart(left, right) + with_both(left, right)
+
     return {
-        "fitted": both * jnp.sum(fitted),
-        "fitted_squares": mean_products(fitted, fitted, both**2, jnp.sum(spread)),
-        "bias": both * jnp.sum(bias),
-        "bias_squares": mean_products(bias, fitted, both**2, jnp.sum(spread)),
-        "synthetic": synthetic * jnp.sum(fitted),
-        "synthetic_squares": mean_products(fitted, fitted, synthetic**2, spread[1]),
-        "synthetic_with_both": mean_products(fitted, fitted, both * synthetic, spread[1]),
-        "shift": synthetic * jnp.sum(shift),
-        "shift_squares": mean_products(shift, fitted, synthetic**2, spread[1]),
+        "fitted": fitted @ both,
+        "fitted_squares": of_both(fitted, fitted),
+        "bias": bias @ both,
+        "bias_squares": of_both(bias, fitted),
+        "synthetic": fitted @ synthetic,
+        "synthetic_squares": of_synthetic(fitted, fitted),
+        "synthetic_with_both": with_both(fitted, fitted),
+        "shift": shift @ synthetic,
+        "shift_squares": of_synthetic(shift, fitted),
+        "shift_of_both": shift @ both,
+        "shift_with_both": with_both(shift, fitted),
+        "shift_squares_of_both": of_both(shift, fitted),
     }
+
+
+def _mean_diagonals(problem: Experiment):
+    """``E W_j`` (2, d), whose other entries are zero."""
+    share = problem.weights * problem.counts / jnp.sum(problem.counts)
+    return share[:, None] * problem.label_std**2
+
+
+def _mean_squares(problem: Experiment, source, left, right):
+    """Of ``sum_kl left_k W_kl^2 right_l`` of one source."""
+    weight, count = problem.weights[source], problem.counts[source]
+    mean, n = weight * count / jnp.sum(problem.counts), jnp.sum(problem.counts)
+    variance = problem.label_std[source] ** 2
+    spread = weight**2 * count / n**2
+    return mean_products(left * variance, right * variance, mean**2, spread)
 
 
 def _weights(problem: Experiment):
     eigenvalues = problem.input_std[0] ** 2
-    fitted = eigenvalues / (eigenvalues + problem.ridge)
-    return fitted, problem.signal * (1 - fitted) ** 2, problem.shift * fitted**2
+    mean = jnp.sum(_mean_diagonals(problem), axis=0)
+    fitted = eigenvalues / (eigenvalues * mean + problem.ridge)
+    missed = problem.ridge / (eigenvalues * mean + problem.ridge)
+    return fitted, problem.signal * missed**2, problem.shift * fitted**2

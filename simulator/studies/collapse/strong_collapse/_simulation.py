@@ -111,12 +111,8 @@ def averaged_errors(problem: Experiment, fit: Fit) -> dict[str, Array]:
     bias ``sum_k s_k ||(H_1 + H_2 - 1)_k||^2``, shift ``sum_k g_k ||(H_2)_k||^2``, variance
     ``sum_j sigma_j^2 ||K_j||^2``; two thirds of the noise of a replicate or more are gone.
     """
-    num_rows, dim = fit.rows.shape[1:]
-    unit = jnp.eye(2 * num_rows, dtype=float).reshape(2, num_rows, 2 * num_rows)
-    response = fit.respond(unit * fit.active[:, :, None]).reshape(dim, 2, num_rows)
-    response = response.transpose(1, 0, 2)  # (2, d, rows)
-    kept = response @ fit.rows
-    error = kept[0] + kept[1] - jnp.eye(dim, dtype=float)
+    response, kept = unit_responses(fit)
+    error = kept[0] + kept[1] - jnp.eye(kept.shape[-1], dtype=float)
     both, rho = geometric_mean(problem.signal, problem.shift), problem.correlation
     if problem.signs is not None and problem.whitened_shift is not None:
         both = jnp.sqrt(problem.signal) * problem.signs * problem.whitened_shift
@@ -127,6 +123,15 @@ def averaged_errors(problem: Experiment, fit: Fit) -> dict[str, Array]:
         synthetic_error=jnp.sum(problem.shift * kept[1] ** 2),
         cross_error=2 * rho * jnp.sum(both * error * kept[1]),
     )
+
+
+def unit_responses(fit: Fit) -> tuple[Array, Array]:
+    """``K_j`` (2, d, rows) and ``H_j`` (2, d, d)."""
+    num_rows, dim = fit.rows.shape[1:]
+    unit = jnp.eye(2 * num_rows, dtype=float).reshape(2, num_rows, 2 * num_rows)
+    response = fit.respond(unit * fit.active[:, :, None]).reshape(dim, 2, num_rows)
+    response = response.transpose(1, 0, 2)
+    return response, response @ fit.rows
 
 
 def _summed(**parts):
