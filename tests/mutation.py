@@ -65,6 +65,7 @@ def run(name: str, given: argparse.Namespace, worker: Worker) -> None:
         return
     session = str(folder / "session.sqlite")
     with use_db(session, WorkDB.Mode.create) as database:
+        begun = {item.job_id for item in database.work_items}
         done = dict(database.results)
     known = explained()
     if given.again:
@@ -77,7 +78,7 @@ def run(name: str, given: argparse.Namespace, worker: Worker) -> None:
             result = tried(name, item, bench, given.slow)
             print(f"{name}: {described(item)}: {result.output or 'survived'}"[:200], flush=True)
             with use_db(session, WorkDB.Mode.open) as database:
-                if item.job_id not in done:
+                if item.job_id not in begun:
                     database.add_work_items([item])
                 database.set_result(item.job_id, result)
         return outcome(item, result, known) != "invalid"
@@ -258,12 +259,20 @@ def table() -> None:
     """The table of ``docs/mutation.md``."""
     print(f"| changed | tried | {' | '.join(SHOWN)} | score |")
     print(f"| --- | --- |{' --- |' * len(SHOWN)} --- |")
+    together: collections.Counter = collections.Counter()
     for file in sorted(BUILD.glob("*/session.sqlite")):
-        c = report(file.parent.name)
-        numbers = " | ".join(str(c[kind]) for kind in SHOWN)
-        noticed = c["killed"] + c["caught"]
-        score = f"{noticed} of {noticed + c['survived']}"
-        print(f"| `{file.parent.name}` | {c['tried']} of {c['mutants']} | {numbers} | {score} |")
+        counts = report(file.parent.name)
+        print(row(f"`{file.parent.name}`", counts))
+        together.update(counts)
+    print(row("together", together))
+
+
+def row(name: str, counts: collections.Counter) -> str:
+    """Its line in the table."""
+    numbers = " | ".join(str(counts[kind]) for kind in SHOWN)
+    noticed = counts["killed"] + counts["caught"]
+    score = f"{noticed} of {noticed + counts['survived']}"
+    return f"| {name} | {counts['tried']} of {counts['mutants']} | {numbers} | {score} |"
 
 
 if __name__ == "__main__":

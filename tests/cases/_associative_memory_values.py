@@ -245,6 +245,34 @@ CASES += [
         program=reference.theory,
     ),
     Case(
+        "lower bound, a token between d and d + 1",
+        GENERIC
+        | {
+            "zipf_exponent": 1.3,
+            "dim": 12,
+            "scheme_exponent": 1.3,
+            "threshold": float("inf"),
+            "unembedding": "sphere",
+        },
+        {"test_error_lower_bound": 0.01772345509475069},
+        rtol=1e-8,
+        program=reference.theory,
+    ),
+    Case(
+        "classes without a stored token",
+        GENERIC | {"threshold": 2},
+        {
+            "test_error": 0.157638282704,
+            "per_token_error": digits(
+                "2.93759660654e-07 0.0628369017225 0.875 0.875 "
+                "0.565339726967 0.684660273033 0.875 0.875"
+            ),
+        },
+        rtol=1e-8,
+        atol=2e-10,
+        program=reference.theory,
+    ),
+    Case(
         "bounds, large",
         GENERIC
         | {"dim": 4000, "scheme_exponent": 0.9, "threshold": float("inf"), "unembedding": "sphere"},

@@ -137,6 +137,24 @@ CASES += [
         program=reference.theory_of_finite_data,
     ),
     Case(
+        "fewer tokens than classes",
+        {
+            "num_tokens": 3,
+            "num_classes": 4,
+            "zipf_exponent": 3.0,
+            "dim": 20,
+            "num_samples": 30.0,
+            "scheme_exponent": 1.0,
+        },
+        {
+            "test_error": 0.0528599242586,
+            "per_token_error": digits("3.74296359e-18 0.312338711 0.604336975"),
+        },
+        rtol=1e-8,
+        atol=2e-10,
+        program=reference.theory_of_finite_data,
+    ),
+    Case(
         "unembeddings on the sphere",
         GENERIC | {"unembedding": "sphere"},
         {

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.cases import Case, Mutant, Tests
-from tests.references.concave_bandits import arms
+from tests.references.concave_bandits import arms, gini_bound
 
 TABLE = ((0.8, 0.15, 0.4, 0.35), (0.2, 0.7, 0.45, 0.3), (0.1, 0.25, 0.5, 0.6))
 CURVED = {"objective": "quadratic", "num_actions": 3, "curvature": 1.4, "peak_max": 0.85,
@@ -45,6 +45,11 @@ CASES = [
          {"optimal_value": 0.213055182, "regret": [0.119738]}, rtol=4e-6, slow=True),
     Case("ggf, noise", {"objective": "ggf", "num_rounds": 4000}, {"regret_std": 0.00252861},
          rtol=2e-6, slow=True),
+    Case("ggf bound, smoother", {"objective": "ggf", "num_rounds": 2000, "moreau_scale": 3.0},
+         program=gini_bound, slow=True),
+    Case("ggf of a table, an objective is above the others",
+         {"objective": "ggf", "mean_rewards": ((0.9, 0.9), (0.6, 0.1), (0.1, 0.5)),
+          "ggf_decay": 0.6, "algorithm": "uniform"}, program=arms, slow=True, **NEAR),
     Case("ggf loop", {"objective": "ggf"}, {"nonsmooth_coefficient": 0.030950}, rtol=2e-5,
          slow=True),
     Case("ggf loop, smoother", {"objective": "ggf", "moreau_scale": 3.0},

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.cases import Case, Mutant, Tests, digits
-from tests.references.concave_bandits import gaussian
+from tests.references.concave_bandits import gaussian, gini_exploration
 
 SMALL = {"objective": "quadratic", "target": 2.3, "num_actions": 3, "num_objectives": 2, "dim": 3,
          "num_rounds": 30, "num_checkpoints": 2, "curvature": 1.3}  # fmt: skip
@@ -45,6 +45,10 @@ CASES = [
     Case("ggf, an objective is left behind", {"objective": "ggf", "ggf_decay": 0.8},
          {"optimal_value": 0.60339355093889, "nonsmooth_coefficient": np.inf,
           "optimal_gradient": 0.8 ** np.arange(3) / 2.44}, rtol=1e-9),
+    # A sum over so many rounds that most of them are an integral with its corrections.
+    Case("ggf, squarecb", {"objective": "ggf", "ggf_decay": 0.8, "algorithm": "squarecb",
+                           "squarecb_rate": 30.0, "num_actions": 4, "num_rounds": 150},
+         program=gini_exploration, rtol=1e-9),
     *[
         Case(f"ggf, scale {scale:g}", {"objective": "ggf", "moreau_scale": scale},
              {"nonsmooth_coefficient": found}, rtol=3e-5, slow=scale != 1)

@@ -63,7 +63,7 @@ CASES += [
         rtol=1e-9,
         program=reference.theory_of_random_labels,
     )
-    for alpha in (0.3, 0.99, 1.01, 1.7)
+    for alpha in (0.02, 0.3, 0.99, 1.01, 1.7)
 ]
 
 

@@ -60,6 +60,13 @@ CASES += [
         program=reference.theory_of_bigrams,
     ),
     Case(
+        "kinks beyond the heads",
+        {"zipf_exponent": 1.5, "num_samples": 1e7},
+        {"l1_error": 0.0151253748043},
+        rtol=3e-7,
+        program=reference.theory_of_bigrams,
+    ),
+    Case(
         "cut beyond the heads",
         {"zipf_exponent": 1.6, "num_samples": 700.0, "cutoff": 2000.0},
         {

@@ -150,6 +150,14 @@ def arms(**p):
     return found
 
 
+def gini_bound(**p):
+    """Of `concave-bandits`: the proven bound on the regret of the oracle's smoothed loop."""
+    count = p["num_actions"]
+    w = gini_weights(p, count)
+    time = np.array([p["num_rounds"]])
+    return {"regret": (p["moreau_scale"] * (w @ w) + count / p["moreau_scale"]) / np.sqrt(time)}
+
+
 def largest_normal(actions):
     def moment(power):
         return quad(lambda x: x**power * actions * norm.pdf(x) * norm.cdf(x) ** (actions - 1),
@@ -158,11 +166,16 @@ def largest_normal(actions):
     return moment(1), moment(2) - moment(1) ** 2
 
 
+def gram_of(p):
+    count = p["num_objectives"]
+    scale = p["scale_ratio"] ** (np.arange(count) / (count - 1))
+    return np.outer(scale, scale) * (p["correlation"] + (1 - p["correlation"]) * np.eye(count))
+
+
 def gaussian(**p):
     """What `concave-bandits.gaussian-contexts` says."""
     count, actions, total = p["num_objectives"], p["num_actions"], p["num_rounds"]
-    scale = p["scale_ratio"] ** (np.arange(count) / (count - 1))
-    gram = np.outer(scale, scale) * (p["correlation"] + (1 - p["correlation"]) * np.eye(count))
+    gram = gram_of(p)
     mean, variance = largest_normal(actions)
     factor = mean * np.linalg.cholesky(gram)
     time = np.array([total // 2**j for j in range(p["num_checkpoints"])][::-1])
@@ -215,6 +228,14 @@ def gaussian(**p):
         cost = np.trace(minus_hessian(p, reward) @ cov) / 2
         result["regret"] = result["regret_controlled"] = short + cost / time
     return result
+
+
+def gini_exploration(**p):
+    """Of `concave-bandits.gaussian-contexts` whose gradient is the weights themselves."""
+    count = p["num_objectives"]
+    w = gini_weights(p, count)
+    width = np.sqrt(w @ gram_of(p) @ w)
+    return {"exploration_regret": exploration(p, width, largest_normal(p["num_actions"])[0])}
 
 
 def exploration(p, width, mean):
