@@ -45,6 +45,11 @@ CASES = [
     Case("ggf, an objective is left behind", {"objective": "ggf", "ggf_decay": 0.8},
          {"optimal_value": 0.60339355093889, "nonsmooth_coefficient": np.inf,
           "optimal_gradient": 0.8 ** np.arange(3) / 2.44}, rtol=1e-9),
+    # The third of the weights is the last of w; the others make their two rewards equal.
+    Case("ggf, an objective is above the others",
+         {"objective": "ggf", "scale_ratio": 1.5, "correlation": 0.3},
+         {"optimal_value": 0.9956918178, "nonsmooth_coefficient": np.inf,
+          "optimal_gradient": digits("0.5581543 0.29898856 0.14285714")}, rtol=1e-7),
     # A sum over so many rounds that most of them are an integral with its corrections.
     Case("ggf, squarecb", {"objective": "ggf", "ggf_decay": 0.8, "algorithm": "squarecb",
                            "squarecb_rate": 30.0, "num_actions": 4, "num_rounds": 150},
