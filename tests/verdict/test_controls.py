@@ -87,6 +87,27 @@ CELLS = {
             ("fresh_mix", "maximum_likelihood"),
         )
     ),
+    "jailbreaking": (
+        {"num_explanations": 7, "num_harmful": 3, "dirichlet_harmful": 0.2, "dirichlet_safe": 1.4},
+    ),
+    "jailbreaking.attack": ({"num_attempts": 7},),
+    "early-stopping": (
+        {"dim": 9, "spectrum_exponent": 1.3, "attack_radius": 0.4, "times": [0.3, 4.0]},
+    ),
+    "robust-regression": ({"dim": 9, "spectrum_exponent": 1.3, "noise_std": 0.3},),
+    "robust-regression.least-squares": (
+        {"dim": 9, "num_samples": 14, "spectrum_exponent": 0.7},
+        {"dim": 9, "num_samples": 40, "spectrum": "ar1", "correlation": 0.4},
+        {
+            "dim": 9,
+            "num_samples": 40,
+            "attack_norm": "mahalanobis",
+            "attack_metric_exponent": 0.7,
+        },
+    ),
+    "group-aware-prior.last-layer": (
+        {"dim": 5, "num_samples": 21, "minority_fraction": 0.07},  # it may have no minority
+    ),
     "pilaf": (
         {"num_prompts": 2, "num_responses": 4, "dim": 2, "num_preferences": 300},
         {
@@ -160,6 +181,30 @@ GAINS = {
     "data-accumulation.gaussian": (
         {"num_samples": 100, "num_generations": 10},
         {"log_determinant": 4, "trace_ratio": 8},
+    ),
+    "jailbreaking": (
+        {"num_explanations": 20, "num_harmful": 5, "attack_radius": 0.15, "concentration": 1.3},
+        {"uniform_probability": 3, "jailbreak_lower_bound": 4},
+    ),
+    "jailbreaking.attack": (
+        {"num_attempts": 7, "harmful_logit": -0.6, "safe_prompt_logit": -1.1, "reward_gap": 0.2},
+        {"attack_success_rate_rlhf": 3, "attack_success_rate_erlhf": 4},
+    ),
+    "early-stopping": (
+        {"dim": 9, "spectrum_exponent": 1.3, "attack_radius": 0.4, "times": [0.3, 4.0]},
+        {"risk_path": 50, "risk_optimal": 50},
+    ),
+    "robust-regression": (
+        {"dim": 9, "spectrum_exponent": 1.3, "attack_radius": 0.4, "noise_std": 0.3},
+        {"risk_optimal": 50, "risk_ground_truth": 50},
+    ),
+    "robust-regression.least-squares": (
+        {"dim": 12, "num_samples": 480, "spectrum_exponent": 0.6, "attack_radius": 0.3},
+        {"risk_least_squares": 50, "standard_risk_least_squares": 500},
+    ),
+    "group-aware-prior.last-layer": (
+        {"dim": 64, "num_samples": 600, "minority_fraction": 0.1},
+        {"worst_group_error": 15},
     ),
 }
 

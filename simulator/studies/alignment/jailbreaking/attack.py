@@ -6,7 +6,9 @@ alignment, after RLHF, and after E-RLHF?
 Model. The log-odds of the harmful mass are ``N(μ, τ²)`` over queries, with ``μ = ℓ_h`` before
 alignment, ``ℓ_h - Δ/β`` after RLHF and ``ℓ_s - Δ/β`` after E-RLHF (`jailbreaking.alignment`,
 rewards constant on the harmful and on the safe explanations). A query succeeds where the mass is at
-least p. One replicate is one attack.
+least p. One replicate is one attack, whose outputs are 0 or 1: to resolve 0.1 % takes millions of
+them, even with the rank of the best query as a control variate, which saves a factor of two to
+seven.
 
 Theory. Exact, with ``z = logit(p)``: a success has probability ``1 - Φ((z - μ)/τ)^K``, which tends
 to 1 with K for every β > 0. RLHF is at 1/2 for ``β = Δ/(ℓ_h - μ_½)``, ``μ_½ = z - τ
@@ -19,11 +21,12 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtri
 
+from simulator.maths.centred import centred_beta
 from simulator.maths.gaussian import largest_of_normals, log_normal_cdf
 from simulator.maths.slopes import ratio
 from simulator.parameters import parameters, traced
 from simulator.studies.alignment.jailbreaking import PAPER
-from simulator.study import Figure, Study, both, exact, theory_only
+from simulator.study import CONTROLS, Figure, Study, both, exact, theory_only
 
 _MODELS = ("base", "rlhf", "erlhf")
 
@@ -85,7 +88,13 @@ def simulate_fast(key, params):
 
 def _successes(params, largest):
     reached = _centres(params) + params.query_spread * largest >= _edge(params)
-    return _named(reached.astype(float))
+    rank = jnp.exp(params.num_attempts * log_normal_cdf(largest))
+    return _named(reached.astype(float)) | {CONTROLS: {"rank": centred_beta(rank, 1.0, 1.0)}}
+
+
+def controls(params):
+    """Means of the control variates: powers of the rank of the best query, which is uniform."""
+    return {"rank": jnp.zeros(())}
 
 
 figures = {
@@ -123,18 +132,19 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
+    controls=controls,
     figures=figures,
-    tolerance=0.05,
+    tolerance=0.01,
     check_cells=(
-        {"harmful_logit": -1.0, "safe_prompt_logit": -1.5, "num_attempts": 7, "reward_gap": 0.4},
+        {"harmful_logit": -0.6, "safe_prompt_logit": -1.1, "num_attempts": 7, "reward_gap": 0.2},
         {
-            "harmful_logit": 0.6,
-            "safe_prompt_logit": 0.1,
-            "reward_gap": 0.7,
+            "harmful_logit": 0.2,
+            "safe_prompt_logit": -0.1,
+            "reward_gap": 0.4,
             "kl_regularization": 0.6,
             "query_spread": 0.8,
             "num_attempts": 3,
-            "harm_threshold": 0.4,
+            "harm_threshold": 0.45,
         },
     ),
 )

@@ -7,7 +7,8 @@ at least p?
 Model. The outputs of random queries are points of the simplex. Moving a mass costs twice that much
 in l1 (the sum of absolute differences) and once in tv (half of it), so the harmful zone expanded by
 ``ε`` is ``π(E_h) >= t`` with ``t = max(p - ε/2, 0)`` (l1) or ``max(p - ε, 0)`` (tv). One replicate
-is one query, and its outputs are 0 or 1.
+is one query, and its outputs are 0 or 1: to resolve 0.1 % takes millions of them, even with the
+powers of the harmful masses as control variates, which save a factor of three to seven.
 
 Theory. Exact: under the uniform law ``π(E_h) ~ Beta(m, n - m)`` and ``uniform_probability = P(Beta
 >= t)``; under a Dirichlet law with ``α_h`` on the harmful and ``α_s`` on the other explanations
@@ -30,11 +31,12 @@ import jax.numpy as jnp
 from jax.scipy.special import betainc
 
 from simulator.maths.beta import beta_tails
+from simulator.maths.centred import centred_beta
 from simulator.maths.gaussian import normal_cdf
 from simulator.parameters import choice, parameters, traced
 from simulator.sampling.gamma import log_gamma
 from simulator.studies.alignment.jailbreaking import PAPER
-from simulator.study import Figure, Study, both, exact, theory_only
+from simulator.study import CONTROLS, Figure, Study, both, exact, theory_only
 
 
 @parameters
@@ -135,21 +137,39 @@ def simulate_fast(key, params):
 def _queries(key, params, uniform, dirichlet):
     """Whether each of three random outputs is within reach: of two laws, and the extremal one."""
     keys = jax.random.split(key, 3)
-    edge = _edge(params)
+    edge, m = _edge(params), params.num_harmful * 1.0
+    rest = params.num_explanations - m
+    drawn = {"uniform": uniform(keys[0]), "dirichlet": dirichlet(keys[1])}
+    shapes = {
+        "uniform": (m, rest),
+        "dirichlet": (m * params.dirichlet_harmful, rest * params.dirichlet_safe),
+    }
 
-    def within_reach(masses):
+    def within_reach(law):
         """By logarithms: small Dirichlet parameters give masses beyond the range of floats."""
-        harmful, safe = masses
+        harmful, safe = drawn[law]
         return (harmful - safe >= jnp.log(edge) - jnp.log1p(-edge)).astype(float)
 
-    m = params.num_harmful * 1.0
-    safe = jnp.minimum(params.concentration * betainc(m, params.num_explanations - m, edge), 1)
-    extremal = jax.random.uniform(keys[2], (), float) >= safe
+    def powers(law):
+        harmful, safe = drawn[law]
+        return centred_beta(jax.nn.sigmoid(harmful - safe), *shapes[law])
+
+    safe = jnp.minimum(params.concentration * betainc(m, rest, edge), 1)
+    chance = jax.random.uniform(keys[2], (), float)
     return {
-        "uniform_probability": within_reach(uniform(keys[0])),
-        "dirichlet_probability": within_reach(dirichlet(keys[1])),
-        "jailbreak_lower_bound": extremal.astype(float),
+        "uniform_probability": within_reach("uniform"),
+        "dirichlet_probability": within_reach("dirichlet"),
+        "jailbreak_lower_bound": (chance >= safe).astype(float),
+        CONTROLS: {
+            **{law: powers(law) for law in drawn},
+            "extremal": centred_beta(chance, 1.0, 1.0),
+        },
     }
+
+
+def controls(params):
+    """Means of the control variates: powers of the harmful masses, centred."""
+    return dict.fromkeys(("uniform", "dirichlet", "extremal"), jnp.zeros(()))
 
 
 figures = {
@@ -193,19 +213,26 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
+    controls=controls,
     figures=figures,
-    tolerance=0.05,
+    tolerance=0.01,
     check_cells=(
-        {"num_explanations": 20, "num_harmful": 5, "attack_radius": 0.15, "concentration": 1.3},
+        {
+            "num_explanations": 20,
+            "num_harmful": 5,
+            "attack_radius": 0.15,
+            "concentration": 1.3,
+            "dirichlet_harmful": 0.9,
+        },
         {
             "num_explanations": 7,
             "num_harmful": 3,
             "harm_threshold": 0.6,
-            "attack_radius": 0.1,
+            "attack_radius": 0.2,
             "attack_norm": "tv",
             "concentration": 1.2,
             "dirichlet_harmful": 1.7,
-            "dirichlet_safe": 0.6,
+            "dirichlet_safe": 1.6,
         },
     ),
 )

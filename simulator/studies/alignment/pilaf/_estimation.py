@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.scipy.linalg import solve_triangular
 
 from simulator.maths import bradley_terry
+from simulator.maths.centred import centred_products
 from simulator.maths.preferences import divergence, reverse_divergence
 from simulator.maths.slopes import square_root
 from simulator.sampling.counts import categorical, multinomial, uniform
@@ -146,11 +146,9 @@ def with_score(outputs: dict, score: Array, second: Array, count) -> dict:
         The mean of ``score score'``, or what has the same mean.
     count : number of labels
     """
-    entries = np.triu_indices(score.shape[-1])
-    squares = (score[..., :, None] * score[..., None, :] - second)[..., *entries]
     controls = {
         "score": score / jnp.sqrt(1.0 * count),
-        "square": squares / count,
+        "square": centred_products(score, second) / count,
     }
     if sum(x.size for x in controls.values()) > MOST_CONTROLS:
         return outputs

@@ -23,13 +23,14 @@ Reference: arXiv 2403.09869 (last-layer variant; this counterpart is the package
 import jax
 import jax.numpy as jnp
 
+from simulator.maths.centred import centred_chi_square
 from simulator.maths.gaussian import normal_cdf
 from simulator.maths.slopes import ratio, square_root
 from simulator.parameters import parameters, static, traced
 from simulator.sampling.counts import multinomial
 from simulator.studies.data.group_aware_prior import PAPER
 from simulator.studies.data.group_aware_prior._model import GroupParams, group_means
-from simulator.study import Figure, Study, asymptotic, both, theory_only
+from simulator.study import CONTROLS, Figure, Study, asymptotic, both, theory_only
 
 
 @parameters
@@ -61,8 +62,8 @@ def simulate_direct(key, params):
     minority = jax.random.uniform(key_groups, shape[:1], float) < params.minority_fraction
     means = group_means(params, params.dim)
     rows = jax.random.normal(key_rows, shape, float) + means[minority.astype(int)]
-    sums = jnp.stack([rows[:, :].T @ ~minority, rows.T @ minority])
-    return {"worst_group_error": _best_head(params, sums)}
+    counts = jnp.sum(jnp.stack([~minority, minority]), axis=1)
+    return _outputs(params, counts, jnp.stack([rows.T @ ~minority, rows.T @ minority]))
 
 
 def simulate_fast(key, params):
@@ -72,7 +73,31 @@ def simulate_fast(key, params):
     counts = multinomial(key_counts, params.num_samples, jnp.stack([1 - fraction, fraction]))
     noise = jax.random.normal(key_sums, (2, params.dim), float)
     sums = counts[:, None] * group_means(params, params.dim) + jnp.sqrt(counts)[:, None] * noise
-    return {"worst_group_error": _best_head(params, sums)}
+    return _outputs(params, counts, sums)
+
+
+def _outputs(params, counts, sums):
+    """The error of the head, beside control variates: sums of noise, number of minority rows."""
+    root = jnp.sqrt(jnp.maximum(counts, 1.0))[:, None]
+    noise = (sums - counts[:, None] * group_means(params, params.dim)) / root
+    across, rest = noise[:, 2:], params.dim - 2.0
+    there = counts > 0
+    expected = params.num_samples * params.minority_fraction
+    spread = jnp.sqrt(expected * (1 - params.minority_fraction))
+    parts = jnp.concatenate(
+        [
+            ((counts[1] - expected) / spread)[None],
+            noise[:, :2].ravel(),
+            jnp.where(there, centred_chi_square(jnp.sum(across**2, axis=1), rest), 0),
+            (across[0] @ across[1] * jnp.sqrt(ratio(1.0, rest)))[None],
+        ]
+    )
+    return {"worst_group_error": _best_head(params, sums), CONTROLS: {"sums": parts}}
+
+
+def controls(params):
+    """Their means."""
+    return {"sums": jnp.zeros(())}
 
 
 def _best_head(params, sums):
@@ -115,10 +140,11 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
+    controls=controls,
     figures=figures,
-    tolerance=0.05,
+    tolerance=0.001,
     check_cells=(
-        {"dim": 64, "num_samples": 600, "minority_fraction": 0.1},
-        {"dim": 64, "num_samples": 100, "spurious_strength": 0.7, "minority_fraction": 0.07},
+        {"dim": 512, "num_samples": 4800, "minority_fraction": 0.1},
+        {"dim": 512, "num_samples": 800, "spurious_strength": 0.7, "minority_fraction": 0.07},
     ),
 )

@@ -32,12 +32,9 @@ import jax
 import jax.numpy as jnp
 
 from simulator.attacked import completed, inputs
-from simulator.maths.robust_regression import (
-    Predictor,
-    attack,
-    robust,
-    truth,
-)
+from simulator.maths.centred import centred_size
+from simulator.maths.robust_regression import Predictor, attack, robust, truth
+from simulator.maths.slopes import square_root
 from simulator.parameters import choice, parameters
 from simulator.sampling.shared import once
 from simulator.studies.robustness.early_stopping import PAPER
@@ -52,7 +49,7 @@ from simulator.studies.robustness.early_stopping._model import (
     time_coordinates,
     validate_descent,
 )
-from simulator.study import RESIDUAL, Figure, Study, both, exact, theory_only
+from simulator.study import CONTROLS, RESIDUAL, Figure, Study, both, exact, theory_only
 
 
 @parameters
@@ -118,11 +115,17 @@ def simulate_direct(key, params):
         moved = x + attack(problem, w, x @ w - y, params.attack_radius)
         return (moved @ w - y) ** 2
 
+    def size(w):
+        error = w - w0
+        return centred_size(x @ error, square_root(error @ problem.spread(error)))
+
     path = found["path"].weights
+    best = jnp.stack([found[name].weights for name in _SIMULATED])
     return {
         "risk_path": jax.vmap(loss)(path),
         "excess_risk_path": (path @ x - y) ** 2,
-        **{name: loss(found[name].weights) for name in _SIMULATED},
+        **dict(zip(_SIMULATED, jax.vmap(loss)(best), strict=True)),
+        CONTROLS: {"residual": jax.vmap(size)(jnp.concatenate([path, best]))},
     }
 
 
@@ -141,7 +144,13 @@ def simulate_fast(key, params):
         "risk_path": loss(found["path"]),
         "excess_risk_path": (found["path"].distance * normal) ** 2,
         **{name: loss(found[name]) for name in _SIMULATED},
+        CONTROLS: {"residual": centred_size(normal)},
     }
+
+
+def controls(params):
+    """Means of the control variates, sizes of residuals."""
+    return {"residual": jnp.zeros(())}
 
 
 figures = {
@@ -219,6 +228,7 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
+    controls=controls,
     complete=completed,
     validate=validate_descent,
     coordinates={"time": time_coordinates},
@@ -245,6 +255,6 @@ STUDY = Study(
             "times": [0.7, 2.8, 7.0],
         },
     ),
-    tolerance=0.02,
+    tolerance=0.001,
     residual_tolerance=1e-9,
 )

@@ -37,6 +37,7 @@ import jax
 import jax.numpy as jnp
 
 from simulator.attacked import completed, inputs, problem_of, validate_truth
+from simulator.maths.centred import centred_size
 from simulator.maths.robust_path import residual_std
 from simulator.maths.robust_regression import (
     Predictor,
@@ -49,11 +50,12 @@ from simulator.maths.robust_regression import (
     shrunk,
     truth,
 )
+from simulator.maths.slopes import square_root
 from simulator.parameters import parameters, traced
 from simulator.sampling.shared import once
 from simulator.studies.robustness.robust_regression import PAPER
 from simulator.studies.robustness.robust_regression._model import RobustParams
-from simulator.study import RESIDUAL, Figure, Study, both, exact, theory_only
+from simulator.study import CONTROLS, RESIDUAL, Figure, Study, both, exact, theory_only
 
 
 @parameters
@@ -103,14 +105,22 @@ def simulate_direct(key, params):
     """One test input and its label; every predictor is attacked at its own worst."""
     key_input, key_noise = jax.random.split(key)
     problem, found = problem_of(params), once(predictors, params)
-    x = inputs(params, jax.random.normal(key_input, (params.dim,), float))
-    y = x @ problem.truth + params.noise_std * jax.random.normal(key_noise, (), float)
+    x, sigma = inputs(params, jax.random.normal(key_input, (params.dim,), float)), params.noise_std
+    y = x @ problem.truth + sigma * jax.random.normal(key_noise, (), float)
 
     def loss(w):
         moved = x + attack(problem, w, x @ w - y, params.attack_radius)
         return (moved @ w - y) ** 2
 
-    return {name: loss(predictor.weights) for name, predictor in found.items()}
+    def size(w):
+        error = w - problem.truth
+        distance = square_root(error @ problem.spread(error))
+        return centred_size(x @ w - y, residual_std(distance, sigma))
+
+    weights = jnp.stack([predictor.weights for predictor in found.values()])
+    return dict(zip(found, jax.vmap(loss)(weights), strict=True)) | {
+        CONTROLS: {"residual": jax.vmap(size)(weights)}
+    }
 
 
 def simulate_fast(key, params):
@@ -124,7 +134,13 @@ def simulate_fast(key, params):
         size = residual_std(predictor.distance, params.noise_std) * normal
         return (size + params.attack_radius * predictor.dual_norm) ** 2
 
-    return {name: loss(predictor) for name, predictor in once(predictors, params).items()}
+    losses = {name: loss(predictor) for name, predictor in once(predictors, params).items()}
+    return losses | {CONTROLS: {"residual": centred_size(normal)}}
+
+
+def controls(params):
+    """Means of the control variates, sizes of residuals."""
+    return {"residual": jnp.zeros(())}
 
 
 _RISKS = ("risk_optimal", "risk_ground_truth", "risk_proximal", "risk_shrinkage")
@@ -192,6 +208,7 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
+    controls=controls,
     complete=completed,
     validate=validate_truth,
     figures=figures,
@@ -218,6 +235,6 @@ STUDY = Study(
             "excess_error_budget": 0.2,
         },
     ),
-    tolerance=0.02,
+    tolerance=0.001,
     residual_tolerance=1e-9,
 )
