@@ -21,6 +21,8 @@ theta_n(inf)``, ``Z(x) = sum_i p_i e^{-x p_i}``,
 absent with ``(1-p)^{T_1}`` exactly where ``T_eff = T_1``, the Poisson value elsewhere, relative
 error O(n/T) for ``p_V T_eff`` up to 1; ``m_n / 2`` (unit) more entropy, error O(1/T).
 
+Verdicts resolve 3 %: squared errors spread by most of their mean, and 1 % takes 3 10^5 replicates.
+
 References: arXiv 2305.17493 (discrete chain), arXiv 2404.01413 (accumulate), arXiv 2410.16713
 (policies); the recursion is this package's own.
 """

@@ -13,8 +13,9 @@ Gaussian noise) or ``gaussian`` (neither). Error: ``‖ŵ - w‖²_Σ``, a mean 
 Theory. That of ``strong-collapse`` with the data's ``s_k = λ_k w_k²``, ``g_k = λ_k δ_k²``, ``x_k =
 λ_k w_k δ_k`` and ``σ1² = mean(residual²)``, the same for every law: the equivalents of Gaussian
 rows, relative error O(1/df2) under ``gaussian``. How far other laws are from it depends on the
-data: the verdict allows `ACCURACY` and says *disagrees* beyond. Penalties are positive: a sample
-with replacement may miss a direction, so that without penalty no mean exists.
+data: the verdict allows `ACCURACY` and says *disagrees* beyond. It resolves 3 % more: every
+replicate draws rows and fits, and 1 % takes 4 10^5. Penalties are positive: a sample with
+replacement may miss a direction, so that without penalty no mean exists.
 
 Simulations use ``p2 n`` rounded to the nearest whole number (halves up).
 
@@ -157,7 +158,7 @@ STUDY = Study(
     realised=realised,
     validate=validate,
     figures=figures,
-    tolerance=0.1,  # beyond the accuracy
+    tolerance=0.03,  # beyond the accuracy
     check_cells=tuple(
         {"law": law, "noise_scale": 0.8, "noise_std_synthetic": 0.3, "num_samples": 70}
         for law in LAWS

@@ -271,7 +271,7 @@ STUDY = Study(
             "dim": 32,
             "num_samples": 640,
             "ridge": 0.02,
-            "noise_std": 0.03,  # with more, the share of the bias changes beyond the ladder
+            "noise_std": 0.001,  # with more, the share of the bias changes beyond the ladder
             "spectrum": "power_law",
             "spectrum_exponent": 1.2,
             "source_exponent": 0.4,
