@@ -105,6 +105,13 @@ CELLS = {
             "attack_metric_exponent": 0.7,
         },
     ),
+    "group-aware-prior": (
+        {"dim": 5, "num_samples": 14, "num_group_samples": 8, "minority_fraction": 0.2},
+    ),
+    "group-aware-prior.population": (
+        {"num_samples": 14, "num_group_samples": 8, "minority_fraction": 0.2},
+        {"num_samples": 40, "num_group_samples": 40, "loss": "logistic", "ridge": 0.1},
+    ),
     "group-aware-prior.last-layer": (
         {"dim": 5, "num_samples": 21, "minority_fraction": 0.07},  # it may have no minority
     ),
@@ -201,6 +208,14 @@ GAINS = {
     "robust-regression.least-squares": (
         {"dim": 12, "num_samples": 480, "spectrum_exponent": 0.6, "attack_radius": 0.3},
         {"risk_least_squares": 50, "standard_risk_least_squares": 500},
+    ),
+    "group-aware-prior": (
+        {"dim": 32, "num_samples": 320, "num_group_samples": 64},
+        {"core_weight": 10, "spurious_weight": 10, "worst_group_error": 6},
+    ),
+    "group-aware-prior.population": (
+        {"num_samples": 2000, "num_group_samples": 2000, "minority_fraction": 0.1},
+        {"core_weight": 100, "minority_error": 100, "critical_radius": 10},
     ),
     "group-aware-prior.last-layer": (
         {"dim": 64, "num_samples": 600, "minority_fraction": 0.1},

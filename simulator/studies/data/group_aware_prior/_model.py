@@ -8,13 +8,17 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.scipy.linalg import block_diag
 
+from simulator.maths.centred import centred_products
 from simulator.maths.gaussian import normal_cdf
 from simulator.maths.slopes import ratio
 from simulator.parameters import parameters, traced
 from simulator.sampling.counts import multinomial
 from simulator.sampling.row_types import TurnedRows, rows_of_types
+from simulator.study import CONTROLS
 
 
 @parameters
@@ -83,3 +87,41 @@ def second_moment(params, delta) -> Array:
 def first_moment(params, delta) -> Array:
     """``v = E[y x]`` on ``(e1, e2)``."""
     return jnp.stack([params.core_strength + 0 * delta, delta * params.spurious_strength])
+
+
+# --------------------------------------------------------------------------------------------
+# Control variates: moments of the two sets, of which a fit is made
+# --------------------------------------------------------------------------------------------
+Set = tuple[Array, Array]  # rows and targets, turned or not
+
+
+def with_moments(params, outputs: dict, train: Set, group: Set) -> dict:
+    """The outputs, beside moments of both sets minus their means."""
+    sizes = params.num_samples * 1.0, params.num_group_samples * 1.0
+    deltas = 1 - 2 * params.minority_fraction, 0 * params.minority_fraction
+    parts = [
+        _moments(params, rows, targets, size, delta)
+        for (rows, targets), size, delta in zip((train, group), sizes, deltas, strict=True)
+    ]
+    sums = jnp.concatenate([sums for _, sums, _ in parts])
+    covariance = block_diag(*[expected for _, _, expected in parts])
+    products = jnp.sum(centred_products(sums.T, covariance), axis=0)
+    return outputs | {
+        CONTROLS: {"moments": jnp.concatenate([*(moments for moments, _, _ in parts), products])}
+    }
+
+
+def _moments(params, rows, targets, size, delta) -> tuple[Array, Array, Array]:
+    """Moments of targets, the two coordinates and the noise in the others.
+
+    Moments of the first minus their means, with the variance of the noise; products of the first
+    with the noise, (3, noise), which have mean 0; and the covariance of these.
+    """
+    first = jnp.concatenate([targets[:, None], rows[:, :2]], axis=1)
+    noise = rows[:, 2:]
+    v = first_moment(params, delta)
+    expected = jnp.block([[jnp.ones((1, 1)), v[None]], [v[:, None], second_moment(params, delta)]])
+    found = (first.T @ first / size - expected)[np.triu_indices(3)][1:]  # targets are ±1
+    variance = jnp.sum(noise**2) / size - noise.shape[1]
+    moments = jnp.concatenate([found, variance[None]])
+    return moments, first.T @ noise / jnp.sqrt(size), expected

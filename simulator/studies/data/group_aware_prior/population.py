@@ -42,6 +42,7 @@ from simulator.studies.data.group_aware_prior._model import (
     group_errors,
     second_moment,
     turned_sets,
+    with_moments,
 )
 from simulator.studies.data.group_aware_prior._perturbed import (
     Quadratic,
@@ -50,7 +51,7 @@ from simulator.studies.data.group_aware_prior._perturbed import (
     root,
     smooth_solution,
 )
-from simulator.study import Figure, Output, Study, asymptotic, both, theory_only
+from simulator.study import CONTROLS, Figure, Output, Study, asymptotic, both, theory_only
 
 _DIRECTIONS, _REFINEMENTS = 48, 3  # in which the logistic group loss must grow
 
@@ -157,12 +158,14 @@ def simulate_direct(key, params):
     """Draw both sets, times their labels, and minimise."""
     train, group = params.num_samples, params.num_group_samples
     rows, balanced = drawn_sets(key, params)
+    drawn = (rows, jnp.ones(train)), (balanced, jnp.ones(group))
     if params.loss == "squared":
-        return _squared_outputs(
+        found = _squared_outputs(
             params,
             Quadratic(rows.T @ rows / train, jnp.mean(rows, axis=0)),
             Quadratic(balanced.T @ balanced / group, jnp.mean(balanced, axis=0)),
         )
+        return with_moments(params, found, *drawn)
 
     losses = (
         lambda w: jnp.mean(jnp.logaddexp(0, -rows @ w)) + params.ridge * (w @ w),
@@ -173,7 +176,22 @@ def simulate_direct(key, params):
     found = smooth_solution(
         slopes, params.group_prior_weight, params.perturbation_radius, optimum, slopes
     )
-    return _outputs(params, found, losses)
+    outputs = with_moments(params, _outputs(params, found, losses), *drawn)
+    outputs[CONTROLS]["slopes"] = _slopes_at_balanced(params, rows, balanced)
+    return outputs
+
+
+def _slopes_at_balanced(params, rows, balanced):
+    """Slopes of the two logistic losses at the population's group-balanced optimum."""
+    weights = jnp.zeros(params.dim, float).at[0].set(2 * params.core_strength)
+    penalty = 2 * params.ridge * weights
+
+    def centred(rows, expected):
+        found = -jax.nn.sigmoid(-rows @ weights) @ rows / len(rows)
+        return found - jnp.zeros_like(weights).at[:2].set(expected(weights[:2]))
+
+    train, group = _expected_slopes(params)
+    return jnp.concatenate([centred(rows, train) + penalty, centred(balanced, group)])
 
 
 def simulate_fast(key, params):
@@ -185,9 +203,10 @@ def simulate_fast(key, params):
         )
 
     train, group = turned_sets(key, params)
-    return _squared_outputs(
+    found = _squared_outputs(
         params, quadratic(train, params.num_samples), quadratic(group, params.num_group_samples)
     )
+    return with_moments(params, found, *[(block.rows, block.targets) for block in (train, group)])
 
 
 def _squared_outputs(params, train, group):
@@ -218,6 +237,11 @@ def _outputs(params, found, losses):
         "spurious_weight": w[1],
         "critical_radius": found.critical_radius,
     }
+
+
+def controls(params):
+    """Means of the control variates."""
+    return {"moments": jnp.zeros(()), "slopes": jnp.zeros(())}
 
 
 def validate(params, side):
@@ -283,15 +307,16 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
+    controls=controls,
     shortcuts=(("fast", lambda params: params.loss == "logistic", simulate_direct),),
     validate=validate,
     figures=figures,
-    tolerance=0.05,
+    tolerance=0.01,
     check_cells=(
-        {"num_samples": 2000, "num_group_samples": 2000, "minority_fraction": 0.1},
+        {"num_samples": 8000, "num_group_samples": 8000, "minority_fraction": 0.1},
         {
-            "num_samples": 2000,
-            "num_group_samples": 2000,
+            "num_samples": 8000,
+            "num_group_samples": 8000,
             "core_strength": 1.2,
             "spurious_strength": 0.9,
             "minority_fraction": 0.15,
