@@ -173,7 +173,7 @@ STUDY = Study(
     validate=validate,
     coordinates={"round": lambda params: range(1, params.num_rounds + 1)},
     figures=figures,
-    tolerance=0.02,
+    tolerance=0.01,
     check_cells=(
         {"num_rounds": 3, "num_preferences": 8000},
         {

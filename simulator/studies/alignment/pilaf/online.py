@@ -125,7 +125,7 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     validate=validate,
     figures=figures,
-    tolerance=0.05,
+    tolerance=0.01,
     check_cells=(
         {"num_steps": 6, "batch_size": 8192, "kl_regularization": 0.7},
         {

@@ -344,5 +344,5 @@ STUDY = Study(
         {"algorithm": "scalarized", "objective": "quadratic", "target": 2.3, "num_actions": 3,
          "num_objectives": 2, "dim": 3, "num_rounds": 30, "num_checkpoints": 2, "curvature": 1.3},
     ),
-    tolerance=0.05,
+    tolerance=0.03,  # regret has the noise of rewards: 1 % would take 2e6 replicates
 )  # fmt: skip

@@ -300,5 +300,5 @@ STUDY = Study(
         {"algorithm": "uniform", "objective": "quadratic", "num_user_types": 3, "num_items": 4,
          "num_slots": 2, "num_rounds": 30, "num_checkpoints": 2, "curvature": 1.3},
     ),
-    tolerance=0.05,
+    tolerance=0.015,  # regret has the noise of clicks: 1 % takes 2^18 replicates
 )  # fmt: skip

@@ -220,5 +220,5 @@ STUDY = Study(
         _SMALL | {"algorithm": "random"},
         _SMALL | {"algorithm": "batch_frank_wolfe", "objective": "quality_weighted"},
     ),
-    tolerance=0.05,
+    tolerance=0.01,
 )

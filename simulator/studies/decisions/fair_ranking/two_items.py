@@ -269,5 +269,5 @@ STUDY = Study(
     coordinates={"round": lambda params: log_spaced(params.num_rounds, params.num_checkpoints)},
     figures=figures,
     check_cells=({"num_rounds": 200, "num_checkpoints": 2, "fairness_weight": 1.3},),
-    tolerance=0.05,
+    tolerance=0.04,  # regret has the noise of arrivals: 1 % would take 3e6 replicates
 )
