@@ -22,8 +22,8 @@ LABEL_NOISE = 0.3
 
 def run() -> Iterator[Row]:
     yield _curves()
-    for n, d, promised in ((100, 200, 1.0), (200, 100, 1.0), (400, 100, 0.0)):
-        yield _logistic_regression(n, d, promised)
+    for n, d in ((100, 200), (200, 100), (400, 100)):
+        yield _logistic_regression(n, d)
 
 
 def _curves() -> Row:
@@ -100,8 +100,8 @@ def _fixed_point(alpha: float, eps: float) -> np.ndarray:
         m, q, v, p = old**0.4 * new**0.6
 
 
-def _logistic_regression(n: int, d: int, promised: float) -> Row:
-    """Radius 0: the optimum to a relative error of 1e-8, ours as one batch of 100, in float64."""
+def _logistic_regression(n: int, d: int) -> Row:
+    """Radius 0: the optimum to a relative error of 1e-8, in float64."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((BATCH, n, d)) / np.sqrt(d)
     teacher = rng.standard_normal((BATCH, d, 1))
@@ -120,8 +120,13 @@ def _logistic_regression(n: int, d: int, promised: float) -> Row:
 
     with jax.enable_x64(True):
         signed = jnp.asarray(y[..., None] * x)
+        # lax.map over small batches, whose data stay in the cache.
         batch = jax.jit(
-            jax.vmap(lambda z: robust_erm(z, 0.0, strength, attack="l2", tolerance=1e-8))
+            lambda signed: jax.lax.map(
+                lambda z: robust_erm(z, 0.0, strength, attack="l2", tolerance=1e-8),
+                signed,
+                batch_size=10,
+            )
         )
         weights, gap = (np.asarray(x) for x in (batch(signed).weights, batch(signed).relative_gap))
         own = seconds(lambda: batch(signed))
@@ -133,5 +138,5 @@ def _logistic_regression(n: int, d: int, promised: float) -> Row:
         "scikit-learn",
         seconds(scikit_learn, repeats=3),
         own,
-        promised,
+        2.0,
     )

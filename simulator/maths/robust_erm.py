@@ -23,9 +23,9 @@ between the two sides is part of the result: it certifies the solution, whatever
 import jax.numpy as jnp
 from jax import lax
 from jax.nn import sigmoid
-from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Float
 
+from simulator.maths.newton_system import NewtonSystem
 from simulator.maths.proximal import loss_value
 from simulator.maths.robust_risk import (
     Point,
@@ -38,6 +38,7 @@ from simulator.maths.robust_risk import (
     start,
     weights_of,
 )
+from simulator.maths.smooth_erm import smooth_erm
 from simulator.runtime.shapes import Numbers, Scalar
 
 _STEPS = 60
@@ -87,6 +88,8 @@ def robust_erm(
     )
     enough = 1e-10 if tolerance is None else tolerance
     enough = max(enough, 4 * float(jnp.finfo(dtype).eps))
+    if loss == "logistic" and not problem.split:
+        return smooth_erm(problem, enough)
 
     def unfinished(carry):
         step, _, best, _, stalled = carry
@@ -153,7 +156,8 @@ def _newton_step(problem: RobustErm, point: Point, mu) -> tuple[Point, Array]:
         weight = radius * -by_margin.sum() / size
         diagonal = diagonal + weight * problem.spread
         right = -g_w - jacobian.T @ slope + skew * g_sum
-    step_w = _solve(diagonal, jacobian, curvature, weight, rank_one, right)
+    system = NewtonSystem(diagonal, jacobian, curvature, weight, rank_one)
+    step_w = system.factor(right.dtype).solve(right)
     if linf:
         flow = (rank_one @ step_w + lift * curvature.sum()) / damping
         step_margin = jacobian @ step_w + lift - looseness * flow
@@ -242,26 +246,3 @@ def _longest(pairs) -> Array:
         limits.append(jnp.where(falling, -x / jnp.where(falling, dx, -1), jnp.inf).min())
     shortest = jnp.stack([jnp.asarray(limit, limits[-1].dtype) for limit in limits[1:] or limits])
     return jnp.minimum(1, _TO_BOUNDARY * shortest.min()) if pairs else limits[0]
-
-
-def _solve(diagonal, jacobian, curvature, weight, rank_one, right) -> Array:
-    """``(D + J^T C J - weight g g^T)^{-1} right`` by one Cholesky factor of order min(n, d)."""
-    rows, columns = jacobian.shape
-    root = jnp.sqrt(diagonal)
-    scaled = jnp.sqrt(curvature)[:, None] * jacobian / root[None, :]
-    wide = rows < columns
-    small = scaled @ scaled.T if wide else scaled.T @ scaled
-    factor = jnp.linalg.cholesky(small + jnp.eye(len(small), dtype=small.dtype))
-
-    def inverse(x):
-        x = x / root
-        if wide:
-            x = x - scaled.T @ cho_solve((factor, True), scaled @ x)
-        else:
-            x = cho_solve((factor, True), x)
-        return x / root
-
-    base, towards = inverse(right), inverse(rank_one)
-    room = 1 - weight * (rank_one @ towards)
-    room = jnp.maximum(room, jnp.finfo(room.dtype).eps)
-    return base + towards * (weight * (rank_one @ base) / room)

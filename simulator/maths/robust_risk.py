@@ -96,16 +96,17 @@ def start(problem: RobustErm) -> tuple[Point, Array]:
     margins = problem.data @ w - damage(problem, z)
     xi = jnp.maximum(1 - margins, 0) + 1
     half = jnp.full_like(xi, 0.5)
-    scale = jnp.abs(_pull(problem, half, w)).mean() + penalty_of(problem, z, 1).mean()
+    pull = pull_of(problem, half, problem.data.T @ half, w)
+    scale = jnp.abs(pull).mean() + penalty_of(problem, z, 1).mean()
     mu = scale if problem.split else jnp.ones_like(scale)
     reduced = mu / z if problem.split else jnp.ones_like(z)
     return Point(z, reduced, xi, half, half), mu
 
 
-def _pull(problem: RobustErm, a, w) -> Array:
-    """``Z^T a - e s sum(a)``, with the subgradient ``s`` of ``N`` that leaves least to the penalty:
-    soft thresholding (linf), or else the gradient at ``w``."""
-    pulled, attack = problem.data.T @ a, problem.radius * a.sum()
+def pull_of(problem: RobustErm, a, pulled, w) -> Array:
+    """``pulled - e s sum(a)``, where ``pulled = Z^T a``, with the subgradient ``s`` of ``N`` that
+    leaves least to the penalty: soft thresholding (linf), or else the gradient at ``w``."""
+    attack = problem.radius * a.sum()
     if problem.attack == "linf":
         return jnp.sign(pulled) * jnp.maximum(jnp.abs(pulled) - attack, 0)
     size = size_of(problem, w)
@@ -113,18 +114,27 @@ def _pull(problem: RobustErm, a, w) -> Array:
 
 
 def certify(problem: RobustErm, point: Point) -> RobustFit:
-    """Primal value of the iterate (or of w = 0, if that is better) and a dual lower bound."""
+    """Certificate of an iterate, whose small weights are zero."""
     kept = jnp.where(point.z > point.reduced, point.z, 0) if problem.split else point.z
     w = weights_of(problem, kept)
-    margins = problem.data @ w - problem.radius * size_of(problem, w)
+    raw = problem.data @ w
+    margins = raw - problem.radius * size_of(problem, w)
+    a = sigmoid(-margins) if problem.loss == "logistic" else jnp.clip(point.a, 0, 1)
+    return certificate(problem, w, raw, a, problem.data.T @ a)
+
+
+def certificate(problem: RobustErm, w, raw, a, pulled) -> RobustFit:
+    """Primal value of ``w`` (or of 0, if that is better) and a lower bound from ``a``.
+
+    The data enter by ``raw = Z w`` and ``pulled = Z^T a``.
+    """
+    margins = raw - problem.radius * size_of(problem, w)
     value = loss_value(problem.loss, margins).sum() + penalty_of(problem, w).sum()
     at_zero = loss_value(problem.loss, jnp.zeros_like(margins)).sum()
-    a = sigmoid(-margins) if problem.loss == "logistic" else jnp.clip(point.a, 0, 1)
-    bound = _lower_bound(problem, a, _pull(problem, a, w))
+    bound = _lower_bound(problem, a, pull_of(problem, a, pulled, w))
     if problem.attack == "l2":
         # Near w = 0 the gradient of N is undecided; shrinking the pull itself decides it.
-        pulled, root = problem.data.T @ a, jnp.sqrt(problem.spread)
-        strength = jnp.linalg.norm(pulled / root)
+        strength = jnp.linalg.norm(pulled / jnp.sqrt(problem.spread))
         attack = problem.radius * a.sum()
         left = jnp.maximum(1 - attack / jnp.where(strength > 0, strength, 1), 0)
         bound = jnp.maximum(bound, _lower_bound(problem, a, left * pulled))

@@ -1,6 +1,7 @@
 """The robust empirical risk solver, against independent optimisers and its own certificate."""
 
 import functools
+import itertools
 
 import jax
 import numpy as np
@@ -145,3 +146,26 @@ def test_the_hinge_under_a_bent_attack_does_not_stall():
         fit = fit_to(rows(seed), 0.45 / 12**0.5, penalty, spread, loss="hinge", attack="l2")
         assert fit.relative_gap <= 1e-10
         assert fit.steps < 30
+
+
+@pytest.mark.parametrize("order", [2.0, 3.0])
+def test_smooth_problems_of_all_scales_are_certified(order):
+    """Hessians of condition 1e10, separable rows, and attacks that leave the minimum close to 0."""
+    rng = np.random.default_rng(1)
+    settings = list(itertools.product((0.03, 30), (1e-6, 1e-3, 10), (0, 0.35, 4), (0, 0.7)))
+    n, d = 30, 60
+    rows, radii, penalties, spreads = [], [], [], []
+    for scale, penalty, radius, noise in settings:
+        x = rng.normal(size=(n, d)) * rng.uniform(0.1, 2, d) ** 2
+        y = np.sign(x @ rng.normal(size=d) / np.sqrt(d) + noise * rng.normal(size=n))
+        rows.append(scale * y[:, None] * x / np.sqrt(d))
+        radii.append(radius * scale * unit("l2", d))
+        penalties.append(np.full(d, penalty))
+        spreads.append(rng.uniform(0.4, 2.5, d))
+
+    def fit(z, radius, penalty, spread):
+        return robust_erm(z, radius, penalty, order=order, attack="l2", spread=spread)
+
+    arguments = (np.array(x) for x in (rows, radii, penalties, spreads))
+    fits = jax.jit(jax.vmap(fit))(*arguments)
+    assert np.max(fits.relative_gap) < 1e-8
