@@ -73,42 +73,65 @@ def effective_penalty(
 
     Notes
     -----
-    ``kappa (1 - df1/T) - ridge`` is convex, so Newton's method from the upper bound
-    ``ridge + tr(Sigma)/T`` decreases to the largest root. It is written with positive terms only:
-    ``kappa <- (ridge + kappa (df1 - df2)/T) / (1 - df2/T)``. Two recorded steps at the root give
-    exact first derivatives, ``d kappa / d ridge = 1 / (1 - df2/T)`` (see `roots`).
+    ``df1 = sum_k w_k lambda_k r_k``, ``r_k = 1 / (lambda_k + kappa)``, is a mixture of functions
+    ``1 / (b + kappa)``. The one of them that has its value and slope lies below it everywhere
+    (Jensen), so that the root with it in place of ``df1``, of a quadratic equation, lies below
+    ``kappa``, and above the point before: from ``kappa = ridge`` the iteration increases to the
+    root, exactly in one step where the eigenvalues are equal, and within 3 for most spectra.
+    It stops after a move of ``eps^(1/4)``, which leaves an error of about the square of that. Two
+    recorded Newton steps make it rounding, and give exact first derivatives,
+    ``d kappa / d ridge = 1 / (1 - df2/T)`` (see `roots`).
     """
     eigenvalues = jnp.asarray(eigenvalues, float)
     weights = _multiplicity(eigenvalues, weights)
     num_samples = jnp.asarray(num_samples, float)
     ridge = jnp.asarray(ridge, float)
     frozen = lax.stop_gradient((eigenvalues, weights, num_samples, ridge))
-    eigenvalues_, weights_, num_samples_, ridge_ = frozen
-    tolerance = 4 * jnp.finfo(ridge.dtype).eps
+    hardly = float(jnp.finfo(ridge.dtype).eps) ** (1 / 4)
 
     def unfinished(carry):
         iteration, kappa, previous = carry
-        return (iteration < MAX_ITERATIONS) & (kappa < previous * (1 - tolerance))
+        return (iteration < MAX_ITERATIONS) & (kappa - previous > hardly * kappa)
 
     def step(carry):
         iteration, kappa, _ = carry
-        return iteration + 1, _newton_step(kappa, *frozen), kappa
+        return iteration + 1, _single_eigenvalue_step(kappa, *frozen), kappa
 
-    bound = ridge_ + jnp.sum(weights_ * eigenvalues_) / num_samples_
-    vanishes = (ridge_ == 0) & (num_samples_ >= _rank(eigenvalues_, weights_))
-    start = jnp.where(vanishes, 0, bound)
-    carry = (jnp.int32(0), start, jnp.full_like(start, jnp.inf))
+    start = frozen[-1]
+    carry = (jnp.int32(0), start, jnp.full_like(start, -jnp.inf))
     kappa = lax.while_loop(unfinished, step, carry)[1]
-    kappa = _newton_step(kappa, eigenvalues, weights, num_samples, ridge)
-    return _newton_step(kappa, eigenvalues, weights, num_samples, ridge)
+    _, keep, lose = _inverse(eigenvalues, kappa)
+    kappa = _newton_step(kappa, keep, lose, eigenvalues, weights, num_samples, ridge)
+    # Derivatives of quotients are rounded better than those of products with an inverse.
+    keep, lose = survival(eigenvalues, kappa), shrinkage(eigenvalues, kappa)
+    return _newton_step(kappa, keep, lose, eigenvalues, weights, num_samples, ridge)
 
 
-def _newton_step(kappa, eigenvalues, weights, num_samples, ridge):
-    keep = survival(eigenvalues, kappa)
-    lose = shrinkage(eigenvalues, kappa)
+def _single_eigenvalue_step(kappa, eigenvalues, weights, num_samples, ridge):
+    """The root with ``df1 = a / (b + kappa)``, which has the value and slope of ``df1`` here."""
+    inverse, keep, lose = _inverse(eigenvalues, kappa)
+    single = ratio(jnp.sum(weights * keep**2), jnp.sum(weights * keep * inverse))  # b
+    fraction = _fraction(_positive(eigenvalues, weights), num_samples, keep, lose)
+    # kappa^2 - excess kappa - mean^2 = 0
+    excess = ridge + kappa - (kappa + single) * fraction
+    mean = jnp.sqrt(ridge) * jnp.sqrt(single)
+    root = jnp.hypot(excess, 2 * mean)
+    found = jnp.where(excess > 0, (excess + root) / 2, 2 * mean * ratio(mean, root - excess))
+    return jnp.where(jnp.isfinite(ridge), found, ridge)
+
+
+def _newton_step(kappa, keep, lose, eigenvalues, weights, num_samples, ridge):
     numerator = ridge + kappa * jnp.sum(weights * keep * lose) / num_samples
-    slope = residual_fraction(eigenvalues, kappa, num_samples, 2, weights)
+    positive = _positive(eigenvalues, weights)
+    slope = _fraction(positive, num_samples, keep**2, lose * (1 + keep))
     return numerator / nonzero_slope(slope)
+
+
+def _inverse(eigenvalues, kappa):
+    """``1 / (lambda_k + kappa)``, and `survival` and `shrinkage` without more divisions."""
+    inverse, finite = ratio(1, eigenvalues + kappa), jnp.isfinite(kappa)
+    lose = jnp.where(finite, jnp.where(finite, kappa, 1) * inverse, 1)
+    return inverse, eigenvalues * inverse, lose
 
 
 def residual_fraction(
@@ -147,12 +170,29 @@ def samples_left(
     return jnp.where(num_samples >= rank, surplus, deficit)
 
 
+def _fraction(positive, num_samples, kept, lost):
+    finite = jnp.isfinite(num_samples)
+    count = jnp.where(finite, num_samples, 1)
+    return jnp.where(finite, _left(positive, count, kept, lost) / count, 1)
+
+
+def _left(positive, num_samples, kept, lost):
+    surplus = num_samples - jnp.sum(positive)
+    total = jnp.sum(positive * jnp.where(surplus >= 0, lost, kept))
+    return jnp.where(surplus >= 0, surplus + total, num_samples - total)
+
+
 def _multiplicity(eigenvalues, weights):
     return jnp.ones_like(eigenvalues) if weights is None else jnp.asarray(weights, float)
 
 
 def _rank(eigenvalues, weights):
-    return jnp.sum(jnp.where(eigenvalues > 0, weights, 0))
+    return jnp.sum(_positive(eigenvalues, weights))
+
+
+def _positive(eigenvalues, weights):
+    """The weights of the directions that have variance."""
+    return jnp.where(eigenvalues > 0, weights, 0)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -259,8 +299,7 @@ def noise_variance(variance: Scalar, noise: Numbers) -> Float[Array, "..."]:
 
 
 def _exact_factor(eigenvalues, num_samples, weights, spread_factor):
-    rank = _rank(eigenvalues, weights)
-    excess = num_samples - rank
+    excess = num_samples - _rank(eigenvalues, weights)
     diverges = jnp.abs(excess) <= 1
     ordinary = ~diverges & jnp.isfinite(excess)
     gap = jnp.where(ordinary, jnp.abs(excess), 2) - 1  # |T - d| - 1 > 0

@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from simulator.maths.quadrature import integer_table
+
 SPECTRA = ("isotropic", "power_law")
 
 
@@ -43,6 +45,34 @@ def named_spectrum(
         eigenvalues(spectrum, dim, exponent, size),
         signal_profile(spectrum, dim, exponent, source_exponent, total, size),
     )
+
+
+class CompressedSpectrum(NamedTuple):
+    """A spectrum by a few eigenvalues that stand for many; see `compressed_power_law`."""
+
+    eigenvalues: Array  # (nodes,) lambda at real ranks
+    multiplicity: Array  # (nodes,) how many directions each stands for
+    signal: Array  # (nodes,) of all of them together
+
+
+def compressed_power_law(dim: int, exponent, source_exponent, total) -> CompressedSpectrum:
+    """The power law of `named_spectrum` for very many directions, 16 nodes for each doubling.
+
+    Sums over directions of functions of the eigenvalue, such as ``df1`` and ``df2`` with
+    ``weights=multiplicity`` (`resolvent`), have a relative error below 1e-12 for exponents up to 6,
+    whatever the penalty, and so have sums over the signal for ``1 + 2 beta r`` up to 6.
+
+    Parameters
+    ----------
+    dim : int
+        Number of eigenvalues (static).
+    exponent, source_exponent, total : float
+        As in `signal_profile`.
+    """
+    ranks, multiplicity = (jnp.asarray(x, float) for x in integer_table(dim))
+    log_rank = jnp.log(ranks)
+    share = jax.nn.softmax(jnp.log(multiplicity) - (1 + 2 * exponent * source_exponent) * log_rank)
+    return CompressedSpectrum(jnp.exp(-exponent * log_rank), multiplicity, total * share)
 
 
 def eigenvalues(spectrum: str, dim, exponent, size: int | None = None) -> Array:

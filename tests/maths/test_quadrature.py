@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import simulator
-from simulator.maths.quadrature import log_panel_rule, panel_rule, unit_rule
+from simulator.maths.quadrature import integer_table, log_panel_rule, panel_rule, unit_rule
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +32,26 @@ def test_composite_rule_is_exact_for_polynomials_and_follows_its_edges():
         np.testing.assert_allclose(weight @ x**power, exact, rtol=1e-13)
     assert x.shape == (16,)
     assert np.all(np.diff(x) >= 0)
+
+
+def test_sums_over_integers_are_exact_for_polynomials():
+    every = np.arange(1, 1235.0)
+    x, weight = integer_table(1234, 5)
+    assert len(x) == 1 + 2 + 4 + 5 * 8
+    for power in range(10):
+        np.testing.assert_allclose(weight @ x**power, np.sum(every**power), rtol=1e-13)
+    assert abs(weight @ x**10 / np.sum(every**10) - 1) > 1e-10  # one degree more is not
+
+
+@pytest.mark.parametrize("last", [1, 2, 17, 64, 100_001])
+def test_sums_over_integers_resolve_power_laws(last):
+    x, weight = integer_table(last)
+    assert np.all(x >= 1)
+    assert np.all(x <= last)
+    for power in (-3.4, -1.0, 0.3):
+        np.testing.assert_allclose(
+            weight @ x**power, np.sum(np.arange(1.0, last + 1) ** power), rtol=1e-13
+        )
 
 
 def test_panels_in_the_logarithm_resolve_power_laws():

@@ -13,7 +13,7 @@ from simulator.maths.resolvent import (
     noise_variance,
     ridge_fit,
 )
-from simulator.maths.spectra import named_spectrum
+from simulator.maths.spectra import compressed_power_law, named_spectrum
 
 _penalty = jax.jit(effective_penalty)
 _penalty_slopes = jax.jit(jax.grad(effective_penalty, (0, 1, 2)))
@@ -311,3 +311,18 @@ def test_steep_power_law_stays_finite_in_single_precision():
     with jax.enable_x64(True):
         expected = chain(power_law(200, 4.0, 3.0), *numbers)
     np.testing.assert_allclose(got, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("num_samples", [70.0, 2500.0, 30_000.0])
+@pytest.mark.parametrize("ridge", [0.0, 1e-7, 0.02])
+def test_a_compressed_spectrum_takes_the_place_of_all_its_eigenvalues(num_samples, ridge):
+    def error(eigenvalues, signal, weights):
+        fit, form = ridge_fit(eigenvalues, num_samples, ridge, weights), no_fit(eigenvalues)
+        return fit.kappa, fit.propagate(form).error(signal), fit.noise(form)
+
+    with jax.enable_x64(True):
+        whole = named_spectrum("power_law", 20_000, 1.3, 0.4, 1.7)
+        short = compressed_power_law(20_000, 1.3, 0.4, 1.7)
+        exact = jax.jit(error)(*whole, jnp.ones(20_000))
+        found = jax.jit(error)(short.eigenvalues, short.signal, short.multiplicity)
+    np.testing.assert_allclose(found, exact, rtol=1e-11)

@@ -59,3 +59,24 @@ def test_unknown_name_is_refused():
         eigenvalues("gaussian", 5, 1.0)
     with pytest.raises(ValueError, match="gaussian"):
         signal_profile("gaussian", 5, 1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("exponent", [0.3, 1.3, 4.0, 6.0])
+def test_a_compressed_power_law_has_the_sums_of_all_its_eigenvalues(exponent):
+    dim = 1_000_003
+    every = np.arange(1.0, dim + 1) ** -exponent
+    with jax.enable_x64(True):
+        found = jax.device_get(spectra.compressed_power_law(dim, exponent, 0.4, 1.7))
+    assert len(found.eigenvalues) < 300
+    np.testing.assert_allclose(found.multiplicity.sum(), dim, rtol=1e-14)
+    np.testing.assert_allclose(found.signal.sum(), 1.7, rtol=1e-14)
+    signal = np.arange(1.0, dim + 1) ** -(1 + 2 * exponent * 0.4)
+    signal *= 1.7 / signal.sum()
+    for log_kappa in np.linspace(np.log(every[-1]) - 2, 2, 12):
+        kappa = np.exp(log_kappa)
+        keep, kept = every / (every + kappa), found.eigenvalues / (found.eigenvalues + kappa)
+        for power in (1, 2):
+            df = found.multiplicity @ kept**power
+            np.testing.assert_allclose(df, np.sum(keep**power), rtol=1e-12)
+        error = found.signal @ (1 - kept) ** 2
+        np.testing.assert_allclose(error, signal @ (1 - keep) ** 2, rtol=1e-12)
