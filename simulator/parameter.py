@@ -16,8 +16,8 @@ from simulator.large_array import LargeArray
 from simulator.spelling import suggestion
 from simulator.vocabulary import VOCABULARY, Range
 
-Method = Literal["direct", "fast", "conditional"]
-METHODS: tuple[Method, ...] = ("fast", "direct", "conditional")
+Method = Literal["direct", "fast", "conditional", "path"]
+METHODS: tuple[Method, ...] = ("fast", "direct", "conditional", "path")
 SIMULATIONS = METHODS  # for ``static_in``: a shape in every simulation, a number in the theory
 Bound = float | str
 #: Numbers beyond it are infinite to whatever is computed of them.

@@ -140,6 +140,11 @@ class Study:
     simulate_direct, simulate_fast, simulate_conditional : ``(key, params) -> outputs``, optional
         One replicate: the model taken literally, another draw from the same law, and part of the
         average taken analytically.
+    simulate_path : ``(key, params) -> outputs``, optional
+        One replicate whose random key does not depend on the parameters named in ``along``: cells
+        that differ in nothing else have common draws, and what does not depend on these parameters
+        is computed once for all of them (`simulator.sampling.shared.once`).
+    along : tuple of str
     shortcuts : tuple of (method, ``params -> bool``, simulation)
         Cheaper draws from the same law for the (concrete) parameters at which they apply; the
         first that does replaces the method's simulation. Conditional ones may average over more.
@@ -153,7 +158,7 @@ class Study:
     controls : ``params -> mapping``, optional
         The means, exact at every size, of the statistics that simulations may return beside their
         outputs under the key `CONTROLS`, by name: control variates. They are regressed out of the
-        means of all outputs; verdicts test their means too.
+        means of all outputs, by few replicates only the first of them; verdicts test their means.
     check_cells : tuple of mappings
         Where ``check`` looks by default (the largest size of the ladder), off special points.
     complete : ``given -> given``, optional
@@ -184,6 +189,8 @@ class Study:
     simulate_direct: Simulation | None = None
     simulate_fast: Simulation | None = None
     simulate_conditional: Simulation | None = None
+    simulate_path: Simulation | None = None
+    along: tuple[str, ...] = ()
     shortcuts: tuple[tuple[Method, Callable[[Any], bool], Simulation], ...] = ()
     realised: Callable[[Any], Any] | None = None
     deterministic: bool = False
@@ -277,6 +284,11 @@ class Study:
             if shortened == method and applies(params):
                 return of_arrays(shortcut, method)
         return of_arrays(self.methods()[method], method)
+
+    def drawn_for(self, method: Method) -> list[str]:
+        """The parameters that the random key of a cell depends on."""
+        common = self.along if method == "path" else ()
+        return [name for name in self.declarations if name not in common]
 
     def check_name(self, name: str) -> Parameter:
         """The declaration of parameter ``name``; ``ValueError`` with the nearest name if none."""

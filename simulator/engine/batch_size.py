@@ -40,7 +40,8 @@ class Budget(NamedTuple):
 CPU = Budget(memory=2**28, work=2**26, lanes=4096, few=16, long_work=2**31, step=2**16)
 ACCELERATOR = Budget(memory=2**32, work=2**33, lanes=32768, few=256, long_work=2**36, step=2**20)
 MEMINFO = Path("/proc/meminfo")  # Linux
-ONCE = "custom_vmap_call"  # of `simulator.sampling.shared.once`
+#: Names that `simulator.sampling.shared.once` gives to what is computed for several lanes at once.
+COPIED, IN_PLACE = "once", "once_in_place"
 STEPS_OF_A_WHILE_LOOP = 32  # unknown before it runs: what our solvers typically take
 
 #: What takes longer than its result takes to be written, in bytes written in the same time: for
@@ -60,7 +61,7 @@ class Cost(NamedTuple):
 
     ``least`` and ``steps`` count what is computed at least, a loop that runs until it has converged
     with one step: arithmetic, in bytes that are written in the same time, and steps of loops.
-    ``results`` are the bytes returned.
+    ``results`` are the bytes returned, ``common`` those that all lanes hold together.
     """
 
     memory: float
@@ -68,6 +69,7 @@ class Cost(NamedTuple):
     least: float
     steps: float
     results: float
+    common: float
 
 
 @functools.lru_cache(maxsize=256)  # reading a program takes as long as a short run of it
@@ -98,15 +100,19 @@ def cost_of(jaxpr: core.Jaxpr, inputs: Sequence[Any] | None = None) -> Cost:
     them.
     """
     known = known_values(jaxpr, [None] * len(jaxpr.invars) if inputs is None else inputs)
-    memory = work = least = steps = 0.0
+    memory = work = least = steps = common = 0.0
     for equation in jaxpr.eqns:
         own = sum(_bytes(variable.aval) for variable in equation.outvars)
         times = _least_steps(equation, known)
         inner = list(programs_inside(equation, known, times))
         first = [cost_of(program.jaxpr, program.first) for program in inner]
         last = [cost_of(program.jaxpr, program.last) for program in inner] if times > 1 else first
-        if equation.primitive.name == ONCE:  # for all lanes of a cell
+        common += max((cost.common for cost in first), default=0)
+        if equation.params.get("name") in (COPIED, IN_PLACE):
             first = [cost._replace(work=0.0) for cost in first]
+        if equation.params.get("name") == IN_PLACE:
+            common += own + max((cost.memory for cost in first), default=0)
+            first, own = [cost._replace(memory=0.0) for cost in first], 0
         # A loop holds what it carries twice: before a step and behind it.
         held = 2 * own if equation.primitive.name in ("scan", "while") else own
         memory += held + max((cost.memory for cost in first), default=0)
@@ -117,7 +123,8 @@ def cost_of(jaxpr: core.Jaxpr, inputs: Sequence[Any] | None = None) -> Cost:
             least += max((cost.least for cost in last), default=0)
             all_but_one = (times - 1) * max((cost.steps for cost in first), default=1)
             steps = max(steps, all_but_one + max((cost.steps for cost in last), default=1))
-    return Cost(memory, work, least, max(steps, 1), sum(_bytes(v.aval) for v in jaxpr.outvars))
+    results = sum(_bytes(variable.aval) for variable in jaxpr.outvars)
+    return Cost(memory, work, least, max(steps, 1), results, common)
 
 
 @functools.lru_cache(maxsize=256)

@@ -10,25 +10,42 @@ from simulator.engine.program import Program, unless_out_of_memory
 
 
 class Tasks(NamedTuple):
-    """Replicates that the cells of a program still miss, numbered through, row by row.
+    """Replicates that the cells of a program still miss, numbered through, block by block.
+
+    A block is a row, or rows that share their draws and miss the same replicates: these are
+    neighbours, replicate by replicate.
 
     Attributes
     ----------
     rows : rows of the program (positions in ``Program.members``) that miss any
-    targets : replicates that each of them is to have
-    ends : number of the task behind each row's last
+    starts, widths : where the rows of each block begin, and their number
+    targets : replicates that the rows of each block are to have
+    ends : number of the task behind each block's last
     """
 
     rows: np.ndarray
+    starts: np.ndarray
+    widths: np.ndarray
     targets: np.ndarray
     ends: np.ndarray
 
     @classmethod
-    def missing(cls, counts: Sequence[int], targets: Sequence[int]) -> "Tasks":
-        """The tasks of rows that have so many replicates and are to have so many."""
-        missing = np.maximum(np.asarray(targets) - np.asarray(counts), 0)
-        rows = np.flatnonzero(missing)
-        return cls(rows, np.asarray(targets)[rows], np.cumsum(missing[rows]))
+    def missing(
+        cls, counts: Sequence[int], targets: Sequence[int], draws: Sequence[int] | np.ndarray
+    ) -> "Tasks":
+        """The tasks of rows that have so many replicates and are to have so many.
+
+        Rows with the same number in ``draws`` share them.
+        """
+        which = np.stack([draws, counts, targets])
+        rows = np.flatnonzero(which[2] > which[1])
+        rows = rows[np.lexsort(which[::-1, rows])]
+        which = which[:, rows]
+        begins = np.r_[True, np.any(np.diff(which) != 0, axis=0)][: len(rows)]
+        starts = np.flatnonzero(begins)
+        widths = np.diff([*starts, len(rows)])
+        missing = (which[2] - which[1])[starts]
+        return cls(rows, starts, widths, which[2, starts], np.cumsum(missing * widths))
 
     @property
     def total(self) -> int:
@@ -37,12 +54,14 @@ class Tasks(NamedTuple):
     def lanes(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Row and replicate of each lane of a batch; the last task pads."""
         task = np.minimum(np.arange(start, start + count), self.total - 1)
-        position = np.searchsorted(self.ends, task, side="right")
-        return self.rows[position], self.targets[position] - (self.ends[position] - task)
+        block = np.searchsorted(self.ends, task, side="right")
+        width = self.widths[block]
+        before_the_end, place = divmod(task - self.ends[block], width)
+        return self.rows[self.starts[block] + place], self.targets[block] + before_the_end
 
 
 class Batch(NamedTuple):
-    """Computed replicates: of which row, which one, and their outputs with the lanes first."""
+    """Computed replicates, row by row: of which one, which one, and outputs, lanes first."""
 
     rows: np.ndarray
     replicates: np.ndarray
@@ -86,5 +105,6 @@ def batches(program: Program, tasks: Tasks) -> Iterator[Batch]:
 
 
 def _on_the_host(rows: np.ndarray, replicates: np.ndarray, out: Mapping[str, Any]) -> Batch:
-    outputs = {k: np.asarray(v, dtype=np.float64)[: len(rows)] for k, v in out.items()}
-    return Batch(rows, replicates, outputs)
+    by_row = np.argsort(rows, kind="stable")
+    outputs = {k: np.asarray(v, dtype=np.float64)[by_row] for k, v in out.items()}
+    return Batch(rows[by_row], replicates[by_row], outputs)

@@ -13,6 +13,7 @@ import numpy as np
 
 from simulator import checks
 from simulator.large_array import LargeArray
+from simulator.parameters import Method
 from simulator.study import Study
 
 Values = dict[str, Any]
@@ -123,6 +124,12 @@ def identity(study: Study, values: Values, *, method: str, dtype: str, seed: int
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
+def draws_key(study: Study, values: Values, *, method: Method, dtype: str, seed: int) -> np.ndarray:
+    """Raw threefry key (2 x uint32) of a cell: cells with common draws have a common one."""
+    drawn = {name: values[name] for name in study.drawn_for(method)}
+    return key_data(identity(study, drawn, method=method, dtype=dtype, seed=seed))
+
+
 def describe(cell: Mapping[str, Any]) -> str:
     """The parameters of a cell in one line, without arrays that were not given."""
     return ", ".join(
@@ -133,7 +140,7 @@ def describe(cell: Mapping[str, Any]) -> str:
 
 
 def key_data(identity_json: str) -> np.ndarray:
-    """Raw threefry key (2 x uint32) of a cell."""
+    """Raw threefry key (2 x uint32) from the text that identifies a cell."""
     digest = hashlib.sha256(identity_json.encode()).digest()
     return np.frombuffer(digest[:8], dtype="<u4").astype(np.uint32)
 

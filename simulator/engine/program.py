@@ -20,7 +20,7 @@ from simulator.engine.batch_size import (
     fits_in_memory,
     open_loops,
 )
-from simulator.engine.cells import Values, identity, key_data
+from simulator.engine.cells import Values, draws_key
 from simulator.engine.declared import refuse_undeclared
 from simulator.engine.setting import Setting
 from simulator.large_array import content_key
@@ -53,9 +53,7 @@ class Program:
         self.members = list(members)
         self._study, self._method = study, setting.method
         self._dtype = setting.dtype
-        self._keys = np.stack(
-            [key_data(identity(study, cell, **setting._asdict())) for cell in cells]
-        )
+        self._keys = np.stack([draws_key(study, cell, **setting._asdict()) for cell in cells])
         declared, side = study.declarations, sampler.side
         static = tuple((n, cells[0][n]) for n, p in declared.items() if p.is_static(side))
         traced = {n: p for n, p in declared.items() if not p.is_static(side)}
@@ -78,6 +76,12 @@ class Program:
     @property
     def num_devices(self) -> int:
         return len(self._devices)
+
+    @functools.cached_property
+    def draws(self) -> np.ndarray:
+        """For each row the first one that has the same draws."""
+        _, first, which = np.unique(self._keys, axis=0, return_index=True, return_inverse=True)
+        return first[which.ravel()]
 
     @functools.cached_property
     def lane(self) -> Any:
@@ -126,7 +130,7 @@ class Program:
         """
         with simulation_scope(self._dtype):
             arguments = self.arguments(rows, replicates)
-            need = self.cost.memory * len(rows) / self.num_devices
+            need = self.cost.memory * len(rows) / self.num_devices + self.cost.common
             if if_it_fits and not fits_in_memory(self.batch, arguments, need):
                 return None
             return unless_out_of_memory(self.batch, *arguments)
@@ -193,7 +197,7 @@ def one_lane(
 ) -> Callable:
     """One replicate of one cell, as the engine runs it.
 
-    Control variates come out as one vector, in the order of their names, minus their means.
+    Control variates come out as one vector, in the order of the study's means, minus these.
     """
 
     def one(
@@ -211,7 +215,7 @@ def one_lane(
         unknown = [name for name in found if name not in means]
         if unknown:
             raise TypeError(f"the simulation returns controls {unknown} of unknown means")
-        centred = [jnp.ravel(found[name] - means[name]) for name in sorted(found)]
+        centred = [jnp.ravel(found[name] - means[name]) for name in means if name in found]
         return {**outputs, CONTROLS: jnp.concatenate(centred)}
 
     return one

@@ -8,8 +8,9 @@ regression at a point where the statistics are at their means,
     s^2 (1/N + zbar S^-1 zbar),   s^2 = sum of squared residuals / (N - 1 - C),
 
 unbiased for Gaussian statistics. The error of the slope adds ``C/N`` to the variance, which few
-replicates do not repay: below `MIN_FREEDOM` degrees of freedom the plain mean is used. The choice
-follows from the number of replicates, never from their values.
+replicates do not repay: `MIN_FREEDOM` degrees of freedom are left, and fewer replicates than that
+takes use the first statistics only, in the order of the study, or none. The choice follows from
+the number of replicates, never from their values.
 
 Values enter in the blocks of `simulator.engine.moments`. The slope of the first block makes
 residuals of all that follow, whose moments up to the fourth are kept; what the final slope adds to
@@ -30,9 +31,13 @@ INDEPENDENT = 1e-10  # share of the largest eigenvalue of the correlations that 
 STATE = ("slope", "r_mean", "r_m2", "r_m3", "r_m4", "z_mean", "z_m2", "cross")
 
 
-def enough(count: int, controls: int) -> bool:
-    """Are there enough replicates for so many controls?"""
-    return count - 1 - controls >= MIN_FREEDOM
+def usable(count: int, controls: int) -> int:
+    """How many of so many controls are used with so many replicates.
+
+    Beyond the first block its slope is that of all of them: all are used, or none.
+    """
+    most = max(count - 1 - MIN_FREEDOM, 0)
+    return min(controls, most) if count < BLOCK or controls <= most else 0
 
 
 def state_shapes(shape: tuple[int, ...], controls: int) -> dict[str, tuple[int, ...]]:
@@ -106,8 +111,10 @@ class Regression:
         """
         assert self._pending is not None
         y, z = self._pending
-        if not enough((self._sums.residuals[0] if self._sums else 0) + len(y), z.shape[1]):
+        used = usable((self._sums.residuals[0] if self._sums else 0) + len(y), z.shape[1])
+        if not used:
             return None
+        z = z[:, :used]
         slope = self._slope if self._slope is not None else _first_slope(y, z)
         sums = self._sums
         if len(y):
@@ -127,7 +134,7 @@ class Regression:
             left * (1 + count * (sums.z_mean @ inverse @ sums.z_mean)),
             np.where(m2 > 0, m3 / count / spread / spread / spread, 0.0),
             np.where(m2 > 0, count * m4 / np.where(m2 > 0, m2, 1.0) ** 2, 0.0),
-            controls=z.shape[1],
+            controls=used,
         )
 
 

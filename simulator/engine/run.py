@@ -169,7 +169,7 @@ class Run:
 
         for program in self.programs:
             counts = [self.tallies[i].count for i in program.members]
-            tasks = Tasks.missing(counts, [targets[i] for i in program.members])
+            tasks = Tasks.missing(counts, [targets[i] for i in program.members], program.draws)
             try:
                 for batch in batches(program, tasks):
                     digest(program, batch)

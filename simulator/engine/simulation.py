@@ -36,7 +36,7 @@ def simulate_study(
     replicates : int >= 1
         Independent replicates per point. Asking for more later repeats the first ones exactly.
     seed : int >= 0
-    method : {"fast", "direct", "conditional"}, optional
+    method : {"fast", "direct", "conditional", "path"}, optional
         The preferred one unless given; ``study.methods()`` lists what there is.
     dtype : {"float32", "float64"}, optional
         float64 on CPU and float32 on accelerators unless given.

@@ -10,6 +10,8 @@ from simulator.engine.regression import STATE, Regression
 from simulator.study import CONTROLS
 
 State = dict[str, dict[str, np.ndarray]]
+#: Name of the control variates in a state; earlier versions had them in another order.
+_IN_ORDER = "controls in order"
 
 
 @dataclass(frozen=True)
@@ -77,23 +79,27 @@ class Tally:
         found = {name: moments.state() for name, moments in self._moments.items()}
         for name, regression in self._regressions.items():
             found[name] |= regression.state()
-        return found
+        return {_IN_ORDER if name == CONTROLS else name: mine for name, mine in found.items()}
 
     def restore(
         self, count: int, state: Mapping[str, Mapping[str, np.ndarray]], stalled: Stalled
     ) -> None:
         """Go on from what another process computed.
 
-        Where an earlier version computed it without control variates, or with others, it goes on
-        without them.
+        Where an earlier version computed it without control variates, with others, or in another
+        order, it goes on without them.
         """
         self.count, self.stalled = count, stalled
-        self._moments = {name: Moments.from_state(moments) for name, moments in state.items()}
+        self._moments = {
+            CONTROLS if name == _IN_ORDER else name: Moments.from_state(moments)
+            for name, moments in state.items()
+            if name != CONTROLS
+        }
         self._regressions = {
             name: Regression.from_state(
-                mine, int(mine["count"]), (mine["pending"], state[CONTROLS]["pending"])
+                mine, int(mine["count"]), (mine["pending"], state[_IN_ORDER]["pending"])
             )
             for name, mine in state.items()
-            if STATE[0] in mine
+            if STATE[0] in mine and _IN_ORDER in state
         }
-        self._without_controls = count > 0 and CONTROLS not in state
+        self._without_controls = count > 0 and _IN_ORDER not in state

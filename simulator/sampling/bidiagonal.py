@@ -53,10 +53,19 @@ def isotropic_ridge(
     ridges : float or array
         Penalties ``>= 0``.
     """
+    return ridge_of_bidiagonal(squared_bidiagonal(key, num_samples, dim), num_samples, ridges)
+
+
+def ridge_of_bidiagonal(
+    entries: tuple[Float[Array, " dim"], Float[Array, " dim-1"]],
+    num_samples: Scalar,
+    ridges: Numbers,
+) -> IsotropicRidge:
+    """`isotropic_ridge` where the squared entries of ``B``, divided by ``N``, are known."""
+    diagonal, superdiagonal = entries
     ridges = jnp.asarray(ridges, float)
     # The limit ridge -> 0 to working precision; the square of the floor still does not vanish.
     ridges = jnp.maximum(ridges, float(jnp.finfo(ridges.dtype).tiny) ** 0.4)
-    diagonal, superdiagonal = squared_bidiagonal(key, num_samples, dim)
 
     def row(carry, entries):
         # The rows below are done. Pivot = above + below, and below, as a function of log ridge,

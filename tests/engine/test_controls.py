@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from simulator.engine.moments import BLOCK
-from simulator.engine.regression import Regression, enough
+from simulator.engine.regression import Regression, usable
+from simulator.engine.run import Run
+from simulator.engine.setting import checked_setting
 from simulator.engine.simulation import simulate_study
 from simulator.engine.tally import Stalled, Tally
 from simulator.runtime.precision import float_dtype
@@ -110,15 +112,36 @@ def test_controls_that_repeat_or_do_not_vary_change_nothing():
 
 
 def test_too_few_replicates_take_the_plain_mean_and_say_so():
-    few, many = (simulate_study(SHARP, replicates=n, **POINT) for n in (13, 14))
+    few, more, many = (simulate_study(SHARP, replicates=n, **POINT) for n in (11, 13, 14))
     assert few.controls == {"test_error": 0}
+    assert more.controls == {"test_error": 2}
     assert many.controls == {"test_error": 3}
     assert "control" not in str(few["test_error"])
+    assert "(2 control variates)" in str(more["test_error"])
     assert "(3 control variates)" in str(many["test_error"])
-    values = simulate_study(SHARP, replicates=13, keep_values=True, **POINT).values["test_error"]
+    values = simulate_study(SHARP, replicates=11, keep_values=True, **POINT).values["test_error"]
     assert few.mean["test_error"] == pytest.approx(values.mean(), rel=1e-14)
-    assert enough(14, 3)
-    assert not enough(13, 3)
+
+
+def test_how_many_controls_are_used_follows_from_the_numbers_alone():
+    assert [usable(n, 3) for n in (1, 11, 12, 13, 14, 1000)] == [0, 0, 1, 2, 3, 3]
+    assert usable(BLOCK - 1, 60) == BLOCK - 12
+    assert usable(BLOCK, 60) == 0  # the first block's slope is that of all
+    assert usable(71, 60) == 60
+
+
+def test_few_replicates_use_the_first_controls_of_the_study():
+    y, z = (values[0] for values in draws(np.random.default_rng(6), 1, 13))
+    few, first = regressed(y, z), regressed(y, z[:, :2])
+    assert few.controls == first.controls == 2
+    np.testing.assert_array_equal([few.mean, few.variance], [first.mean, first.variance])
+
+
+def test_controls_stand_in_the_order_of_their_means():
+    run = Run(SHARP, [SHARP.canonical(POINT)], checked_setting(SHARP))
+    run.extend(4000)
+    variances = run.summary(0)[CONTROLS].variance
+    np.testing.assert_allclose(variances, [2 * POINT["dim"], 2, 2], rtol=0.3)
 
 
 def test_draws_are_those_of_before_and_fewer_replicates_say_more():
@@ -165,6 +188,19 @@ def test_what_was_begun_without_controls_or_with_others_goes_on_without_them(ear
     again.add(outputs, 199)
     assert again.summary().keys() == {"y"}
     assert again.summary()["y"].best.count == 200
+    assert again.summary()["y"].regressed is None
+
+
+def test_controls_in_the_order_of_earlier_versions_are_not_mixed_with_ours():
+    rng = np.random.default_rng(4)
+    outputs = {"y": rng.standard_normal(100), CONTROLS: rng.standard_normal((100, 4))}
+    tally, again = Tally(), Tally()
+    tally.add(outputs, 99)
+    earlier = {CONTROLS if name != "y" else name: mine for name, mine in tally.state().items()}
+    assert earlier.keys() == {"y", CONTROLS}
+    again.restore(100, earlier, Stalled())
+    again.add(outputs, 199)
+    assert again.summary().keys() == {"y"}
     assert again.summary()["y"].regressed is None
 
 

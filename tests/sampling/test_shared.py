@@ -41,3 +41,29 @@ def test_numbers_do_not_depend_on_the_lanes_around():
     lanes = jnp.linspace(0.3, 4, 8)
     np.testing.assert_array_equal(together(lanes)[::-1], together(lanes[::-1]))
     np.testing.assert_array_equal(together(jnp.repeat(lanes[3], 8))[0], together(lanes)[3])
+
+
+def test_each_lane_goes_on_from_what_is_shared():
+    solved = []
+
+    def draw(arguments):
+        key, count = arguments
+        jax.debug.callback(lambda n: solved.append(int(n)), count)
+        return jax.random.normal(key, (3, 3)), count
+
+    def then(found, own):
+        matrix, count = found
+        return {"sum": own * jnp.sum(matrix), "count": count}
+
+    keys = jax.random.split(jax.random.key(0), 2)[jnp.array([0, 0, 0, 1, 1, 0])]
+    counts, own = jnp.array([4, 4, 4, 4, 5, 5]), jnp.arange(6.0)
+    apart = jax.vmap(lambda key, n, x: then(draw((key, n)), x))
+    expected = jax.jit(apart)(keys, counts, own)
+    jax.effects_barrier()
+    solved.clear()
+    together = jax.jit(jax.vmap(lambda key, n, x: once(draw, (key, n), then, x)))
+    found = jax.block_until_ready(together(keys, counts, own))
+    jax.effects_barrier()
+    assert sorted(solved) == [4, 4, 5, 5]
+    np.testing.assert_allclose(found["sum"], expected["sum"], rtol=1e-6)
+    np.testing.assert_array_equal(found["count"], expected["count"])

@@ -17,6 +17,7 @@ ORDER = (
     "simulate_direct",
     "simulate_fast",
     "simulate_conditional",
+    "simulate_path",
     "figures",
     "STUDY",
 )
@@ -32,6 +33,7 @@ def test_module_reads_in_the_common_order(name):
         "\ndef simulate_direct(",
         "\ndef simulate_fast(",
         "\ndef simulate_conditional(",
+        "\ndef simulate_path(",
         "\nfigures",
         "\nSTUDY",
     )

@@ -283,3 +283,40 @@ def test_a_billion_samples_cost_the_same_and_agree():
     floor = 2 * 0.6**2 * 12 / 17
     z = (result.mean["test_error"] - floor) / result.standard_error["test_error"]
     assert abs(z) < 5
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        UNDER | {"num_generations": 0},
+        UNDER | {"num_generations": 2, "num_samples": 41},  # fewer samples than features
+        GENERAL | {"ridge": 3e-6},
+        GENERAL | {"design": "same", "spectrum": "isotropic", "num_samples": 60},
+        {"dim": 60, "num_samples": 97, "num_generations": 3, "ridge": 0.2},  # no matrix
+        {"dim": 60, "num_samples": 41, "num_generations": 3, "design": "same"},
+    ],
+)
+def test_a_path_gives_what_single_fits_give_from_the_same_draws(given):
+    with float64_on_cpu():
+        params = STUDY.params(**STUDY.canonical(given))
+        keys = jax.random.split(jax.random.key(3), 5)
+        single, path = (
+            jax.vmap(STUDY.sampler(method, params), in_axes=(0, None))(keys, params)
+            for method in ("conditional", "path")
+        )
+    for name, expected in (single | single.pop("controls")).items():
+        found = path[name] if name in path else path["controls"][name]
+        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-300, err_msg=name)
+
+
+def test_a_path_falls_back_to_cholesky_where_eigenvalues_are_not_resolved():
+    """Power laws so steep that eigenvalues of the matrix are lost beside the largest one."""
+    given = {"dim": 40, "num_samples": 120, "spectrum": "power_law", "spectrum_exponent": 12.0}
+    given |= {"num_generations": 0, "replicates": 60}
+    found = simulator.simulate(NAME, method="path", ridge=[0.0, 1e-9], **given)
+    expected = simulator.predict(
+        NAME, ridge=0.0, **{k: given[k] for k in given if k != "replicates"}
+    )
+    gap = found.mean["test_error"][0] - expected["test_error"]
+    assert abs(gap) < 4 * found.standard_error["test_error"][0]
+    assert found.standard_error["test_error"][0] < 0.1 * expected["test_error"]

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from simulator.eigenbasis import spectrum_of, true_weights
-from simulator.maths.wishart import mean_products, products
+from simulator.maths.wishart import mean_products
 
 RIDGES = (1.0, 0.25, 4.0)
 
@@ -25,12 +25,12 @@ def weights(params):
     return fitted, jnp.sqrt(eigenvalues) * true_weights(params) * (1 - fitted)
 
 
-def of_downstream(fitted, missed, gram):
-    """The statistics of ``W``: of the own ridge, and of its neighbours."""
+def of_downstream(fitted, missed, gram, squares):
+    """The statistics of ``W``, whose squared entries are ``squares``, of all ridges."""
     moved = missed @ gram
     found = [
         fitted @ jnp.diag(gram),
-        jnp.sum((fitted @ gram**2) * fitted, axis=1),
+        jnp.sum((fitted @ squares) * fitted, axis=1),
         jnp.sum(moved * missed, axis=1),
         jnp.sum(moved**2 * fitted, axis=1),
     ]
@@ -56,10 +56,14 @@ def of_bidiagonal(fitted, missed, diagonal, superdiagonal):
     return {"ridge": jnp.stack(own)}
 
 
-def of_generator(fitted, gram):
-    """The statistics of ``V``: two numbers, to be summed over the generators."""
-    kept = fitted[0] ** 2
-    return jnp.stack([kept @ jnp.diag(gram), products(kept, gram, gram, jnp.ones_like(kept))])
+def of_generator(gram):
+    """The statistics of ``V``, for each direction: to be summed over the generators."""
+    return jnp.stack([jnp.diag(gram), jnp.sum(gram**2, axis=1)])
+
+
+def of_generators(fitted, sums):
+    """Their sums over the generators, weighed."""
+    return {"generators": sums @ fitted[0] ** 2}
 
 
 def means(params):
@@ -91,7 +95,7 @@ def means(params):
     ]
     return {
         "ridge": downstream[0],
-        "neighbours": downstream[1:],
         "generators": count * jnp.stack(of_generators),
         "generator_scales": drawn * jnp.stack([jnp.ones((), float), 1 + 2 / freedom]),
+        "neighbours": downstream[1:],
     }

@@ -1,21 +1,30 @@
 """Simulations of arXiv 2402.07712: literal, by trapezoidal factors, conditional, and shortcuts.
 
+The conditional ones have one that serves all ridges of the downstream fit with the same draws.
+
 All fits are linear with the same inputs, so the noise-free iterate and the responses to the two
 kinds of label noise superpose; their cross terms have mean zero and are left out of the error.
 """
 
+from dataclasses import replace
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array
 
 from simulator.eigenbasis import is_given, spectrum_of, true_weights
 from simulator.maths.least_squares import factor_solution, ridge_solution
-from simulator.sampling.bidiagonal import isotropic_ridge, squared_bidiagonal
+from simulator.sampling.bidiagonal import ridge_of_bidiagonal, squared_bidiagonal
 from simulator.sampling.increments import increment_variance, least_squares_increment
+from simulator.sampling.shared import once
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
 from simulator.studies.collapse.ridge_collapse import _controls
 from simulator.study import CONTROLS
 
+#: Ridges below this share of the largest eigenvalue are not taken from an eigendecomposition.
+RESOLVED = 1e-6
 #: Columns of the propagated weights.
 NOISE_FREE, GENERATOR, DOWNSTREAM = range(3)
 
@@ -132,46 +141,148 @@ def _with_sum(bias, variance, generator_variance):
     }
 
 
+# --------------------------------------------------------------------------------------------
+# Averaged over all label noise given the inputs: its covariance travels through the fits
+# --------------------------------------------------------------------------------------------
+class _Labeller(NamedTuple):
+    """Who labels the downstream inputs, given the generators' designs."""
+
+    weights: Array  # without label noise
+    covariance: Array  # of what the generators' label noise adds
+    sums: Array  # over their designs, for the control variates
+
+
 def averaged(key, params):
-    """Averaged over all label noise given the inputs: its covariance travels through the fits."""
+    """One fit by Cholesky."""
     spectrum, truth = spectrum_of(params), true_weights(params)
-    unit = jnp.eye(params.dim, dtype=float)
-    fitted, missed = _controls.weights(params)
+    labeller, count = _last_labeller(key, params), params.num_generations
+    respond, design, gram = _respond(
+        params, jax.random.fold_in(key, count), params.num_samples, params.ridge
+    )
 
-    def fit(index, num_samples, ridge):
-        """What answers to labels, and the design."""
-        factor, active, design = _factor_design(params, jax.random.fold_in(key, index), num_samples)
-        labels = jnp.where(active, unit, 0)
-        respond = _factor_solution(params, factor, active, labels, num_samples, ridge)
-        return respond, design, factor.T @ factor / num_samples
+    def of_generators():
+        keep = respond @ design
+        return jnp.sum(spectrum.eigenvalues * jnp.sum((keep @ labeller.covariance) * keep, axis=1))
 
+    missing = respond @ (design @ labeller.weights) - truth
+    outputs = _with_sum(
+        bias=jnp.sum(spectrum.eigenvalues * missing**2),
+        variance=params.noise_std**2 * jnp.sum(spectrum.eigenvalues * jnp.sum(respond**2, axis=1)),
+        generator_variance=_if_any(count, of_generators, jnp.zeros((), float)),
+    )
+    return outputs | {CONTROLS: _known(params, gram, gram**2, labeller.sums)}
+
+
+def _last_labeller(key, params):
     def generator(index, state):
-        weights, covariance, statistics = state
         which = 0 if params.design == "same" else index
-        respond, design, gram = fit(which, params.num_samples_generator, params.ridge_generator)
+        respond, design, gram = _respond(
+            params,
+            jax.random.fold_in(key, which),
+            params.num_samples_generator,
+            params.ridge_generator,
+        )
         keep = respond @ design
         added = params.noise_std_generator**2 * respond @ respond.T
-        covariance = keep @ covariance @ keep.T + added
-        return keep @ weights, covariance, statistics + _controls.of_generator(fitted, gram)
+        covariance = keep @ state.covariance @ keep.T + added
+        return _Labeller(
+            keep @ state.weights, covariance, state.sums + _controls.of_generator(gram)
+        )
 
-    nothing = jnp.zeros((params.dim, params.dim), float)
-    count = params.num_generations
-    start = truth, nothing, jnp.zeros(2, float)
-    weights, covariance, statistics = lax.fori_loop(0, count, generator, start)
-    respond, design, gram = fit(count, params.num_samples, params.ridge)
-
-    def of_generators(_, error):
-        keep = respond @ design
-        return error + jnp.sum(spectrum.eigenvalues * jnp.sum((keep @ covariance) * keep, axis=1))
-
-    outputs = _with_sum(
-        bias=jnp.sum(spectrum.eigenvalues * (respond @ (design @ weights) - truth) ** 2),
-        variance=params.noise_std**2 * jnp.sum(spectrum.eigenvalues * jnp.sum(respond**2, axis=1)),
-        # A loop of one step, or of none: without generators there is nothing to multiply.
-        generator_variance=lax.fori_loop(0, jnp.minimum(count, 1), of_generators, 0.0 * truth[0]),
+    dim = params.dim
+    start = _Labeller(
+        true_weights(params), jnp.zeros((dim, dim), float), jnp.zeros((2, dim), float)
     )
-    known = _controls.of_downstream(fitted, missed, gram) | {"generators": statistics}
-    return outputs | {CONTROLS: known}
+    return lax.fori_loop(0, params.num_generations, generator, start)
+
+
+def _respond(params, key, num_samples, ridge):
+    """What answers to labels in one fit, its design, and the Gram matrix of whitened inputs."""
+    factor, active, design = _factor_design(params, key, num_samples)
+    labels = jnp.where(active, jnp.eye(params.dim, dtype=float), 0)
+    respond = _factor_solution(params, factor, active, labels, num_samples, ridge)
+    return respond, design, factor.T @ factor / num_samples
+
+
+def _if_any(count, compute, nothing):
+    """A loop of one step, or of none: without generators there is nothing to multiply."""
+    return lax.fori_loop(0, jnp.minimum(count, 1), lambda _, found: found + compute(), nothing)
+
+
+def _known(params, gram, squares, sums):
+    fitted, missed = _controls.weights(params)
+    downstream = _controls.of_downstream(fitted, missed, gram, squares)
+    return downstream | _controls.of_generators(fitted, sums)
+
+
+class _Decomposed(NamedTuple):
+    """The downstream fit in the eigenbasis ``V`` of ``S = X^T X/T``: what no ridge enters."""
+
+    eigenvalues: Array  # of S
+    truth: Array  # V^T w0
+    drift: Array  # V^T (labeller - w0)
+    vectors: Array  # V
+    metric: Array  # diagonal of V^T Σ V
+    of_generators: Array  # V^T Σ V times V^T (covariance of the labeller) V, by entries
+    gram: Array
+    squares: Array  # of its entries
+    sums: Array
+
+
+def along_ridges(key, params):
+    """All ridges of the downstream fit from one eigendecomposition of its inputs."""
+    count, counted = params.num_generations, replace(params, num_generations=0)
+    shared = key, count, replace(counted, ridge=jnp.zeros((), float))
+    return once(_decomposed, shared, then=_at_one_ridge, own=counted)
+
+
+def _at_one_ridge(fit, params):
+    positive = fit.eigenvalues > 0
+    total = jnp.where(positive, fit.eigenvalues + params.ridge, 1)
+    keep = jnp.where(positive, fit.eigenvalues / total, 0)
+    missed = jnp.where(positive, params.ridge / total, 1)
+    missing = keep * fit.drift - missed * fit.truth
+    variances, share = spectrum_of(params).eigenvalues, params.noise_std**2 / params.num_samples
+    outputs = _with_sum(
+        bias=jnp.sum(variances * (fit.vectors @ missing) ** 2),
+        variance=share * jnp.sum(fit.metric * keep / total),
+        generator_variance=keep @ fit.of_generators @ keep,
+    )
+    return outputs | {CONTROLS: _known(params, fit.gram, fit.squares, fit.sums)}
+
+
+def _decomposed(arguments):
+    key, count, params = arguments
+    params = replace(params, num_generations=count)
+    truth, labeller = true_weights(params), _last_labeller(key, params)
+    factor = trapezoidal_factor(jax.random.fold_in(key, count), params.num_samples, params.dim)
+    gram = factor.T @ factor / params.num_samples
+    variances = spectrum_of(params).eigenvalues
+    scale = jnp.sqrt(variances)
+    values, vectors = jnp.linalg.eigh(scale[:, None] * gram * scale)
+    full_rank = jnp.arange(params.dim) >= params.dim - params.num_samples  # they ascend
+
+    def of_generators():
+        metric = vectors.T @ (variances[:, None] * vectors)
+        return metric * (vectors.T @ labeller.covariance @ vectors)
+
+    return _Decomposed(
+        eigenvalues=jnp.where(full_rank, values, 0),
+        truth=vectors.T @ truth,
+        drift=vectors.T @ (labeller.weights - truth),
+        vectors=vectors,
+        metric=variances @ vectors**2,
+        of_generators=lax.cond(count > 0, of_generators, lambda: jnp.zeros_like(vectors)),
+        gram=gram,
+        squares=gram**2,
+        sums=labeller.sums,
+    )
+
+
+def shrinks_too_little(params):
+    """An eigendecomposition resolves eigenvalues against the largest, and not below it."""
+    largest = jnp.max(spectrum_of(params).eigenvalues)
+    return bool(params.ridge < RESOLVED * largest)
 
 
 # --------------------------------------------------------------------------------------------
@@ -222,22 +333,41 @@ def average_one_isotropic_ridge(key, params):
 
     Of the generators' designs only the chi variates are given: the rest is averaged over, too.
     """
-    key_generators, key_downstream = jax.random.split(key)
-    fit = isotropic_ridge(key_downstream, params.num_samples, params.dim, params.ridge)
-    same = params.design == "same"
-    variance, scales = increment_variance(
-        key_generators,
-        params.num_samples_generator,
-        params.dim,
-        jnp.minimum(params.num_generations, 1) if same else params.num_generations,
-    )
-    variance = variance * (params.num_generations if same else 1)
+    return _isotropic(params, _isotropic_draws(params)(_isotropic_arguments(key, params)))
+
+
+def average_isotropic_ridges(key, params):
+    """The same, with draws that all ridges share."""
+    return _isotropic(params, once(_isotropic_draws(params), _isotropic_arguments(key, params)))
+
+
+def _isotropic_arguments(key, params):
+    return key, params.num_samples, params.num_samples_generator, params.num_generations
+
+
+def _isotropic_draws(params):
+    """The squared bidiagonal of the downstream inputs, and the generators' chi variates."""
+    dim, same = params.dim, params.design == "same"
+
+    def draws(arguments):
+        key, num_samples, num_samples_generator, num_generations = arguments
+        key_generators, key_downstream = jax.random.split(key)
+        designs = jnp.minimum(num_generations, 1) if same else num_generations
+        variance = increment_variance(key_generators, num_samples_generator, dim, designs)
+        return squared_bidiagonal(key_downstream, num_samples, dim), variance
+
+    return draws
+
+
+def _isotropic(params, draws):
+    entries, (variance, scales) = draws
+    fit = ridge_of_bidiagonal(entries, params.num_samples, params.ridge)
+    variance = variance * (params.num_generations if params.design == "same" else 1)
     outputs = _with_sum(
         bias=params.signal_variance * fit.bias,
         variance=params.noise_std**2 * fit.noise,
         generator_variance=params.noise_std_generator**2 * variance * fit.df2,
     )
-    entries = squared_bidiagonal(key_downstream, params.num_samples, params.dim)  # those of the fit
     fitted, missed = _controls.weights(params)
     known = _controls.of_bidiagonal(fitted, missed, *entries) | {"generator_scales": scales}
     return outputs | {CONTROLS: known}
