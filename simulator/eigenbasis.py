@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator import checks
+from simulator.maths.least_squares import RESOLVED
 from simulator.maths.spectra import Spectrum, check_spectrum, named_spectrum
 from simulator.parameters import array, refuse_numbers, unpadded
 
@@ -233,6 +234,11 @@ def is_isotropic(params: Any) -> bool:
     if is_given(params.eigenvalues):
         return float(np.min(params.eigenvalues)) == float(np.max(params.eigenvalues))
     return params.spectrum == "isotropic"
+
+
+def shrinks_too_little(params: Any) -> bool:
+    """The ridge is below what an eigendecomposition resolves, at concrete parameters."""
+    return bool(params.ridge < RESOLVED * jnp.max(spectrum_of(params).eigenvalues))
 
 
 def growth(params: Any) -> float:

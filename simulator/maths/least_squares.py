@@ -1,10 +1,16 @@
 """Ridge regression of one small dense problem, on either side of the interpolation threshold."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve, solve_triangular
 from jaxtyping import Array, Bool, Float
 
 from simulator.runtime.shapes import Scalar
+
+#: Ridges below this share of the largest eigenvalue are not taken from an eigendecomposition: it
+#: resolves eigenvalues against the largest, and not below it.
+RESOLVED = 1e-6
 
 
 def ridge_solution(
@@ -88,3 +94,26 @@ def smallest_norm(design: Array, penalty):
         return vectors @ (inverse * (vectors.T @ (design.T @ labels)))
 
     return solve
+
+
+class Eigenbasis(NamedTuple):
+    """Inputs in the eigenbasis ``V`` of ``S = X^T X/n``, where all ridge fits are diagonal."""
+
+    eigenvalues: Float[Array, " dim"]  # of S: 0 where fewer samples leave none
+    vectors: Float[Array, "dim dim"]  # V
+    variances: Float[Array, " dim"]  # diagonal of V^T Σ V
+
+    @classmethod
+    def of(cls, gram: Float[Array, "dim dim"], variances: Float[Array, " dim"], num_samples):
+        """Of inputs of so large variances that have this Gram matrix, over ``n``, when whitened."""
+        scale = jnp.sqrt(variances)
+        values, vectors = jnp.linalg.eigh(scale[:, None] * gram * scale)
+        full_rank = jnp.arange(len(values)) >= len(values) - num_samples  # they ascend
+        return cls(jnp.where(full_rank, values, 0), vectors, variances @ vectors**2)
+
+    def fit(self, ridge):
+        """``S (S + ridge)^-1``, what it lacks of 1, and ``S (S + ridge)^-2``, all as diagonals."""
+        positive = self.eigenvalues > 0
+        total = jnp.where(positive, self.eigenvalues + ridge, 1)
+        keep = jnp.where(positive, self.eigenvalues / total, 0)
+        return keep, jnp.where(positive, ridge / total, 1), keep / total

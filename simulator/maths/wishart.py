@@ -29,7 +29,15 @@ def mean_products(left, right, product_of_means, variance):
     return variance * jnp.sum(left) * jnp.sum(right) + diagonal
 
 
-def of_fit(fitted, missed, gram):
+def neighbours(ridge):
+    """The ridge and others, whose statistics serve too; shape (3,).
+
+    Errors are smooth in the ridge: neighbours stand for what their derivatives weigh otherwise.
+    """
+    return ridge * jnp.array([1.0, 0.25, 4.0])
+
+
+def of_fit(fitted, missed, gram, squares=None):
     """Statistics of ``W`` that the errors of a ridge fit follow, if ``E W = 1``.
 
     Parameters
@@ -40,10 +48,12 @@ def of_fit(fitted, missed, gram):
         The second moments of what is not, ``λ_k w_k^2 (1 - D_k)^2``.
     gram : array (d, d)
         ``W = X^T X / n`` of whitened rows.
+    squares : array (d, d), optional
+        Of the entries of ``W``, where they are known.
     """
     directions = jnp.stack([fitted, missed])
-    squares = directions @ gram**2 @ fitted
-    return jnp.concatenate([directions @ jnp.diag(gram), squares])
+    weighed = directions @ (gram**2 if squares is None else squares) @ fitted
+    return jnp.concatenate([directions @ jnp.diag(gram), weighed])
 
 
 def mean_of_fit(fitted, missed, num_samples):

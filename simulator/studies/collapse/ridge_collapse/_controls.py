@@ -4,23 +4,20 @@
 the fitted directions, ``D_k = λ_k/(λ_k + λ)``, and of what is not fitted, ``u_k = sqrt(s_k) (1 -
 D_k)``; and ``V``, the same of a generator's inputs, with ``D_k^2``, what is kept of its noise.
 
-An error is smooth in the ridge: ``D`` and ``u`` of neighbouring ridges stand for what its
-derivatives weigh otherwise (`RIDGES` times the own one, along the first axis).
+``D`` and ``u`` of neighbouring ridges stand along the first axis.
 """
 
 import jax
 import jax.numpy as jnp
 
 from simulator.eigenbasis import spectrum_of, true_weights
-from simulator.maths.wishart import mean_products
-
-RIDGES = (1.0, 0.25, 4.0)
+from simulator.maths.wishart import mean_products, neighbours
 
 
 def weights(params):
     """``D`` and ``u``, with the signs of the teacher, at each ridge."""
     eigenvalues = spectrum_of(params).eigenvalues
-    ridges = params.ridge * jnp.asarray(RIDGES, float)
+    ridges = neighbours(params.ridge)
     fitted = eigenvalues / (eigenvalues + ridges[:, None])
     return fitted, jnp.sqrt(eigenvalues) * true_weights(params) * (1 - fitted)
 

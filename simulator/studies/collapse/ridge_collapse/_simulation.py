@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array
 
 from simulator.eigenbasis import is_given, spectrum_of, true_weights
-from simulator.maths.least_squares import factor_solution, ridge_solution
+from simulator.maths.least_squares import Eigenbasis, factor_solution, ridge_solution
 from simulator.sampling.bidiagonal import ridge_of_bidiagonal, squared_bidiagonal
 from simulator.sampling.increments import increment_variance, least_squares_increment
 from simulator.sampling.shared import once
@@ -23,8 +23,6 @@ from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
 from simulator.studies.collapse.ridge_collapse import _controls
 from simulator.study import CONTROLS
 
-#: Ridges below this share of the largest eigenvalue are not taken from an eigendecomposition.
-RESOLVED = 1e-6
 #: Columns of the propagated weights.
 NOISE_FREE, GENERATOR, DOWNSTREAM = range(3)
 
@@ -216,13 +214,11 @@ def _known(params, gram, squares, sums):
 
 
 class _Decomposed(NamedTuple):
-    """The downstream fit in the eigenbasis ``V`` of ``S = X^T X/T``: what no ridge enters."""
+    """The downstream fit in the eigenbasis ``V`` of its inputs: what no ridge enters."""
 
-    eigenvalues: Array  # of S
+    inputs: Eigenbasis
     truth: Array  # V^T w0
     drift: Array  # V^T (labeller - w0)
-    vectors: Array  # V
-    metric: Array  # diagonal of V^T Σ V
     of_generators: Array  # V^T Σ V times V^T (covariance of the labeller) V, by entries
     gram: Array
     squares: Array  # of its entries
@@ -237,15 +233,12 @@ def along_ridges(key, params):
 
 
 def _at_one_ridge(fit, params):
-    positive = fit.eigenvalues > 0
-    total = jnp.where(positive, fit.eigenvalues + params.ridge, 1)
-    keep = jnp.where(positive, fit.eigenvalues / total, 0)
-    missed = jnp.where(positive, params.ridge / total, 1)
+    keep, missed, response = fit.inputs.fit(params.ridge)
     missing = keep * fit.drift - missed * fit.truth
     variances, share = spectrum_of(params).eigenvalues, params.noise_std**2 / params.num_samples
     outputs = _with_sum(
-        bias=jnp.sum(variances * (fit.vectors @ missing) ** 2),
-        variance=share * jnp.sum(fit.metric * keep / total),
+        bias=jnp.sum(variances * (fit.inputs.vectors @ missing) ** 2),
+        variance=share * jnp.sum(fit.inputs.variances * response),
         generator_variance=keep @ fit.of_generators @ keep,
     )
     return outputs | {CONTROLS: _known(params, fit.gram, fit.squares, fit.sums)}
@@ -258,31 +251,22 @@ def _decomposed(arguments):
     factor = trapezoidal_factor(jax.random.fold_in(key, count), params.num_samples, params.dim)
     gram = factor.T @ factor / params.num_samples
     variances = spectrum_of(params).eigenvalues
-    scale = jnp.sqrt(variances)
-    values, vectors = jnp.linalg.eigh(scale[:, None] * gram * scale)
-    full_rank = jnp.arange(params.dim) >= params.dim - params.num_samples  # they ascend
+    inputs = Eigenbasis.of(gram, variances, params.num_samples)
+    vectors = inputs.vectors
 
     def of_generators():
         metric = vectors.T @ (variances[:, None] * vectors)
         return metric * (vectors.T @ labeller.covariance @ vectors)
 
     return _Decomposed(
-        eigenvalues=jnp.where(full_rank, values, 0),
+        inputs=inputs,
         truth=vectors.T @ truth,
         drift=vectors.T @ (labeller.weights - truth),
-        vectors=vectors,
-        metric=variances @ vectors**2,
         of_generators=lax.cond(count > 0, of_generators, lambda: jnp.zeros_like(vectors)),
         gram=gram,
         squares=gram**2,
         sums=labeller.sums,
     )
-
-
-def shrinks_too_little(params):
-    """An eigendecomposition resolves eigenvalues against the largest, and not below it."""
-    largest = jnp.max(spectrum_of(params).eigenvalues)
-    return bool(params.ridge < RESOLVED * largest)
 
 
 # --------------------------------------------------------------------------------------------

@@ -323,7 +323,7 @@ STUDY = Study(
         ("fast", _simulation.generators_are_unbiased, _simulation.simulate_unbiased_generators),
         ("conditional", _simulation.one_isotropic_ridge, _simulation.average_one_isotropic_ridge),
         ("path", _simulation.one_isotropic_ridge, _simulation.average_isotropic_ridges),
-        ("path", _simulation.shrinks_too_little, _simulation.averaged),
+        ("path", eigenbasis.shrinks_too_little, _simulation.averaged),
     ),
     complete=eigenbasis.completed,
     controls=_controls.means,

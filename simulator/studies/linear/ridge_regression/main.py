@@ -32,19 +32,23 @@ Reference: T. Hastie, A. Montanari, S. Rosset, R. J. Tibshirani, "Surprises in H
 Ridgeless Least Squares Interpolation", Annals of Statistics 2022, arXiv 1903.08560.
 """
 
+from dataclasses import replace
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from simulator import eigenbasis
 from simulator.eigenbasis import spectrum_of, true_weights
 from simulator.maths import wishart
-from simulator.maths.least_squares import factor_solution, ridge_solution
+from simulator.maths.least_squares import Eigenbasis, factor_solution, ridge_solution
 from simulator.maths.resolvent import no_fit, noise_variance, residual_fraction, ridge_fit
 from simulator.maths.slopes import only_slope, ratio
 from simulator.maths.spectra import SPECTRA
 from simulator.parameters import choice, parameters, static, traced
 from simulator.sampling.gamma import chi_square
+from simulator.sampling.shared import once
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
 from simulator.studies.linear.ridge_regression import PAPER
 from simulator.study import CONTROLS, Figure, Study, asymptotic, both, exact, theory_only
@@ -143,15 +147,68 @@ def simulate_conditional(key, params):
     bias = jnp.sum(lost**2 @ squares)
     variance = noise * jnp.sum((scale[:, None] * respond) ** 2)
     unexplained = jnp.sum((left @ design) ** 2 @ squares)
-    fitted, missed = _fitted(params)
     gram = factor.T @ factor / n
     return {
         "test_error": bias + variance,
         "bias": bias,
         "variance": variance,
         "train_error": (unexplained + noise * (jnp.sum(left**2) + outside)) / n,
-        CONTROLS: {"design": jax.vmap(wishart.of_fit, (0, 0, None))(fitted, missed, gram)},
+        CONTROLS: _statistics(params, gram, gram**2),
     }
+
+
+def simulate_path(key, params):
+    """The same from one eigendecomposition for all ridges, which share the draws.
+
+    In float32 it loses digits, about ``1e-7 λ_1/ridge`` of a replicate.
+    """
+    shared = key, replace(params, ridge=jnp.zeros((), float))
+    return once(_decomposed, shared, then=_at_one_ridge, own=params)
+
+
+class _Decomposed(NamedTuple):
+    """What no ridge enters."""
+
+    inputs: Eigenbasis
+    teacher: Array  # diagonal of V^T diag(w^2) V
+    errors: Array  # the entries of the same, times those of V^T Σ V
+    gram: Array
+    squares: Array  # of its entries
+
+
+def _decomposed(arguments):
+    key, params = arguments
+    factor, _, scale = _factor_design(key, params)
+    gram = factor.T @ factor / params.num_samples
+    inputs = Eigenbasis.of(gram, scale**2, params.num_samples)
+
+    def turned(diagonal):
+        return inputs.vectors.T @ (diagonal[:, None] * inputs.vectors)
+
+    teacher = turned(true_weights(params) ** 2)
+    return _Decomposed(inputs, jnp.diag(teacher), teacher * turned(scale**2), gram, gram**2)
+
+
+def _at_one_ridge(drawn, params):
+    inputs, n, noise = drawn.inputs, params.num_samples, params.noise_std**2
+    _, missed, response = inputs.fit(params.ridge)
+    bias = missed @ drawn.errors @ missed
+    variance = noise * jnp.sum(inputs.variances * response) / n
+    unexplained = jnp.sum(inputs.eigenvalues * missed**2 * drawn.teacher)
+    left = jnp.sum(jnp.where(inputs.eigenvalues > 0, missed, 0) ** 2)
+    outside = jnp.maximum(n - params.dim, 0)
+    return {
+        "test_error": bias + variance,
+        "bias": bias,
+        "variance": variance,
+        "train_error": unexplained + noise * (left + outside) / n,
+        CONTROLS: _statistics(params, drawn.gram, drawn.squares),
+    }
+
+
+def _statistics(params, gram, squares):
+    fitted, missed = _fitted(params)
+    return {"design": jax.vmap(wishart.of_fit, (0, 0, None, None))(fitted, missed, gram, squares)}
 
 
 def controls(params):
@@ -162,12 +219,8 @@ def controls(params):
 
 
 def _fitted(params):
-    """What is fitted of a direction, and what is missed, at the ridge and at its neighbours.
-
-    Errors are smooth in the ridge: neighbours stand for what their derivatives weigh otherwise.
-    """
-    spectrum = spectrum_of(params)
-    ridges = params.ridge * jnp.array([1.0, 0.25, 4.0])
+    """What is fitted of a direction, and what is missed, at the ridge and at its neighbours."""
+    spectrum, ridges = spectrum_of(params), wishart.neighbours(params.ridge)
     fitted = spectrum.eigenvalues / (spectrum.eigenvalues + ridges[:, None])
     return fitted, spectrum.signal * (1 - fitted) ** 2
 
@@ -254,6 +307,9 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
+    simulate_path=simulate_path,
+    along=("ridge",),
+    shortcuts=(("path", eigenbasis.shrinks_too_little, simulate_conditional),),
     controls=controls,
     complete=eigenbasis.completed,
     validate=validate,
