@@ -51,7 +51,14 @@ def power(vector, step, log_weight, order) -> tuple[Array, Array]:
     # Where little is taken away, the difference would be rounding.
     slope = jnp.where(x < size / 2, (size - x) / step, jnp.exp(log_weight + (order - 1) * log_x))
     sign = jnp.sign(vector)
-    return jnp.where(positive, sign * x, 0), jnp.where(positive, sign * slope, 0)
+    # At 0 the steeper of the two terms decides, and the derivative of its share is what is left.
+    square = 1 / (1 + step * jnp.exp(log_weight))
+    share = jnp.where(order < 2, 0, jnp.where(order > 2, 1, square))
+    at_zero = share * vector, (1 - share) * vector / step
+    return (
+        jnp.where(positive, sign * x, at_zero[0]),
+        jnp.where(positive, sign * slope, at_zero[1]),
+    )
 
 
 def minimum(
