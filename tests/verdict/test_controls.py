@@ -95,16 +95,6 @@ CELLS = {
         {"dim": 9, "spectrum_exponent": 1.3, "attack_radius": 0.4, "times": [0.3, 4.0]},
     ),
     "robust-regression": ({"dim": 9, "spectrum_exponent": 1.3, "noise_std": 0.3},),
-    "robust-regression.least-squares": (
-        {"dim": 9, "num_samples": 14, "spectrum_exponent": 0.7},
-        {"dim": 9, "num_samples": 40, "spectrum": "ar1", "correlation": 0.4},
-        {
-            "dim": 9,
-            "num_samples": 40,
-            "attack_norm": "mahalanobis",
-            "attack_metric_exponent": 0.7,
-        },
-    ),
     "group-aware-prior": (
         {"dim": 5, "num_samples": 14, "num_group_samples": 8, "minority_fraction": 0.2},
     ),
@@ -204,10 +194,6 @@ GAINS = {
     "robust-regression": (
         {"dim": 9, "spectrum_exponent": 1.3, "attack_radius": 0.4, "noise_std": 0.3},
         {"risk_optimal": 50, "risk_ground_truth": 50},
-    ),
-    "robust-regression.least-squares": (
-        {"dim": 12, "num_samples": 480, "spectrum_exponent": 0.6, "attack_radius": 0.3},
-        {"risk_least_squares": 50, "standard_risk_least_squares": 500},
     ),
     "group-aware-prior": (
         {"dim": 32, "num_samples": 320, "num_group_samples": 64},

@@ -27,15 +27,12 @@ import numpy as np
 
 from simulator.attacked import completed, inputs, problem_of, validate_truth
 from simulator.maths.absolute_moments import student_log_moment, student_mean_absolute
-from simulator.maths.centred import centred_chi_square
 from simulator.maths.robust_regression import adversarial_risk, truth
-from simulator.maths.slopes import ratio, square_root
 from simulator.parameters import choice, parameters, traced
 from simulator.sampling.gamma import chi_square
 from simulator.studies.robustness.robust_regression import PAPER
 from simulator.studies.robustness.robust_regression._model import RobustParams
 from simulator.study import (
-    CONTROLS,
     Figure,
     Output,
     Study,
@@ -108,37 +105,7 @@ def simulate_fast(key, params):
         error = normal * jnp.sqrt(problem.precision)
     else:
         error = jnp.linalg.cholesky(problem.precision) @ normal
-    found = _measured(params, params.noise_std * error / jnp.sqrt(square))
-    if params.attack_norm not in ("l2", "mahalanobis"):
-        return found
-    statistics = _statistics(problem, normal, error, centred_chi_square(square, freedom))
-    return found | {CONTROLS: {"error": statistics}}
-
-
-def _statistics(problem, normal, error, designs):
-    """Control variates: sizes of an error, its part along the truth, and products; all of mean 0.
-
-    Sums of sizes (``linf``) have none: a right theory would be rejected for what their kinks add to
-    powers of ``1/n``, some millionths.
-    """
-    variance = problem.precision if problem.diagonal else jnp.diag(problem.precision)
-    slope = problem.norm.maximiser(problem.truth)
-    spread = square_root(slope @ problem.whitened(slope))
-    along = ratio(slope @ error, spread)
-    sizes = jnp.stack(
-        [
-            along,
-            centred_chi_square(normal @ normal, 1.0 * len(normal)),
-            jnp.mean((error**2 - variance) / problem.norm.metric),
-        ]
-    )
-    squares = jnp.where(spread > 0, along**2 - 1, 0), designs**2 - 1
-    return jnp.concatenate([sizes, designs[None], sizes * designs, jnp.stack(squares)])
-
-
-def controls(params):
-    """Their means."""
-    return {"error": jnp.zeros(())}
+    return _measured(params, params.noise_std * error / jnp.sqrt(square))
 
 
 def _measured(params, error):
@@ -205,7 +172,6 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
-    controls=controls,
     complete=completed,
     validate=validate,
     figures=figures,
