@@ -20,6 +20,8 @@ Simulation. One preference data set, and both fits on it: maximum likelihood wit
 penalty ``1e-9 |r|²/2`` on the mean loss, which decides where a response won or lost all its
 comparisons. ``direct`` draws pair by pair, ``fast`` how often each label of each pair occurs.
 
+Verdicts resolve 5 %: a standard deviation to 1 % takes 4 10^5 replicates and more, minutes of fits.
+
 Reference: arXiv 2408.01420 (E-RLHF and E-DPO; the delta method is this package's own).
 """
 

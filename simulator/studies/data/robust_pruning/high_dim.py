@@ -15,6 +15,9 @@ relative error O(1/D). ``drop`` uses the risks of the full set's model in ``D`` 
 ``G_eff`` is largest, at fixed ``n_0 + n_1``, for ``n_0/n_1 = sigma_0/sigma_1`` (Neyman): the ratio
 that is optimal for the threshold as well.
 
+Verdicts resolve 5 %: quotas are whole samples, whose rounding is no series in ``1/D``: it stands
+between a finer simulation and the limit.
+
 Reference: arXiv 2404.05579 (the model on the line; the high-dimensional limit is our own).
 """
 

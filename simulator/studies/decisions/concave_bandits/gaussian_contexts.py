@@ -25,6 +25,8 @@ squarecb ``mean_t E sum_a gap_a/(K + gamma_t gap_a)``. It is 0 for the others; u
 The conditional simulation draws, for rules that learn nothing, what the best of K actions pays, and
 takes the gaps of actions in the mean.
 
+Verdicts resolve 3 %: regret has the noise of rewards, and 1 % would take 2 10^6 replicates.
+
 Reference: V. Do et al., ICLR 2023, arXiv 2210.09957 (environment and second-order laws are this
 package's own).
 """
@@ -344,5 +346,5 @@ STUDY = Study(
         {"algorithm": "scalarized", "objective": "quadratic", "target": 2.3, "num_actions": 3,
          "num_objectives": 2, "dim": 3, "num_rounds": 30, "num_checkpoints": 2, "curvature": 1.3},
     ),
-    tolerance=0.03,  # regret has the noise of rewards: 1 % would take 2e6 replicates
+    tolerance=0.03,
 )  # fmt: skip

@@ -20,6 +20,8 @@ phi(z*)/tau`` and ``Q = v*(1 - v*)/(1 + 4 beta rho)``,
 and ``sqrt(T) regret`` is normal with variance ``Var|D - c*| / 4``: exactly that of the difference
 of ``regret`` and ``regret_controlled = bregman + gap`` at every T. The regime needs ``T >> beta``.
 
+Verdicts resolve 4 %: regret has the noise of arrivals, and 1 % would take 3 10^6 replicates.
+
 Reference: the ranker of arXiv 2209.13019; this model and its laws are this package's own.
 """
 
@@ -269,5 +271,5 @@ STUDY = Study(
     coordinates={"round": lambda params: log_spaced(params.num_rounds, params.num_checkpoints)},
     figures=figures,
     check_cells=({"num_rounds": 200, "num_checkpoints": 2, "fairness_weight": 1.3},),
-    tolerance=0.04,  # regret has the noise of arrivals: 1 % would take 3e6 replicates
+    tolerance=0.04,
 )

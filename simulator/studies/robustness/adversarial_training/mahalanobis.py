@@ -24,6 +24,8 @@ for ``m = w*.Sx w / d``, ``q = w.Sx w / d``, ``P = w.Sd w / d``. The minimiser i
 ``eps_t^2 >= E[sigma_x / sigma_delta] / alpha + (2/pi) E[sigma_x^2 sigma_theta / sigma_delta] /
 (rho + tau^2)``; errors are then 1/2 by convention.
 
+Verdicts resolve 3 %: the training error to 1 % would take 2 10^6 convex problems.
+
 Reference: M. Vilucchio, N. Tsilivis, B. Loureiro, J. Kempe, arXiv 2410.16073, 2024.
 """
 

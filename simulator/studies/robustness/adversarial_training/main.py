@@ -30,6 +30,9 @@ Then with ``t = m / sqrt((rho + tau^2) q)``, ``a = t / sqrt(1 - t^2)``, ``k = ep
 Owen's T. Where the minimiser is ``w = 0`` (l2 attack, r > 1: ``eps_t^2 >= 1/alpha +
 (2/pi) rho / (rho + tau^2)``) the errors are 1/2 by convention.
 
+Verdicts resolve 3 %: at the sizes of a check the orders that are fitted leave out 1.5 % of ``q``,
+and 1 % would take 10^7 convex problems.
+
 Reference: M. Vilucchio, N. Tsilivis, B. Loureiro, J. Kempe, arXiv 2410.16073, 2024.
 Simulations solve the convex problem to relative gaps below 1e-8 (float32: from 1e-6 for the
 logistic loss to 1e-4 for the hinge).

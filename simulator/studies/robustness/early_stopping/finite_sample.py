@@ -19,6 +19,8 @@ Theory. By deterministic equivalents of functions of the sample covariance
 Relative errors O(1/n) at fixed ``n/d``; for ``n -> ∞`` it is the population's path. With ``l1``
 attacks the error is about a percent at d = 100.
 
+Verdicts resolve 2 %: 1 % would take 1.6 10^5 replicates, minutes of eigenvectors.
+
 Reference: M. Scetbon, E. Dohmatob, arXiv 2301.13486, AISTATS 2023 (the problem); finite-sample
 equivalents are this package's own.
 """
@@ -220,6 +222,6 @@ STUDY = Study(
             "times": [0.75, 4.0],
         },
     ),
-    tolerance=0.02,  # 1 % would take 1.6e5 replicates, minutes of eigenvectors
+    tolerance=0.02,
     residual_tolerance=1e-8,
 )

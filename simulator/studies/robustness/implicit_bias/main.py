@@ -25,6 +25,9 @@ point (`simulator.maths.replica`), ``epsilon = e sqrt(d)``, and with t = m / sqr
 Exact as d -> inf; the finite-size simulation solves the two convex problems to rounding.
 The limit curves extend the paper, which has bounds and experiments.
 
+Verdicts resolve 10 %: the price is a small difference of two errors, and 1 % would take 10^6 convex
+problems.
+
 Reference: N. Tsilivis, N. Frank, N. Srebro, J. Kempe, "The Price of Implicit Bias in Adversarially
 Robust Generalization", NeurIPS 2024, arXiv 2406.04981.
 """
@@ -205,7 +208,7 @@ STUDY = Study(
     validate=validate,
     coordinates={"geometry": lambda params: ["l1", "l2"]},
     figures=figures,
-    tolerance=0.1,  # the price is a small difference of two errors
+    tolerance=0.1,
     check_cells=(
         {
             "dim": 96,
