@@ -9,6 +9,7 @@ import numpy as np
 from simulator.engine import sizes
 from simulator.engine.batches import Batch, OneReplicateTooLarge, Tasks, batches
 from simulator.engine.cells import Values, describe
+from simulator.engine.devices import check_accelerators
 from simulator.engine.moments import Summary
 from simulator.engine.program import Program, programs
 from simulator.engine.progress import Progress, Work
@@ -132,9 +133,12 @@ class Run:
 
         Raises
         ------
+        WrongDevice
+            Where an accelerator misses an exactly known mean.
         NotConverged, FloatingPointError, MemoryError
             With ``on_failure="raise"``.
         """
+        check_accelerators(self.setting.dtype)
         targets = self._targets(replicates)
         if on_failure == "raise":
             self.check_size(targets)
