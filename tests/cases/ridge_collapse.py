@@ -295,6 +295,7 @@ TESTS = Tests(
         },
     },
     expected={
+        "other methods": (0.05, "they draw the label noise of all fits"),
         "jumps at ends": {
             "ridge": "exact without one, asymptotic with it",
             "ridge_generator": "exact without one, asymptotic with it",
