@@ -107,7 +107,7 @@ def test_single_precision_follows_double_at_tiny_penalties():
             patch.setattr(
                 bidiagonal,
                 "squared_bidiagonal",
-                lambda *_: [jax.numpy.asarray(x, dtype) for x in entries],
+                lambda *_: tuple(jax.numpy.asarray(x, dtype) for x in entries),
             )
             return jax.device_get(
                 jax.jit(lambda: isotropic_ridge(jax.random.key(0), 40, 64, ridges))()

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 from simulator.engine.theory import NotConverged
+from simulator.testing import Tests
 from tests.studies import battery, test_numbers, test_verdicts
 from tests.toy import STUDY, simulate_fast
 
@@ -38,6 +39,7 @@ def planted(monkeypatch):
     def plant(**changes):
         study = replace(STUDY, name="planted", tolerance=0.05, **changes)
         monkeypatch.setitem(battery.STUDIES, "planted", study)
+        monkeypatch.setattr(test_verdicts, "load", lambda name: Tests())
         return study
 
     return plant

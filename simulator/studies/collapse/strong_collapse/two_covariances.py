@@ -278,7 +278,7 @@ STUDY = Study(
         {
             "dim": 64,
             "num_samples": 16,
-            "synthetic_fraction": 0.4,
+            "synthetic_fraction": 0.5,
             "ridge": 0.0,
             "spectrum_synthetic": "power_law",
             "spectrum_exponent_synthetic": 0.6,
