@@ -105,7 +105,7 @@ class Eigenbasis(NamedTuple):
 
     @classmethod
     def of(cls, gram: Float[Array, "dim dim"], variances: Float[Array, " dim"], num_samples):
-        """Of inputs of so large variances that have this Gram matrix, over ``n``, when whitened."""
+        """Of inputs of these variances; ``gram`` is their Gram matrix over ``n`` when whitened."""
         scale = jnp.sqrt(variances)
         values, vectors = jnp.linalg.eigh(scale[:, None] * gram * scale)
         full_rank = jnp.arange(len(values)) >= len(values) - num_samples  # they ascend

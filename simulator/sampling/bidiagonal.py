@@ -39,29 +39,21 @@ class IsotropicRidge(NamedTuple):
 
 
 def isotropic_ridge(
-    key: RandomKey, num_samples: Scalar, dim: int, ridges: Numbers
+    entries: tuple[Float[Array, " dim"], Float[Array, " dim-1"]],
+    num_samples: Scalar,
+    ridges: Numbers,
 ) -> IsotropicRidge:
     """``(X^T X/N + ridge)^-1 X^T y/N`` for all penalties of one draw of ``X``.
 
     Parameters
     ----------
-    key : key
+    entries : arrays (dim,), (dim - 1,)
+        The draw, as `squared_bidiagonal` gives it.
     num_samples : int
         ``N >= 1``; may be traced.
-    dim : int
-        Static.
     ridges : float or array
         Penalties ``>= 0``.
     """
-    return ridge_of_bidiagonal(squared_bidiagonal(key, num_samples, dim), num_samples, ridges)
-
-
-def ridge_of_bidiagonal(
-    entries: tuple[Float[Array, " dim"], Float[Array, " dim-1"]],
-    num_samples: Scalar,
-    ridges: Numbers,
-) -> IsotropicRidge:
-    """`isotropic_ridge` where the squared entries of ``B``, divided by ``N``, are known."""
     diagonal, superdiagonal = entries
     ridges = jnp.asarray(ridges, float)
     # The limit ridge -> 0 to working precision; the square of the floor still does not vanish.

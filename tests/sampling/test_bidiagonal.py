@@ -17,12 +17,14 @@ LAW_RIDGES = np.array([0.02, 0.4, 3.0])
 def drawn_path(key, num_samples):
     """The squared matrix of six features and its path."""
     matrix = squared_bidiagonal(key, num_samples, 6)
-    return matrix, isotropic_ridge(key, num_samples, 6, RIDGES)
+    return matrix, isotropic_ridge(squared_bidiagonal(key, num_samples, 6), num_samples, RIDGES)
 
 
 @functools.cache
 def path_sampler(dim):
-    return lambda key, num_samples: isotropic_ridge(key, num_samples, dim, LAW_RIDGES)
+    return lambda key, num_samples: isotropic_ridge(
+        squared_bidiagonal(key, num_samples, dim), num_samples, LAW_RIDGES
+    )
 
 
 @pytest.mark.parametrize("num_samples", [9, 6, 4, 1])
@@ -82,7 +84,7 @@ def test_law_of_the_path(num_samples, dim):
 
 def test_one_compilation_and_a_billion_samples():
     ridges = np.array([1e-6, 0.1, 2.0], np.float32)
-    sampler = CountTraces(lambda key, n: isotropic_ridge(key, n, 8, ridges))
+    sampler = CountTraces(lambda key, n: isotropic_ridge(squared_bidiagonal(key, n, 8), n, ridges))
     for num_samples in (1, 7, 8, 9, 10**9):
         path = sampler(jax.random.key(7), np.int32(num_samples))
         assert np.all(np.isfinite(path.bias))
@@ -94,24 +96,17 @@ def test_one_compilation_and_a_billion_samples():
 
 def test_single_precision_follows_double_at_tiny_penalties():
     """The same chi-squares in both precisions: only the sweep differs."""
-    from simulator.sampling import bidiagonal
-
     with jax.enable_x64(True):
         draw = jax.jit(lambda key: squared_bidiagonal(key, 40, 64))
         entries = jax.device_get(draw(jax.random.key(9)))
     ridges = np.array([1e-8, 1e-4, 1.0])
 
     def path(double):
-        with jax.enable_x64(double), pytest.MonkeyPatch.context() as patch:
-            dtype = np.float64 if double else np.float32
-            patch.setattr(
-                bidiagonal,
-                "squared_bidiagonal",
-                lambda *_: tuple(jax.numpy.asarray(x, dtype) for x in entries),
+        with jax.enable_x64(double):
+            drawn = tuple(
+                jax.numpy.asarray(x, np.float64 if double else np.float32) for x in entries
             )
-            return jax.device_get(
-                jax.jit(lambda: isotropic_ridge(jax.random.key(0), 40, 64, ridges))()
-            )
+            return jax.device_get(jax.jit(lambda: isotropic_ridge(drawn, 40, ridges))())
 
     single, double = path(False), path(True)
     np.testing.assert_allclose(single.bias, double.bias, rtol=1e-4)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simulator.sampling.bidiagonal import isotropic_ridge
+from simulator.sampling.bidiagonal import isotropic_ridge, squared_bidiagonal
 from simulator.sampling.gamma import chi
 from simulator.sampling.increments import least_squares_increment
 from simulator.sampling.trapezoid import trapezoidal_factor
@@ -14,7 +14,7 @@ RIDGES = np.array([0.0, 0.1], np.float32)
 SAMPLERS = {
     "chi": lambda key, n: chi(key, n - jnp.arange(6)),
     "trapezoid": lambda key, n: trapezoidal_factor(key, n, 6),
-    "bidiagonal": lambda key, n: isotropic_ridge(key, n, 6, RIDGES),
+    "bidiagonal": lambda key, n: isotropic_ridge(squared_bidiagonal(key, n, 6), n, RIDGES),
     "increments": lambda key, n: least_squares_increment(key, n, 6, 3),
 }
 

@@ -16,7 +16,7 @@ from jaxtyping import Array
 
 from simulator.eigenbasis import is_given, spectrum_of, true_weights
 from simulator.maths.least_squares import Eigenbasis, factor_solution, ridge_solution
-from simulator.sampling.bidiagonal import ridge_of_bidiagonal, squared_bidiagonal
+from simulator.sampling.bidiagonal import isotropic_ridge, squared_bidiagonal
 from simulator.sampling.increments import increment_variance, least_squares_increment
 from simulator.sampling.shared import once
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
@@ -345,7 +345,7 @@ def _isotropic_draws(params):
 
 def _isotropic(params, draws):
     entries, (variance, scales) = draws
-    fit = ridge_of_bidiagonal(entries, params.num_samples, params.ridge)
+    fit = isotropic_ridge(entries, params.num_samples, params.ridge)
     variance = variance * (params.num_generations if params.design == "same" else 1)
     outputs = _with_sum(
         bias=params.signal_variance * fit.bias,

@@ -29,18 +29,10 @@ from simulator.attacked import completed, inputs, problem_of, validate_truth
 from simulator.maths.absolute_moments import student_log_moment, student_mean_absolute
 from simulator.maths.robust_regression import adversarial_risk, truth
 from simulator.parameters import choice, parameters, traced
-from simulator.sampling.gamma import chi_square
+from simulator.sampling.increments import least_squares_increment
 from simulator.studies.robustness.robust_regression import PAPER
 from simulator.studies.robustness.robust_regression._model import RobustParams
-from simulator.study import (
-    Figure,
-    Output,
-    Study,
-    approximate,
-    asymptotic,
-    exact,
-    theory_only,
-)
+from simulator.study import Figure, Output, Study, approximate, asymptotic, exact, theory_only
 
 
 @parameters
@@ -97,15 +89,14 @@ def simulate_direct(key, params):
 
 def simulate_fast(key, params):
     """The same law from one normal vector and one chi variate."""
-    problem, d = problem_of(params), params.dim
-    key_normal, key_scale = jax.random.split(key)
-    freedom = params.num_samples - d + 1.0
-    normal, square = jax.random.normal(key_normal, (d,), float), chi_square(key_scale, freedom)
+    problem = problem_of(params)
+    whitened = least_squares_increment(key, params.num_samples, params.dim)
     if problem.diagonal:
-        error = normal * jnp.sqrt(problem.precision)
+        error = whitened * jnp.sqrt(problem.precision)
     else:
-        error = jnp.linalg.cholesky(problem.precision) @ normal
-    return _measured(params, params.noise_std * error / jnp.sqrt(square))
+        factor = jnp.linalg.cholesky(problem.precision)
+        error = factor @ whitened
+    return _measured(params, params.noise_std * error)
 
 
 def _measured(params, error):
