@@ -1,6 +1,7 @@
 """Arrows run one way, imports touch nothing, and the library leaves JAX's configuration alone."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -116,6 +117,19 @@ LIBRARY = [path for path in MODULES if layer(path) != "cli"]  # an application m
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_no_global_configuration(path):
     assert "jax.config.update" not in path.read_text()
+
+
+DEVICES = re.compile(r"jax\.((local_)?device(s|_count)|default_backend)\(")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in LIBRARY if layer(path) != "runtime"],
+    ids=lambda p: str(p.relative_to(PACKAGE)),
+)
+def test_only_the_runtime_looks_for_devices(path):
+    """Threads are settled when JAX first looks for devices: one door asks for them before."""
+    assert not DEVICES.search(path.read_text())
 
 
 def test_import_touches_no_device_and_is_fast():

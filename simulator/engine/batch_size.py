@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 from jax.extend import core
 
 from simulator.engine.trip_counts import inner_jaxprs, known_values, programs_inside, trip_count
+from simulator.runtime.compilation import local_devices
 
 
 class Budget(NamedTuple):
@@ -80,7 +80,7 @@ def batch_size(one_lane: core.Jaxpr) -> int:
     which tracing alone reveals; the compiler reuses buffers and needs less.
     """
     cost = cost_of(one_lane)
-    device = jax.local_devices()[0]
+    device = local_devices()[0]
     budget = CPU
     if device.platform != "cpu":
         free = (device.memory_stats() or {}).get("bytes_limit", 4 * ACCELERATOR.memory)
@@ -159,7 +159,7 @@ def memory_of(program: Any, arguments: tuple) -> float:
 
 def free_memory() -> float:
     """Bytes that each local device can still give; inf where the system does not say."""
-    devices = jax.local_devices()
+    devices = local_devices()
     if devices[0].platform != "cpu":
         stats = [device.memory_stats() or {} for device in devices]
         return min(s.get("bytes_limit", math.inf) - s.get("bytes_in_use", 0) for s in stats)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simulator.runtime.compilation import compiler_options, simulation_scope
+from simulator.runtime.compilation import compiler_options, local_devices, simulation_scope
 
 ROWS, COLUMNS, REPLICATES = 64, 8, 4096
 DEVIATION = 6.0  # standard errors, of a right device once in 5e8 programs
@@ -26,7 +26,7 @@ def check_accelerators(dtype: str) -> None:
     ------
     WrongDevice
     """
-    for device in jax.local_devices():
+    for device in local_devices():
         if device.platform != "cpu":
             check_device(device, dtype)
 

@@ -24,7 +24,7 @@ from simulator.engine.cells import Values, draws_key
 from simulator.engine.declared import refuse_undeclared
 from simulator.engine.setting import Setting
 from simulator.large_array import content_key
-from simulator.runtime.compilation import compiler_options, simulation_scope
+from simulator.runtime.compilation import compiler_options, local_devices, simulation_scope
 from simulator.study import CONTROLS, RESIDUAL, Outputs, Sampler, Simulation, Study
 
 Static = tuple[tuple[str, Any], ...]
@@ -68,7 +68,7 @@ class Program:
             if p.type == "array"
         }
         with simulation_scope(self._dtype):
-            self._devices = tuple(jax.local_devices())
+            self._devices = tuple(local_devices())
         self._one, self.batch = _compiled(
             sampler, study.controls, study.params, static, self._devices
         )

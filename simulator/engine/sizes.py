@@ -18,6 +18,7 @@ import numpy as np
 from simulator import checks
 from simulator.engine.batch_size import Cost, free_memory, memory_of
 from simulator.engine.progress import duration
+from simulator.runtime.compilation import default_platform, local_devices
 from simulator.runtime.threads import calls_at_a_time
 from simulator.study import Study
 
@@ -96,7 +97,7 @@ def check_simulation(
     """
     if _allowed.get():
         return
-    on_cpu = jax.default_backend() == "cpu"
+    on_cpu = default_platform() == "cpu"
     speed = CPU_SPEED if on_cpu else ACCELERATOR_SPEED
     step = CPU_STEP if on_cpu else ACCELERATOR_STEP
     replicate = CPU_REPLICATE if on_cpu else ACCELERATOR_REPLICATE
@@ -107,7 +108,7 @@ def check_simulation(
     wanted = sum(count for _, count, _ in costs)
     _refuse(
         f"{study.name}: {wanted} replicates at {_sizes(study, cells[0])}",
-        seconds=seconds / (jax.local_device_count() * jax.process_count()),
+        seconds=seconds / (len(local_devices()) * jax.process_count()),
         longest=LONGEST_SIMULATION,
     )
 

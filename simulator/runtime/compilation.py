@@ -57,6 +57,12 @@ def default_platform() -> str:
     return jax.default_backend()
 
 
+def local_devices() -> list[jax.Device]:
+    """The devices of this process that simulations run on."""
+    ensure_threads()
+    return jax.local_devices()
+
+
 @contextlib.contextmanager
 def float64_on_cpu() -> Iterator[None]:
     """The scope of theory: double precision, on the CPU whatever accelerators there are."""

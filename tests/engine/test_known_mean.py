@@ -36,7 +36,7 @@ def test_accelerators_are_checked_once_before_they_simulate(monkeypatch):
         platform = "gpu"
 
     card, checked = Accelerator(), []
-    monkeypatch.setattr(devices.jax, "local_devices", lambda: [card])
+    monkeypatch.setattr(devices, "local_devices", lambda: [card])
     monkeypatch.setattr(devices, "check_device", lambda device, dtype: checked.append(device))
     devices.check_accelerators("float32")
     assert checked == [card]
