@@ -25,7 +25,7 @@ def run() -> Iterator[Row]:
         task = f"fixed mixture of arms, {rounds:.0e} rounds x {REPLICATES}"
         yield Row(task, "rounds (scaled)", scaled, counted, target)
     study = "concave-bandits.gaussian-contexts"
-    for dim, actions, target in ((8, 5, 3.0), (64, 50, 20.0)):
+    for dim, actions, target in ((8, 5, 1.5), (64, 50, 20.0)):
         given = {"dim": dim, "num_actions": actions}
         task = f"oracle, {dim} features x {actions} actions, {SAMPLE:.0e} rounds x {REPLICATES}"
         base = seconds(_of(study, "direct", SAMPLE // 10, **given), 1) * 10

@@ -197,7 +197,8 @@ def simulation_result(
     run: Run, shape: tuple[int, ...], params: Mapping[str, Any]
 ) -> SimulationResult:
     """Stack the cells of a broadcast grid."""
-    per_cell = [estimates(run.study, run.summary(i)) for i in range(len(run.cells))]
+    summaries = [run.summary(i) for i in range(len(run.cells))]
+    per_cell = [estimates(run.study, summary) for summary in summaries]
 
     def stacked(position: int) -> dict[str, np.ndarray]:
         arrays = {name: [np.asarray(c[name][position]) for c in per_cell] for name in per_cell[0]}
@@ -231,5 +232,5 @@ def simulation_result(
         dims={name: run.study.output(name).dims for name in per_cell[0]},
         symbols={name: declared[name].symbol for name in gridded},
         remarks=run.remarks,
-        controls=controls_of(run.study, run.summary(0)),
+        controls=controls_of(run.study, summaries[0]),
     )

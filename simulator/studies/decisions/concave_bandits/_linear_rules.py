@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from simulator.maths.gaussian import largest_of_normals
+from simulator.sampling import short_rows
 from simulator.sampling.counts import uniform
 from simulator.studies.decisions.concave_bandits._ellipsoid import gram_of, largest_normal
 from simulator.studies.decisions.concave_bandits._model import (
@@ -57,23 +58,21 @@ def linear_averages(key, params, best: Optimum) -> LinearAverages:
 
     def draw(key, length):
         key_features, key_noise, key_top = jax.random.split(key, 3)
-        return (
-            jax.random.normal(key_features, (length, count), float),
-            jax.random.normal(key_noise, (length, count), float),
-            largest_of_normals(uniform(key_top, (length,)), float(actions)),
-        )
+        features = short_rows.normal(key_features, (length, count))
+        error = params.noise_std * short_rows.normal(key_noise, (length, count))
+        top = largest_of_normals(uniform(key_top, (length,)), float(actions))
+        # The best action at g* is the largest of K normals, whatever is played.
+        luck = width * (top - mean) + error @ best.gradient
+        return features, features @ factor.T + error, top, luck
 
     def step(noise, averages, now, drawn):
-        features, error, top = drawn
+        features, reward, top, luck = drawn
         size, wanted = sized(playing_slope(params, averages.reward, now))
         misses = [jnp.ones((), width.dtype)] * 2
         if params.algorithm != "uniform":
             rule = fixed.get(params.algorithm, wanted)
-            features = features + (top - rule @ features) * rule
+            reward = reward + (top - rule @ features) * (factor @ rule)
             misses = [jnp.sum((unit - rule) ** 2) / 2 for unit in (at_best, wanted)]
-        reward = factor @ features + params.noise_std * error
-        # The best action at g* is the largest of K normals, whatever is played.
-        luck = width * (top - mean) + params.noise_std * (best.gradient @ error)
         after = record(averages, now, reward, mean * width * misses[0], mean * size * misses[1])
         time = now.astype(noise.dtype)
         return noise + (luck - noise) / time, after

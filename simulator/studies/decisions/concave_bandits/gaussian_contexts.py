@@ -36,6 +36,7 @@ import jax.numpy as jnp
 
 from simulator.maths.slopes import square_root
 from simulator.parameters import choice, parameters, static, traced
+from simulator.sampling import short_rows
 from simulator.sampling.shared import once
 from simulator.studies.decisions.concave_bandits import PAPER
 from simulator.studies.decisions.concave_bandits._ellipsoid import (
@@ -209,9 +210,9 @@ def simulate_direct(key, params):
     def draw(key, length):
         key_features, key_noise, key_chance = jax.random.split(key, 3)
         return (
-            jax.random.normal(key_features, (length, actions, dim), float),
-            jax.random.normal(key_noise, (length, count), float),
-            jax.random.uniform(key_chance, (length, 2), float),
+            short_rows.normal(key_features, (length, actions, dim)),
+            short_rows.normal(key_noise, (length, count)),
+            short_rows.uniform(key_chance, (length, 2)),
         )
 
     def choose(memory, gradient, means, features, now, chances):

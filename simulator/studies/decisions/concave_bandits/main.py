@@ -43,6 +43,7 @@ import numpy as np
 
 from simulator.maths.slopes import square_root
 from simulator.parameters import array, choice, parameters, static, traced
+from simulator.sampling import short_rows
 from simulator.sampling.shared import once
 from simulator.studies.decisions.concave_bandits import PAPER
 from simulator.studies.decisions.concave_bandits._arms import (
@@ -198,9 +199,9 @@ def simulate_direct(key, params):
     def draw(key, length):
         key_arm, key_chance, key_reward = jax.random.split(key, 3)
         if params.noise == "bernoulli":
-            reward = jax.random.uniform(key_reward, (length, objectives), float)
+            reward = short_rows.uniform(key_reward, (length, objectives))
         else:
-            reward = jax.random.normal(key_reward, (length, objectives), float)
+            reward = short_rows.normal(key_reward, (length, objectives))
         chances = [jax.random.uniform(k, (length,), float) for k in (key_arm, key_chance)]
         return *chances, reward
 
