@@ -15,7 +15,7 @@ from simulator.engine.cells import Values, broadcast_cells, describe, single_cel
 from simulator.engine.declared import refuse_undeclared
 from simulator.large_array import LargeArray, content_key
 from simulator.parameters import Parameter, counted_fields, padded_lengths
-from simulator.runtime.compilation import float64_on_cpu, jit_on_cpu, overlapping
+from simulator.runtime.compilation import ONCE_OPTIONS, float64_on_cpu, jit_on_cpu, overlapping
 from simulator.study import RESIDUAL, Study
 
 #: Grid points per call: few sizes, because each is a compilation; not more than 256, because a
@@ -24,6 +24,10 @@ from simulator.study import RESIDUAL, Study
 CHUNKS = (1, 16, 256)
 #: A larger call that is not quite full is faster than many small ones.
 FULL = 0.75
+#: Seconds up to which a single point is computed by a program that is compiled without
+#: optimisation: in a quarter of the time, a second less as a rule, and a call takes up to ten times
+#: as long.
+MOMENT = 0.01
 
 
 class NotConverged(RuntimeError):
@@ -130,17 +134,18 @@ def in_chunks(
 
     ``values`` are those of ``study`` that decide how large it is.
     """
-    shared = {name: jnp.asarray(np.asarray(value)) for name, value in arrays.items()}
+    shared = jax.device_put({name: np.asarray(value) for name, value in arrays.items()})
 
     def arguments(start: int) -> tuple:
         index = np.minimum(np.arange(start, start + lanes), count - 1)
-        return {name: jnp.asarray(c[index]) for name, c in scalars.items()}, shared
+        return {name: column[index] for name, column in scalars.items()}, shared
 
     starts = range(0, count, lanes)
-    costs = [program.cost(arguments(start)) for start in _looked_at(scalars, starts)]
+    costs = [program.cost(lanes, arguments(start)) for start in _looked_at(scalars, starts)]
     mean = Cost(*(sum(numbers) / len(costs) for numbers in zip(*costs, strict=True)))
-    sizes.check_theory(study, values, program.run, arguments(0), mean, len(starts))
-    calls = overlapping(lambda start: program.run(*arguments(start)), starts)
+    run = program.run(lanes, mean)
+    sizes.check_theory(study, values, run, arguments(0), mean, len(starts))
+    calls = overlapping(lambda start: run(*arguments(start)), starts)
     return {
         name: np.concatenate([np.asarray(call[name], np.float64) for call in calls])[:count]
         for name in calls[0]
@@ -158,20 +163,34 @@ def _looked_at(scalars: Mapping[str, np.ndarray], starts: range) -> list[int]:
 
 
 class Program:
-    """A compiled theory, and what it costs."""
+    """A theory as compiled functions of scalars, with an axis of points, and of arrays."""
 
-    def __init__(self, run: Any) -> None:
-        self.run = run
+    def __init__(self, at_point: Callable) -> None:
+        def alone(scalars: Mapping[str, jax.Array], arrays: Mapping[str, jax.Array]) -> Any:
+            outputs = at_point({name: column[0] for name, column in scalars.items()}, arrays)
+            return jax.tree.map(lambda value: jnp.asarray(value)[None], outputs)
+
+        self._many = jit_on_cpu(jax.vmap(at_point, in_axes=(0, None)))
+        self._alone = jit_on_cpu(alone)  # without `vmap`: traced in half of the time
+        self._alone_for_a_moment = jax.jit(alone, compiler_options=ONCE_OPTIONS)
         self._costs: dict[Any, Cost] = {}
 
-    def cost(self, arguments: tuple) -> Cost:
+    def run(self, lanes: int, cost: Cost) -> Any:
+        """The jitted function for so many points per call, of so much cost."""
+        if lanes > 1:
+            return self._many
+        small = cost.least < MOMENT * sizes.CPU_SPEED
+        return self._alone_for_a_moment if small else self._alone
+
+    def cost(self, lanes: int, arguments: tuple) -> Cost:
         """Cost of a run, whose loops are as long as whole numbers among the arguments say."""
         leaves = jax.tree.leaves(arguments)
         whole = [np.asarray(leaf) if leaf.dtype.kind in "iu" else None for leaf in leaves]
         counted = tuple(leaf.tobytes() for leaf in whole if leaf is not None)
         key = (counted, *((leaf.shape, leaf.dtype) for leaf in leaves))
         if key not in self._costs:  # the trace is the one that compilation will use
-            self._costs[key] = cost_of(self.run.trace(*arguments).jaxpr.jaxpr, whole)
+            function = self._many if lanes > 1 else self._alone
+            self._costs[key] = cost_of(function.trace(*arguments).jaxpr.jaxpr, whole)
         return self._costs[key]
 
 
@@ -180,7 +199,7 @@ def _compiled(theory: Any, params_class: Any, static: tuple[tuple[str, Any], ...
     def at_point(scalars: Mapping[str, Any], arrays: Mapping[str, Any]) -> Mapping[str, Any]:
         return theory(params_class(**dict(static), **scalars, **arrays))
 
-    return Program(jit_on_cpu(jax.vmap(at_point, in_axes=(0, None))))
+    return Program(at_point)
 
 
 def _column(values: Any, dtype: type, count: int) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from simulator import checks
 from simulator.engine.cells import Values
 from simulator.engine.theory import NotConverged, Program, by_kind, in_chunks, refuse_unconverged
-from simulator.runtime.compilation import float64_on_cpu, jit_on_cpu
+from simulator.runtime.compilation import float64_on_cpu
 from simulator.search.ranges import Range
 from simulator.study import RESIDUAL, Output, Study
 
@@ -140,7 +140,7 @@ def _compiled(
         slope, (value, residual) = jax.jacfwd(of, has_aux=True)(scalars[_FREE])
         return {"value": value, "slope": slope, "residual": residual}
 
-    return Program(jit_on_cpu(jax.vmap(at_point, in_axes=(0, None))))
+    return Program(at_point)
 
 
 def selected(
