@@ -24,7 +24,7 @@ from tests.toy import STUDY
     ("call", "words"),
     [
         (lambda: simulator.predict("ridge-collapse", dim=10**9, num_samples=10**10), "dim = 10000"),
-        (lambda: simulator.predict("ridge-collapse", num_generations=10**9), "about 3.77 hours"),
+        (lambda: simulator.predict("ridge-collapse", num_generations=10**9), "about 3.54 hours"),
         (lambda: simulator.predict("ridge-collapse", num_generations=10**20), "num_generations ="),
         (lambda: simulator.predict("associative-memory", num_tokens=10**5), "num_tokens = 100000"),
         (
