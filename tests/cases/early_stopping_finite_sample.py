@@ -42,6 +42,7 @@ PROGRAMS = [
     ("off, mahalanobis, steps", {"attack_norm": "mahalanobis", "preconditioner": "attack",
                                  "attack_metric_exponent": -0.5, "step_size": 0.15}, True),
     ("off, whitened, steps", {"preconditioner": "whiten", "step_size": 0.3}, True),
+    ("off, times between steps", {"step_size": 0.4, "times": (0.9, 2.1, 5.1)}, True),
     ("off, overshooting steps", {"preconditioner": "whiten", "step_size": 0.6,
                                  "times": (0.6, 3.0, 30.0)}, True),
 ]  # fmt: skip

@@ -14,6 +14,11 @@ RANDOM = SMALL | {"algorithm": "random"}
 
 CASES = [
     Case("batch", BATCH, program=baselines, **NEAR),
+    Case("batch, welfare",
+         BATCH | {"objective": "welfare", "welfare_exponent_item": -0.5, "num_epochs": 3},
+         program=baselines, slow=True, **NEAR),
+    Case("batch, balanced", BATCH | {"objective": "balanced", "num_epochs": 3},
+         program=baselines, slow=True, **NEAR),
     Case("relevance", RELEVANCE, program=baselines, **NEAR),
     Case("random", RANDOM | {"arrivals": "shuffled"}, program=baselines, slow=True, **NEAR),
     Case("a table", {"preference_table": TABLE, "num_slots": 2, "algorithm": "relevance",

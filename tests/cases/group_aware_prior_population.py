@@ -108,6 +108,14 @@ PROGRAMMED = [
     ),
     Case("squared, no prior", GENERIC | {"group_prior_weight": 0.0}, rtol=1e-6,
          program=reference.population),
+    Case("squared, no spurious correlation", GENERIC | {"minority_fraction": 0.5}, rtol=1e-9,
+         atol=1e-9, program=reference.population),
+    Case("logistic, with a large critical radius",
+         BASE | {"loss": "logistic", "group_prior_weight": 0.66, "ridge": 0.01}, rtol=1e-7,
+         program=reference.population),
+    Case("logistic, pulled to both sides",
+         {"core_strength": 0.6, "spurious_strength": 2.5, "minority_fraction": 0.3, "ridge": 0.2,
+          "group_prior_weight": 1.2, "loss": "logistic"}, rtol=1e-7, program=reference.population),
     Case("logistic", LOGISTIC, rtol=1e-7, program=reference.population),
     *(
         Case(f"logistic, {label}", LOGISTIC | params, rtol=1e-7, program=reference.population)

@@ -186,6 +186,42 @@ INFINITE = [
         },
     ),
     Case(
+        "one sample, two features: nothing is finite",
+        {"dim": 150, "width": 2, "num_samples": 1, "ridge": 0.0, "synthetic_fraction": 0.0},
+        {
+            "test_error": float("inf"),
+            "bias": float("inf"),
+            "variance": float("inf"),
+            "synthetic_error": 0,
+        },
+    ),
+    Case(
+        "n = d < m without ridge: a source without rows has no noise",
+        {
+            "dim": 150,
+            "width": 250,
+            "num_samples": 150,
+            "ridge": 0.0,
+            "synthetic_fraction": 0.0,
+            "noise_std_real": 0.0,
+            "noise_std_synthetic": 0.2,
+        },
+        {"test_error": 0, "variance": 0, "variance_inflation": float("inf")},
+    ),
+    Case(
+        "m = n < d without ridge: no direction has both a teacher and a shift",
+        {
+            "dim": 6,
+            "width": 4,
+            "num_samples": 4,
+            "ridge": 0.0,
+            "teacher": (1.0, 0.0, 0.5, 0.0, 0.3, 0.0),
+            "shift": (0.0, 0.4, 0.0, 0.2, 0.0, 0.1),
+        },
+        {"test_error": float("inf"), "synthetic_error": float("inf"), "cross_error": 0},
+        slow=True,
+    ),
+    Case(
         "no active source",
         {
             "dim": 150,

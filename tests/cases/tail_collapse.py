@@ -134,6 +134,13 @@ CASES = [
         )
     ),
     # The printed value is the leading order, right to O(1/T); `test_tail_collapse` has the whole.
+    # The standard deviation of one p_i, summed over all ranks with 18 digits.
+    Case(
+        "one token",
+        {"num_samples": 1.0, "zipf_exponent": 1.3, "cutoff": 1e4},
+        {"test_error_std": 0.1047735769899922},
+        rtol=1e-9,
+    ),
     Case("spread", {"num_samples": 1000.0}, {"test_error_std": 0.0042319}, rtol=5e-4),
 ]
 
