@@ -123,6 +123,24 @@ PROGRAMMED = [
     }.items()
 ]
 
+# The densities cross, and a constant rule errs less than the crossing; just before that, more.
+CROSSED = {"means": (0.0, 1.0), "density": 0.5, "pruner": "random"}
+PROGRAMMED += [
+    Case(
+        f"{label}, {share}",
+        CROSSED | {"stds": stds, "priors": priors},
+        rtol=1e-8,
+        atol=1e-9,
+        program=reference.population,
+    )
+    for label, stds, wide_first in (
+        ("wide first class", (1.5, 0.5), True),
+        ("wide second class", (0.5, 1.5), False),
+    )
+    for share in (0.66, 0.7)
+    for priors in [(share, 1 - share) if wide_first else (1 - share, share)]
+]
+
 #: "ssp, jumped" seen in a mirror; digits of the reference's search for that one.
 MIRRORED = Case(
     "ssp, jumped to the other side",

@@ -87,6 +87,7 @@ PROGRAMMED = [
         "mixture, far angles": {"signal_norm": 0.7, "generator_angle": 2.4, "verifier_angle": 1.9},
         "more dimensions than samples, no ridge": {"num_samples_synthetic": 30, "ridge": 0.0},
         "nearly the same halfspace": {"generator_angle": 0.6001, "azimuth": 1e-3},
+        "all nearly right": {"generator_angle": 0.05, "verifier_angle": 0.06, "azimuth": 1.5},
         "the same halfspace": {"generator_angle": 0.6, "azimuth": 0.0, "signal_norm": 1.3},
         "opposite halfspaces": {"generator_angle": pi - 0.6, "azimuth": pi, "signal_norm": 1.3},
     }.items()

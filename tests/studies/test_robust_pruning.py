@@ -5,16 +5,36 @@ import math
 import jax
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 import simulator
 from simulator.engine.theory import theory_of_cells
 from simulator.runtime.compilation import float64_on_cpu
-from simulator.studies.data.robust_pruning._model import saturate
+from simulator.studies.data.robust_pruning._model import Classes, saturate, stationary_threshold
 from tests.cases import Mutant, load
 from tests.references import robust_pruning as reference
 
 CLASSES = {"means": (-0.7, 1.2), "stds": (1.3, 0.8), "priors": (0.35, 0.65)}
 PRUNERS = ("random", "balanced", "optimal", "drop", "drop_equal_base", "ssp")
+
+
+@pytest.mark.parametrize("means", [(-0.4, 0.9), (0.4, -0.3)])
+@pytest.mark.parametrize("stds", [(1.3, 0.8), (0.8, 1.3), (1.1, 1.1)])
+def test_densities_cross_at_both_roots_in_whatever_order_means_are_fitted(means, stds):
+    priors = np.array([0.45, 0.55])
+    with float64_on_cpu():
+        classes = Classes(*(np.asarray(x) for x in (means, stds, priors)))
+        minimum, maximum = (float(t) for t in stationary_threshold(classes, priors))
+
+    def slope(t):
+        return np.array([-1, 1]) @ (priors * norm.pdf(t, means, stds))
+
+    assert math.isnan(minimum) == (stds[0] == stds[1] and means[0] > means[1])
+    assert math.isnan(maximum) == (stds[0] == stds[1])
+    for t, sign in ((minimum, 1), (maximum, -1)):
+        if not math.isnan(t):
+            assert slope(t) == pytest.approx(0, abs=1e-15)
+            assert np.sign(slope(t + 1e-4) - slope(t - 1e-4)) == sign
 
 
 @pytest.mark.parametrize("pruner", PRUNERS)

@@ -13,6 +13,7 @@ import simulator
 from simulator.maths.special_directions import coloured_accuracy
 from simulator.maths.wedge import wedge_moments, wedge_probability
 from simulator.runtime.compilation import float64_on_cpu
+from simulator.studies.collapse.verified_synthesis._halfspace import geometry
 from simulator.studies.collapse.verified_synthesis._model import angle_of
 from tests.cases import load
 from tests.cases.verified_synthesis import lost
@@ -421,3 +422,20 @@ def test_reference_values_tell_wrong_proxies(right, formula):
         for case in cases
     ]
     assert any(told) != right
+
+
+@pytest.mark.parametrize("angles", [(1.1, 0.6, 0.8), (0.4, 2.3, 2.0), (0.7, 0.7, 1e-6)])
+def test_halfspaces_have_unit_normals_at_their_angles(angles):
+    first, second, azimuth = angles
+    with float64_on_cpu():
+        found = geometry(*(jnp.asarray(x, float) for x in angles))
+    generator, verifier = np.asarray(found.generator), np.asarray(found.verifier)
+    for normal, angle in ((generator, first), (verifier, second)):
+        np.testing.assert_allclose([normal @ normal, normal[0]], [1, math.cos(angle)], rtol=1e-15)
+    np.testing.assert_allclose(
+        verifier[1:] @ generator[1:],
+        math.sin(first) * math.sin(second) * math.cos(azimuth),
+        rtol=1e-14,
+    )
+    turned = math.cos(found.angle) * generator + math.sin(found.angle) * np.asarray(found.across)
+    np.testing.assert_allclose(verifier, turned, rtol=1e-9, atol=1e-15)
