@@ -58,21 +58,23 @@ def linear_averages(key, params, best: Optimum) -> LinearAverages:
 
     def draw(key, length):
         key_features, key_noise, key_top = jax.random.split(key, 3)
-        features = short_rows.normal(key_features, (length, count))
-        error = params.noise_std * short_rows.normal(key_noise, (length, count))
-        top = largest_of_normals(uniform(key_top, (length,)), float(actions))
-        # The best action at g* is the largest of K normals, whatever is played.
-        luck = width * (top - mean) + error @ best.gradient
-        return features, features @ factor.T + error, top, luck
+        return (
+            short_rows.normal(key_features, (length, count)),
+            short_rows.normal(key_noise, (length, count)),
+            largest_of_normals(uniform(key_top, (length,)), float(actions)),
+        )
 
     def step(noise, averages, now, drawn):
-        features, reward, top, luck = drawn
+        features, error, top = drawn
         size, wanted = sized(playing_slope(params, averages.reward, now))
         misses = [jnp.ones((), width.dtype)] * 2
         if params.algorithm != "uniform":
             rule = fixed.get(params.algorithm, wanted)
-            reward = reward + (top - rule @ features) * (factor @ rule)
+            features = features + (top - rule @ features) * rule
             misses = [jnp.sum((unit - rule) ** 2) / 2 for unit in (at_best, wanted)]
+        reward = factor @ features + params.noise_std * error
+        # The best action at g* is the largest of K normals, whatever is played.
+        luck = width * (top - mean) + params.noise_std * (best.gradient @ error)
         after = record(averages, now, reward, mean * width * misses[0], mean * size * misses[1])
         time = now.astype(noise.dtype)
         return noise + (luck - noise) / time, after
