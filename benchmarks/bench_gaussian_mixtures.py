@@ -54,7 +54,7 @@ def run() -> Iterator[Row]:
 
     Theory on a grid uses all cores, and so does its row.
     """
-    studies = (("verified-synthesis", _selected, 20.0), ("group-aware-prior", _grouped, 15.0))
+    studies = (("verified-synthesis", _selected, 20.0), ("group-aware-prior", _grouped, 12.0))
     for name, loop, target in studies:  # the second computes its control variates too
         for replicates in (16, 512):
             yield Row(

@@ -27,7 +27,7 @@ FULL = 0.75
 #: Seconds up to which a single point is computed by a program that is compiled without
 #: optimisation: in a quarter of the time, a second less as a rule, and a call takes up to ten times
 #: as long.
-MOMENT = 0.01
+MOMENT = 0.004
 
 
 class NotConverged(RuntimeError):
