@@ -21,11 +21,12 @@ class ByValue:
             return NotImplemented
         return all(
             same(getattr(self, field.name), getattr(other, field.name))
-            for field in fields(self)  # type: ignore[arg-type]
+            for field in fields(self)  # type: ignore[arg-type]  # heirs are dataclasses
         )
 
     def __repr__(self) -> str:
-        held = [(field.name, getattr(self, field.name)) for field in fields(self)]  # type: ignore[arg-type]
+        names = [field.name for field in fields(self)]  # type: ignore[arg-type]  # likewise
+        held = [(name, getattr(self, name)) for name in names]
         return f"{type(self).__name__}({', '.join(f'{name}={_short(x)}' for name, x in held)})"
 
 

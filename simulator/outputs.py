@@ -67,7 +67,7 @@ class Bound(Relation):
     side: Literal["below", "above"] = "above"
 
     @property
-    def kind(self) -> str:  # type: ignore[override]
+    def kind(self) -> str:  # type: ignore[override]  # a constant elsewhere
         return "lower bound" if self.side == "below" else "upper bound"
 
 

@@ -24,9 +24,8 @@ from simulator.study import RESIDUAL, Study
 CHUNKS = (1, 16, 256)
 #: A larger call that is not quite full is faster than many small ones.
 FULL = 0.75
-#: Seconds up to which a single point is computed by a program that is compiled without
-#: optimisation: in a quarter of the time, a second less as a rule, and a call takes up to ten times
-#: as long.
+#: Seconds of estimated work up to which a single point is not worth an optimised program: without,
+#: compilation takes a second less as a rule, and a call up to ten times as long.
 MOMENT = 0.004
 
 

@@ -229,7 +229,7 @@ def _simulated(
     with reported(study.name, run.work(replicates)) as progress:
         run.extend(replicates, progress=progress)
     every = [estimates(study, run.summary(i)) for i in range(len(flat))]
-    return tuple(  # type: ignore[return-value]
+    return tuple(  # type: ignore[return-value]  # of two
         _rows([{name: e[part] for name, e in cell.items()} for cell in every], cells)
         for part in (0, 1)
     )

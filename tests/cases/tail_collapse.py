@@ -133,7 +133,6 @@ CASES = [
             (3.0, 1.9704264e-6),
         )
     ),
-    # The printed value is the leading order, right to O(1/T); `test_tail_collapse` has the whole.
     # The standard deviation of one p_i, summed over all ranks with 18 digits.
     Case(
         "one token",
@@ -141,6 +140,7 @@ CASES = [
         {"test_error_std": 0.1047735769899922},
         rtol=1e-9,
     ),
+    # The printed value is the leading order, right to O(1/T); `test_tail_collapse` has the whole.
     Case("spread", {"num_samples": 1000.0}, {"test_error_std": 0.0042319}, rtol=5e-4),
 ]
 

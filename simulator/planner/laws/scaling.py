@@ -166,12 +166,12 @@ REPETITION = Law(
     log_terms=lambda theta, row: _repetition_terms(_tied_repetition(theta), row),
     raw=lambda theta, centre: _repetition_raw(_tied_repetition(theta), centre),
     status="standard; assumes equal exponents",
-    **_REPEATED,  # type: ignore[arg-type]
+    **_REPEATED,  # type: ignore[arg-type]  # a dict of all types
 )
 REPETITION_UNTIED = Law(
     name="data-constrained",
     outers=(_exponent("alpha"), _exponent("beta"), *_RATIOS),
     log_terms=_repetition_terms,
     raw=_repetition_raw,
-    **_REPEATED,  # type: ignore[arg-type]
+    **_REPEATED,  # type: ignore[arg-type]  # a dict of all types
 )
