@@ -167,15 +167,19 @@ def _fitted(prompt, wins):
 figures = {
     "penalty": Figure(
         title="Harmful mass against the strength of alignment",
-        x="kl_regularization",
-        y=("harm_rlhf", "harm_erlhf"),
+        x="kl_regularization", y=("harm_rlhf", "harm_erlhf"),
         grid={"kl_regularization": [0.15, 0.25, 0.4, 0.7, 1.0, 2.0, 5.0, 20.0]},
         caption="Ten explanations, four of them harmful; fits to 2000 labelled pairs.",
     ),
-}
+}  # fmt: skip
 
 _RATE = asymptotic("O(1/N)")
 _SPREAD = asymptotic("O(1/N) relative")
+
+check_cells = (
+    {"num_explanations": 5, "num_harmful": 2, "num_preferences": 4000, "reward_gap": 0.7},
+    {"kl_regularization": 2.0, "num_preferences": 8000},
+)  # fmt: skip
 
 STUDY = Study(
     name="jailbreaking.alignment",
@@ -215,8 +219,5 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     figures=figures,
     tolerance=0.05,
-    check_cells=(
-        {"num_explanations": 5, "num_harmful": 2, "num_preferences": 4000, "reward_gap": 0.7},
-        {"kl_regularization": 2.0, "num_preferences": 8000},
-    ),
+    check_cells=check_cells,
 )

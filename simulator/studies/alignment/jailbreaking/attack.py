@@ -100,18 +100,19 @@ def controls(params):
 figures = {
     "attempts": Figure(
         title="Every finite penalty falls to enough attempts",
-        x="num_attempts",
-        y=("attack_success_rate_rlhf", "attack_success_rate_erlhf"),
-        grid={
-            "num_attempts": [1, 10, 100, 1000, 10_000, 100_000, 1_000_000],
-            "kl_regularization": [0.1, 0.25, 0.5],
-        },
-        series="kl_regularization",
-        replicates=2000,
-        yscale="linear",
+        x="num_attempts", y=("attack_success_rate_rlhf", "attack_success_rate_erlhf"),
+        series="kl_regularization", replicates=2000, yscale="linear",
+        grid={"num_attempts": [1, 10, 100, 1000, 10_000, 100_000, 1_000_000],
+              "kl_regularization": [0.1, 0.25, 0.5]},
         caption="Log-odds of the reference: 2 at the harmful prompt, -2 at the safe one; τ = 1.5.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"harmful_logit": -0.6, "safe_prompt_logit": -1.1, "num_attempts": 7, "reward_gap": 0.2},
+    {"harmful_logit": 0.2, "safe_prompt_logit": -0.1, "reward_gap": 0.4, "kl_regularization": 0.6,
+     "query_spread": 0.8, "num_attempts": 3, "harm_threshold": 0.45},
+)  # fmt: skip
 
 STUDY = Study(
     name="jailbreaking.attack",
@@ -135,16 +136,5 @@ STUDY = Study(
     controls=controls,
     figures=figures,
     tolerance=0.01,
-    check_cells=(
-        {"harmful_logit": -0.6, "safe_prompt_logit": -1.1, "num_attempts": 7, "reward_gap": 0.2},
-        {
-            "harmful_logit": 0.2,
-            "safe_prompt_logit": -0.1,
-            "reward_gap": 0.4,
-            "kl_regularization": 0.6,
-            "query_spread": 0.8,
-            "num_attempts": 3,
-            "harm_threshold": 0.45,
-        },
-    ),
+    check_cells=check_cells,
 )

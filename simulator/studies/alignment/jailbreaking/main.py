@@ -175,20 +175,22 @@ def controls(params):
 figures = {
     "radius": Figure(
         title="Many explanations: a sharp transition in the attack's radius",
-        x="attack_radius",
-        y=("uniform_probability", "normal_approximation", "paper_normal_probability"),
-        grid={
-            "attack_radius": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9],
-            "num_explanations": [20, 100, 500],
-        },
-        series="num_explanations",
-        params={"num_harmful": 6, "harm_threshold": 0.4},
-        replicates=4000,
-        xscale="linear",
+        x="attack_radius", series="num_explanations", replicates=4000, xscale="linear",
         yscale="linear",
+        y=("uniform_probability", "normal_approximation", "paper_normal_probability"),
+        grid={"attack_radius": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9],
+              "num_explanations": [20, 100, 500]},
+        params={"num_harmful": 6, "harm_threshold": 0.4},
         caption="l1, six harmful explanations, p = 0.4.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"num_explanations": 20, "num_harmful": 5, "attack_radius": 0.15, "concentration": 1.3,
+     "dirichlet_harmful": 0.9},
+    {"num_explanations": 7, "num_harmful": 3, "harm_threshold": 0.6, "attack_radius": 0.2,
+     "attack_norm": "tv", "concentration": 1.2, "dirichlet_harmful": 1.7, "dirichlet_safe": 1.6},
+)  # fmt: skip
 
 STUDY = Study(
     name="jailbreaking",
@@ -216,23 +218,5 @@ STUDY = Study(
     controls=controls,
     figures=figures,
     tolerance=0.01,
-    check_cells=(
-        {
-            "num_explanations": 20,
-            "num_harmful": 5,
-            "attack_radius": 0.15,
-            "concentration": 1.3,
-            "dirichlet_harmful": 0.9,
-        },
-        {
-            "num_explanations": 7,
-            "num_harmful": 3,
-            "harm_threshold": 0.6,
-            "attack_radius": 0.2,
-            "attack_norm": "tv",
-            "concentration": 1.2,
-            "dirichlet_harmful": 1.7,
-            "dirichlet_safe": 1.6,
-        },
-    ),
+    check_cells=check_cells,
 )

@@ -117,13 +117,17 @@ def simulate_fast(key, params):
 figures = {
     "samples": Figure(
         title="Risk of the posterior and two bounds on it",
-        x="num_samples",
-        y=("population_risk", "maurer_bound", "catoni_bound"),
+        x="num_samples", y=("population_risk", "maurer_bound", "catoni_bound"), replicates=200,
         grid={"num_samples": [10, 30, 100, 300, 1000, 3000]},
-        replicates=200,
         caption="16 models, λ = 100, δ = 0.05.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"num_models": 4, "num_explanations": 5, "model_spread": 1.7, "num_samples": 30,
+     "inverse_temperature": 25.0, "failure_probability": 0.2},
+    {"num_models": 6, "num_samples": 150, "inverse_temperature": 60.0},
+)  # fmt: skip
 
 STUDY = Study(
     name="jailbreaking.pac-bayes",
@@ -143,15 +147,5 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
     figures=figures,
-    check_cells=(
-        {
-            "num_models": 4,
-            "num_explanations": 5,
-            "model_spread": 1.7,
-            "num_samples": 30,
-            "inverse_temperature": 25.0,
-            "failure_probability": 0.2,
-        },
-        {"num_models": 6, "num_samples": 150, "inverse_temperature": 60.0},
-    ),
+    check_cells=check_cells,
 )

@@ -112,17 +112,20 @@ def validate(params, side):
 figures = {
     "residual": Figure(
         title="Only T-PILAF's gradient becomes that of the value",
-        x="offset",
-        y=("alignment_residual",),
-        grid={
-            "offset": [0.003, 0.01, 0.03, 0.1, 0.3],
-            "sampler": ["pilaf", "pilaf_practical", "vanilla", "uniform"],
-        },
-        series="sampler",
+        x="offset", y=("alignment_residual",), series="sampler",
+        grid={"offset": [0.003, 0.01, 0.03, 0.1, 0.3],
+              "sampler": ["pilaf", "pilaf_practical", "vanilla", "uniform"]},
         params={"policy_scale": 1.0},
         caption="At θ* + offset (1, ..., 1)/√d, prompts tilted.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"num_preferences": 2000},
+    {"num_prompts": 2, "num_responses": 4, "dim": 2, "num_preferences": 500, "sampler": "best_of_n",
+     "prompt_weighting": "importance", "num_candidates": 3, "kl_regularization": 0.8,
+     "policy_scale": 0.4, "offset": -0.3},
+)  # fmt: skip
 
 STUDY = Study(
     name="pilaf.alignment",
@@ -144,19 +147,5 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     validate=validate,
     figures=figures,
-    check_cells=(
-        {"num_preferences": 2000},
-        {
-            "num_prompts": 2,
-            "num_responses": 4,
-            "dim": 2,
-            "num_preferences": 500,
-            "sampler": "best_of_n",
-            "prompt_weighting": "importance",
-            "num_candidates": 3,
-            "kl_regularization": 0.8,
-            "policy_scale": 0.4,
-            "offset": -0.3,
-        },
-    ),
+    check_cells=check_cells,
 )

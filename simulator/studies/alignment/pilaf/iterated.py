@@ -139,15 +139,19 @@ def _rounds(key, params, draw):
 figures = {
     "rounds": Figure(
         title="Regret after rounds of labelling and refitting",
-        x="round",
-        y=("regret",),
+        x="round", y=("regret",), series="sampler", replicates=200,
         grid={"sampler": ["pilaf", "vanilla", "uniform"]},
-        series="sampler",
         params={"num_preferences": 10_000, "num_rounds": 6},
-        replicates=200,
         caption="10,000 pairs per round, all kept, prompts tilted.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"num_rounds": 3, "num_preferences": 8000},
+    {"num_prompts": 2, "num_responses": 4, "dim": 2, "num_rounds": 2, "num_preferences": 8000,
+     "sampler": "hybrid", "prompt_weighting": "importance", "replay": "new",
+     "kl_regularization": 0.8},
+)  # fmt: skip
 
 STUDY = Study(
     name="pilaf.iterated",
@@ -174,18 +178,5 @@ STUDY = Study(
     coordinates={"round": lambda params: range(1, params.num_rounds + 1)},
     figures=figures,
     tolerance=0.01,
-    check_cells=(
-        {"num_rounds": 3, "num_preferences": 8000},
-        {
-            "num_prompts": 2,
-            "num_responses": 4,
-            "dim": 2,
-            "num_rounds": 2,
-            "num_preferences": 8000,
-            "sampler": "hybrid",
-            "prompt_weighting": "importance",
-            "replay": "new",
-            "kl_regularization": 0.8,
-        },
-    ),
+    check_cells=check_cells,
 )

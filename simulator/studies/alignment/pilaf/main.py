@@ -141,26 +141,27 @@ _SCALES = [0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 2.5]
 figures = {
     "labels": Figure(
         title="n times the regret tends to a constant of the sampler",
-        x="num_preferences",
-        y=("regret_coefficient",),
-        grid={
-            "num_preferences": [300, 1000, 3000, 10_000, 100_000, 1_000_000],
-            "sampler": ["pilaf", "vanilla", "best_of_n", "uniform"],
-        },
-        series="sampler",
-        replicates=300,
+        x="num_preferences", y=("regret_coefficient",), series="sampler", replicates=300,
+        grid={"num_preferences": [300, 1000, 3000, 10_000, 100_000, 1_000_000],
+              "sampler": ["pilaf", "vanilla", "best_of_n", "uniform"]},
         caption="The reference instance, prompts tilted.",
     ),
     "spread-rewards": Figure(
         title="Spread rewards are where PILAF loses to vanilla pairs",
-        x="reward_scale",
-        y=("regret_coefficient",),
+        x="reward_scale", y=("regret_coefficient",), series="sampler",
         grid={"reward_scale": _SCALES, "sampler": ["pilaf", "vanilla", "uniform"]},
-        series="sampler",
         params={"kl_regularization": 2.0, "num_preferences": 10_000_000},
         caption="β = 2, prompts tilted.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"num_prompts": 2, "num_responses": 4, "dim": 2, "num_preferences": 3000, "behavior_scale": 0.8,
+     "kl_regularization": 0.9},
+    {"num_prompts": 2, "num_responses": 3, "dim": 4, "num_preferences": 3000, "sampler": "hybrid",
+     "prompt_weighting": "importance", "behavior_scale": 0.6, "kl_regularization": 0.8,
+     "reward_scale": 0.9},
+)  # fmt: skip
 
 STUDY = Study(
     name="pilaf",
@@ -193,25 +194,5 @@ STUDY = Study(
     validate=validate,
     figures=figures,
     tolerance=0.06,
-    check_cells=(
-        {
-            "num_prompts": 2,
-            "num_responses": 4,
-            "dim": 2,
-            "num_preferences": 3000,
-            "behavior_scale": 0.8,
-            "kl_regularization": 0.9,
-        },
-        {
-            "num_prompts": 2,
-            "num_responses": 3,
-            "dim": 4,
-            "num_preferences": 3000,
-            "sampler": "hybrid",
-            "prompt_weighting": "importance",
-            "behavior_scale": 0.6,
-            "kl_regularization": 0.8,
-            "reward_scale": 0.9,
-        },
-    ),
+    check_cells=check_cells,
 )

@@ -104,15 +104,19 @@ def _relation(params):
 figures = {
     "steps": Figure(
         title="Regret along online preference learning",
-        x="num_steps",
-        y=("online_regret",),
+        x="num_steps", y=("online_regret",), series="sampler", replicates=50,
         grid={"num_steps": [1, 2, 5, 10, 20, 40], "sampler": ["pilaf", "vanilla", "uniform"]},
-        series="sampler",
         params={"batch_size": 100_000},
-        replicates=50,
         caption="η = 1, 100,000 pairs per step, prompts tilted.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"num_steps": 6, "batch_size": 8192, "kl_regularization": 0.7},
+    {"num_prompts": 2, "num_responses": 4, "dim": 2, "num_steps": 4, "batch_size": 8192,
+     "sampler": "hybrid", "prompt_weighting": "importance", "learning_rate": 2.0,
+     "kl_regularization": 0.8},
+)  # fmt: skip
 
 STUDY = Study(
     name="pilaf.online",
@@ -126,18 +130,5 @@ STUDY = Study(
     validate=validate,
     figures=figures,
     tolerance=0.01,
-    check_cells=(
-        {"num_steps": 6, "batch_size": 8192, "kl_regularization": 0.7},
-        {
-            "num_prompts": 2,
-            "num_responses": 4,
-            "dim": 2,
-            "num_steps": 4,
-            "batch_size": 8192,
-            "sampler": "hybrid",
-            "prompt_weighting": "importance",
-            "learning_rate": 2.0,
-            "kl_regularization": 0.8,
-        },
-    ),
+    check_cells=check_cells,
 )

@@ -253,28 +253,33 @@ _POLICIES_GRID = {"policy": list(POLICIES)}
 figures = {
     "collapse": Figure(
         title="Divergence from the truth over generations of fitted Gaussians",
-        x="generation",
-        y=("kl_divergence",),
+        x="generation", y=("kl_divergence",), series="policy", xscale="linear",
         grid=_POLICIES_GRID,
-        series="policy",
         params={"num_generations": 20, "num_samples": 50, "num_samples_synthetic": 50,
                 "num_samples_budget": 50},
-        xscale="linear",
         caption="50 rows per generation: only replacing them collapses.",
     ),
     "variance": Figure(
         title="What is left of the variance",
-        x="generation",
-        y=("trace_ratio",),
+        x="generation", y=("trace_ratio",), series="policy", xscale="linear", yscale="linear",
         grid=_POLICIES_GRID,
-        series="policy",
         params={"num_generations": 20, "num_samples": 20, "num_samples_synthetic": 20,
                 "num_samples_budget": 20},
-        xscale="linear",
-        yscale="linear",
         caption="20 rows per generation, maximum likelihood.",
     ),
 }  # fmt: skip
+
+check_cells = (
+    {"num_samples": 30, "num_samples_synthetic": 24, "sample_growth": 0.4, "num_generations": 4},
+    {"num_samples": 30, "num_samples_synthetic": 24, "synthetic_weight": 0.7, "num_generations": 4,
+     "policy": "accumulate"},
+    {"dim": 2, "num_samples": 96, "num_samples_synthetic": 128, "synthetic_weight": 0.6,
+     "num_generations": 3, "policy": "keep_real"},
+    {"num_samples": 64, "num_samples_synthetic": 48, "num_samples_budget": 60, "num_generations": 3,
+     "policy": "accumulate_subsample"},
+    {"dim": 2, "num_samples": 240, "num_samples_synthetic": 160, "synthetic_weight": 0.8,
+     "num_generations": 3, "policy": "fresh_mix", "estimator": "unbiased"},
+)  # fmt: skip
 
 STUDY = Study(
     name="data-accumulation.gaussian",
@@ -314,43 +319,5 @@ STUDY = Study(
     coordinates={"generation": lambda params: range(1, params.num_generations + 1)},
     figures=figures,
     tolerance=0.05,  # of divergences whose spread is their mean, extrapolated over sizes
-    check_cells=(
-        {
-            "num_samples": 30,
-            "num_samples_synthetic": 24,
-            "sample_growth": 0.4,
-            "num_generations": 4,
-        },
-        {
-            "num_samples": 30,
-            "num_samples_synthetic": 24,
-            "synthetic_weight": 0.7,
-            "num_generations": 4,
-            "policy": "accumulate",
-        },
-        {
-            "dim": 2,
-            "num_samples": 96,
-            "num_samples_synthetic": 128,
-            "synthetic_weight": 0.6,
-            "num_generations": 3,
-            "policy": "keep_real",
-        },
-        {
-            "num_samples": 64,
-            "num_samples_synthetic": 48,
-            "num_samples_budget": 60,
-            "num_generations": 3,
-            "policy": "accumulate_subsample",
-        },
-        {
-            "dim": 2,
-            "num_samples": 240,
-            "num_samples_synthetic": 160,
-            "synthetic_weight": 0.8,
-            "num_generations": 3,
-            "policy": "fresh_mix",
-            "estimator": "unbiased",
-        },
-    ),
+    check_cells=check_cells,
 )

@@ -228,30 +228,38 @@ _POLICIES_GRID = {"policy": list(POLICIES)}
 figures = {
     "policies": Figure(
         title="Error over generations: only replacing the data collapses",
-        x="generation",
-        y=("test_error",),
+        x="generation", y=("test_error",), series="policy", xscale="linear",
         grid=_POLICIES_GRID,
-        series="policy",
         params={"dim": 10, "num_samples": 100, "num_samples_synthetic": 100,
                 "num_samples_budget": 100, "num_generations": 12},
-        xscale="linear",
         caption="d = 10, 100 rows per block, σ = σ_s = 0.5, no penalty.",
     ),
     "nothing-recovered": Figure(
         title="What the real rows did not show is never recovered",
-        x="generation",
-        y=("bias",),
+        x="generation", y=("bias",), series="policy", xscale="linear", yscale="linear",
         grid={"policy": ["replace", "accumulate", "fresh_mix"]},
-        series="policy",
         params={"dim": 40, "num_samples": 20, "num_samples_synthetic": 16, "ridge": 0.05,
                 "num_generations": 10},
-        xscale="linear",
-        yscale="linear",
         caption="d = 40, 20 real rows: accumulating keeps the bias, fresh rows remove it.",
     ),
 }  # fmt: skip
 
 _along = partial(theory_only, dims=("generation",))
+
+check_cells = (
+    {"dim": 12, "num_samples": 24, "num_samples_synthetic": 24, "num_generations": 4,
+     "policy": "fresh_mix", "design": "same", "synthetic_weight": 0.6, "noise_std_synthetic": 0.8},
+    {"dim": 10, "num_samples": 25, "num_samples_synthetic": 17, "sample_growth": 0.3,
+     "num_generations": 4, "noise_std": 0.6, "noise_std_synthetic": 0.4, "signal_variance": 1.7},
+    {"dim": 40, "num_samples": 80, "num_samples_synthetic": 60, "num_generations": 3,
+     "policy": "keep_real", "synthetic_weight": 0.8, "noise_std": 0.4, "noise_std_synthetic": 0.6,
+     "ridge": 0.4, "signal_variance": 0.8},
+    {"dim": 40, "num_samples": 60, "num_samples_synthetic": 80, "num_generations": 3,
+     "policy": "fresh_mix", "synthetic_weight": 0.7, "noise_std": 0.6, "noise_std_synthetic": 0.4,
+     "ridge": 0.3, "signal_variance": 1.5},
+    {"dim": 3, "num_samples": 96, "num_samples_synthetic": 80, "num_samples_budget": 88,
+     "num_generations": 3, "policy": "accumulate_subsample", "noise_std_synthetic": 0.7},
+)  # fmt: skip
 
 STUDY = Study(
     name="data-accumulation",
@@ -291,59 +299,5 @@ STUDY = Study(
     coordinates={"generation": lambda params: range(1, params.num_generations + 1)},
     figures=figures,
     tolerance=0.05,  # of subsets, whose rows are drawn one by one
-    check_cells=(
-        {
-            "dim": 12,
-            "num_samples": 24,
-            "num_samples_synthetic": 24,
-            "num_generations": 4,
-            "policy": "fresh_mix",
-            "design": "same",
-            "synthetic_weight": 0.6,
-            "noise_std_synthetic": 0.8,
-        },
-        {
-            "dim": 10,
-            "num_samples": 25,
-            "num_samples_synthetic": 17,
-            "sample_growth": 0.3,
-            "num_generations": 4,
-            "noise_std": 0.6,
-            "noise_std_synthetic": 0.4,
-            "signal_variance": 1.7,
-        },
-        {
-            "dim": 40,
-            "num_samples": 80,
-            "num_samples_synthetic": 60,
-            "num_generations": 3,
-            "policy": "keep_real",
-            "synthetic_weight": 0.8,
-            "noise_std": 0.4,
-            "noise_std_synthetic": 0.6,
-            "ridge": 0.4,
-            "signal_variance": 0.8,
-        },
-        {
-            "dim": 40,
-            "num_samples": 60,
-            "num_samples_synthetic": 80,
-            "num_generations": 3,
-            "policy": "fresh_mix",
-            "synthetic_weight": 0.7,
-            "noise_std": 0.6,
-            "noise_std_synthetic": 0.4,
-            "ridge": 0.3,
-            "signal_variance": 1.5,
-        },
-        {
-            "dim": 3,
-            "num_samples": 96,
-            "num_samples_synthetic": 80,
-            "num_samples_budget": 88,
-            "num_generations": 3,
-            "policy": "accumulate_subsample",
-            "noise_std_synthetic": 0.7,
-        },
-    ),
+    check_cells=check_cells,
 )

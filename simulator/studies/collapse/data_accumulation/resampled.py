@@ -175,25 +175,18 @@ _along: Any = partial(theory_only, dims=("generation",))
 figures = {
     "policies": Figure(
         title="Rows of a data set: kept, or replaced by the labels of the last model",
-        x="generation",
-        y=("test_error",),
+        x="generation", y=("test_error",), series="policy", xscale="linear",
         grid={"policy": list(WITH_THEORY), "num_samples_synthetic": [60, 120]},
-        series="policy",
-        xscale="linear",
         caption="The example data set, T₁ = 60; points are resampled rows.",
     ),
     "laws": Figure(
         title="Where the Gaussian formula holds",
-        x="generation",
-        y=("synthetic_variance",),
+        x="generation", y=("synthetic_variance",), series="law", xscale="linear", yscale="linear",
         grid={"law": list(LAWS)},
-        series="law",
         params={"num_samples": 40, "num_samples_synthetic": 30, "ridge": 0.003},
-        xscale="linear",
-        yscale="linear",
         caption="The example data set; the theory is told its spectrum and the size of residuals.",
     ),
-}
+}  # fmt: skip
 
 STUDY = Study(
     name="data-accumulation.resampled",

@@ -179,40 +179,28 @@ def _relation(params):
 figures = {
     "u-shape": Figure(
         title="Training on the labels of n generators: the best penalty grows with n",
-        x="ridge",
-        y=("test_error",),
-        grid={
-            "ridge": [1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0],
-            "num_generations": [0, 1, 5, 10, 20],
-        },
-        series="num_generations",
+        x="ridge", y=("test_error",), series="num_generations",
+        grid={"ridge": [1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0],
+              "num_generations": [0, 1, 5, 10, 20]},
         params={"dim": 150, "num_samples": 450, "num_samples_generator": 300},
         caption="Isotropic, T = 3d, T0 = 2d, σ = σ0 = 0.5.",
     ),
     "samples": Figure(
         title="More samples of synthetic labels do not help beyond a floor",
-        x="num_samples",
-        y=("test_error",),
-        grid={
-            "num_samples": [20, 60, 200, 1000, 10_000, 100_000],
-            "ridge": [0.01, 0.1, 1.0],
-        },
-        series="ridge",
+        x="num_samples", y=("test_error",), series="ridge",
+        grid={"num_samples": [20, 60, 200, 1000, 10_000, 100_000], "ridge": [0.01, 0.1, 1.0]},
         params={"dim": 50, "num_samples_generator": 100, "noise_std_generator": 0.3},
         caption="Without ridge the floor is n σ0² d / (T0 - d - 1).",
     ),
     "generations": Figure(
         title="Noise accumulates linearly in the number of generations",
-        x="num_generations",
-        y=("bias", "generator_variance"),
+        x="num_generations", y=("bias", "generator_variance"), series="num_samples_generator",
+        xscale="linear", yscale="linear",
         grid={"num_generations": [0, 2, 5, 10], "num_samples_generator": [75, 150, 300]},
-        series="num_samples_generator",
         params={"dim": 100, "num_samples": 250, "ridge": 0.0, "noise_std_generator": 0.3},
-        xscale="linear",
-        yscale="linear",
         caption="Generators with T0 < d lose the signal at a geometric rate.",
     ),
-}
+}  # fmt: skip
 
 # Few sizes: few compilations. Small ones: a few thousand replicates cost seconds.
 CHECK_CELLS = (

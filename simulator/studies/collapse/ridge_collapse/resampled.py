@@ -126,23 +126,19 @@ _CHAIN = {"num_samples": 48, "num_samples_generator": 96, "ridge_generator": 0.0
 figures = {
     "u-shape": Figure(
         title="The penalty that suits the data, before and after generations of labellers",
-        x="ridge",
-        y=("test_error",),
+        x="ridge", y=("test_error",), series="num_generations",
         grid={"ridge": [1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3], "num_generations": [0, 1, 5]},
-        series="num_generations",
         params=_CHAIN,
         caption="The example data set: T = 48 rows, labellers see 96; points are resampled rows.",
     ),
     "laws": Figure(
         title="Where the theory fails, and what is to blame",
-        x="num_samples",
-        y=("test_error",),
+        x="num_samples", y=("test_error",), series="law",
         grid={"num_samples": [24, 48, 96, 192, 384], "law": list(LAWS)},
-        series="law",
         params=_CHAIN | {"ridge": 0.003, "num_generations": 0},
         caption="The example data set; the theory is told its spectrum and the size of residuals.",
     ),
-}
+}  # fmt: skip
 
 STUDY = Study(
     name="ridge-collapse.resampled",

@@ -174,62 +174,32 @@ DIAGNOSTICS = (
 figures = {
     "plateau": Figure(
         title="More data does not help: the error stops at p2² c²",
-        x="num_samples",
-        y=("test_error",),
-        grid={
-            "num_samples": [10**3, 10**4, 10**5, 10**6],
-            "synthetic_fraction": [0.0, 0.001, 0.01, 0.1, 0.5],
-        },
-        series="synthetic_fraction",
-        params={
-            "dim": 100,
-            "ridge": 0.0,
-            "noise_std_real": 0.1,
-            "noise_std_synthetic": 0.1,
-            "synthetic_shift": 1.0,
-        },
+        x="num_samples", y=("test_error",), series="synthetic_fraction",
+        grid={"num_samples": [10**3, 10**4, 10**5, 10**6],
+              "synthetic_fraction": [0.0, 0.001, 0.01, 0.1, 0.5]},
+        params={"dim": 100, "ridge": 0.0, "noise_std_real": 0.1, "noise_std_synthetic": 0.1,
+                "synthetic_shift": 1.0},
         caption="Least squares, d = 100, σ1 = σ2 = 0.1, c² = 1. Theory is exact.",
     ),
     "power-law": Figure(
         title="A power-law spectrum scales, until the synthetic share stops it",
-        x="num_samples",
-        y=("test_error",),
-        grid={
-            "num_samples": [200, 500, 1000, 3000, 10**4, 10**5, 10**6],
-            "synthetic_fraction": [0.0, 0.01, 0.1, 0.3],
-        },
-        series="synthetic_fraction",
-        params={
-            "dim": 200,
-            "spectrum": "power_law",
-            "ridge": 1e-5,
-            "noise_std_real": 0.1,
-            "noise_std_synthetic": 0.1,
-            "synthetic_shift": 1.0,
-        },
+        x="num_samples", y=("test_error",), series="synthetic_fraction",
+        grid={"num_samples": [200, 500, 1000, 3000, 10**4, 10**5, 10**6],
+              "synthetic_fraction": [0.0, 0.01, 0.1, 0.3]},
+        params={"dim": 200, "spectrum": "power_law", "ridge": 1e-5, "noise_std_real": 0.1,
+                "noise_std_synthetic": 0.1, "synthetic_shift": 1.0},
         caption="λ_k = k^-1.5, λ = 10⁻⁵, c² = 1 spread evenly over the directions.",
     ),
     "mixing-weight": Figure(
         title="Re-weighting cannot repair collapse: the best weight vanishes with n",
-        x="mixing_weight",
-        y=("test_error",),
-        grid={
-            "mixing_weight": [0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0],
-            "num_samples": [400, 2000, 20000],
-        },
-        series="num_samples",
-        params={
-            "dim": 100,
-            "synthetic_fraction": 0.5,
-            "weighting": "mixing",
-            "ridge": 0.0,
-            "noise_std_real": 1.0,
-            "synthetic_shift": 1.0,
-        },
-        xscale="linear",
+        x="mixing_weight", y=("test_error",), series="num_samples", xscale="linear",
+        grid={"mixing_weight": [0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0],
+              "num_samples": [400, 2000, 20000]},
+        params={"dim": 100, "synthetic_fraction": 0.5, "weighting": "mixing", "ridge": 0.0,
+                "noise_std_real": 1.0, "synthetic_shift": 1.0},
         caption="Least squares, d = 100, p2 = 0.5, σ1 = 1, σ2 = 0.5, c² = 1.",
     ),
-}
+}  # fmt: skip
 
 STUDY = Study(
     name="strong-collapse",

@@ -165,23 +165,13 @@ def controls(params):
 figures = {
     "decay": Figure(
         title="Iterating the mixture forgets the shift like p2^(2t)",
-        x="step",
-        y=("test_error",),
+        x="step", y=("test_error",), series="synthetic_fraction", xscale="linear",
         grid={"synthetic_fraction": [0.2, 0.5, 0.8]},
-        series="synthetic_fraction",
-        params={
-            "dim": 100,
-            "num_samples": 1000,
-            "ridge": 0.0,
-            "noise_std_real": 0.1,
-            "noise_std_synthetic": 0.1,
-            "synthetic_shift": 1.0,
-            "num_steps": 8,
-        },
-        xscale="linear",
+        params={"dim": 100, "num_samples": 1000, "ridge": 0.0, "noise_std_real": 0.1,
+                "noise_std_synthetic": 0.1, "synthetic_shift": 1.0, "num_steps": 8},
         caption="Least squares, d = 100, n = 1000, c² = 1, σ1 = σ2 = 0.1.",
     ),
-}
+}  # fmt: skip
 
 STUDY = Study(
     name="strong-collapse.multi-step",

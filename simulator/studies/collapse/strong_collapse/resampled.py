@@ -122,16 +122,12 @@ def validate(params, side):
 figures = {
     "plateau": Figure(
         title="More rows do not help where a share of the labels is another model's",
-        x="num_samples",
-        y=("test_error",),
-        grid={
-            "num_samples": [24, 48, 96, 192, 384, 768],
-            "synthetic_fraction": [0.0, 0.2, 0.5, 1.0],
-        },
-        series="synthetic_fraction",
+        x="num_samples", y=("test_error",), series="synthetic_fraction",
+        grid={"num_samples": [24, 48, 96, 192, 384, 768],
+              "synthetic_fraction": [0.0, 0.2, 0.5, 1.0]},
         caption="The example data set, λ = 0.01; points are resampled rows.",
     ),
-}
+}  # fmt: skip
 
 STUDY = Study(
     name="strong-collapse.resampled",

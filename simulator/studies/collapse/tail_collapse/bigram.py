@@ -128,22 +128,22 @@ _SAMPLES = [30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 1e5, 1e6]
 figures = {
     "exponents": Figure(
         title="A table of bigram counts: slopes min(1 - 1/β, 1/2)",
-        x="num_samples",
-        y=("l1_error",),
+        x="num_samples", y=("l1_error",), series="zipf_exponent", replicates=50,
         grid={"num_samples": _SAMPLES, "zipf_exponent": [1.2, 1.5, 3.0]},
-        series="zipf_exponent",
-        replicates=50,
     ),
     "cuts": Figure(
         title="A cut law costs twice the mass it loses",
-        x="num_samples",
-        y=("l1_error",),
+        x="num_samples", y=("l1_error",), series="cutoff", replicates=50,
         grid={"num_samples": _SAMPLES, "cutoff": [10.0, 100.0, float("inf")]},
-        series="cutoff",
-        replicates=50,
         caption="Plateaus 2 m_k.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"zipf_exponent": 1.7, "num_samples": 900.0, "cutoff": 23.0},
+    {"zipf_exponent": 1.4, "num_samples": 1500.0},
+    {"num_samples": 4.0, "num_contexts": 2, "zipf_exponent_context": 1.6, "cutoff": 60.0},
+)  # fmt: skip
 
 STUDY = Study(
     name="tail-collapse.bigram",
@@ -163,10 +163,6 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
-    check_cells=(
-        {"zipf_exponent": 1.7, "num_samples": 900.0, "cutoff": 23.0},
-        {"zipf_exponent": 1.4, "num_samples": 1500.0},
-        {"num_samples": 4.0, "num_contexts": 2, "zipf_exponent_context": 1.6, "cutoff": 60.0},
-    ),
+    check_cells=check_cells,
     figures=figures,
 )

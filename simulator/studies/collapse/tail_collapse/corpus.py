@@ -142,22 +142,24 @@ _SAMPLES = [10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7]
 figures = {
     "cuts": Figure(
         title="What a cut tail costs on a corpus",
-        x="num_samples",
-        y=("test_error",),
+        x="num_samples", y=("test_error",), series="cutoff",
         grid={"num_samples": _SAMPLES, "cutoff": [12.0, 50.0, float("inf")]},
-        series="cutoff",
         caption="An example of 240 tokens, steeper than a power law at the end.",
     ),
     "recovery": Figure(
         title="A little real data brings the tail back",
-        x="num_samples",
-        y=("test_error",),
+        x="num_samples", y=("test_error",), series="real_fraction",
         grid={"num_samples": _SAMPLES, "real_fraction": [0.0, 0.01, 0.1, 1.0]},
-        series="real_fraction",
         params={"cutoff": 12.0},
         caption="The same corpus, cut at rank 12.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"num_samples": 300.0, "cutoff": 37.0, "real_fraction": 0.08},
+    {"num_samples": 6.0},
+    {"num_samples": 3000.0, "cutoff": 150.0, "real_fraction": 0.3},
+)  # fmt: skip
 
 STUDY = Study(
     name="tail-collapse.corpus",
@@ -186,10 +188,6 @@ STUDY = Study(
     shortcuts=(("fast", lambda params: params.num_samples <= draws.FEW, simulate_few),),
     validate=validate,
     figures=figures,
-    check_cells=(
-        {"num_samples": 300.0, "cutoff": 37.0, "real_fraction": 0.08},
-        {"num_samples": 6.0},
-        {"num_samples": 3000.0, "cutoff": 150.0, "real_fraction": 0.3},
-    ),
+    check_cells=check_cells,
     tolerance=0.012,  # a standard deviation to 1 % takes more replicates than a check runs
 )

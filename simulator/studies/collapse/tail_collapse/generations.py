@@ -178,31 +178,32 @@ _SAMPLES = [10.0, 100.0, 1e3, 1e4, 1e5, 1e6]
 figures = {
     "generations": Figure(
         title="Degradation over generations, and its linear envelope",
-        x="num_generations",
-        y=("test_error", "test_error_upper_bound"),
+        x="num_generations", y=("test_error", "test_error_upper_bound"), series="cutoff",
         grid={"num_generations": [1, 2, 3, 5, 8, 13, 20], "cutoff": [100.0, float("inf")]},
-        series="cutoff",
         caption="Exact growth (n/2)^c; the linear law of the paper is an upper bound.",
     ),
     "loss-of-scaling": Figure(
         title="More tokens do not help a late generation",
-        x="num_samples",
-        y=("test_error",),
+        x="num_samples", y=("test_error",), series="num_generations",
         grid={"num_samples": _SAMPLES, "num_generations": [1, 2, 5, 10]},
-        series="num_generations",
         params={"num_samples_generator": 1e3},
         caption="E stops falling at T ~ T_0 = 1000.",
     ),
     "two-stages": Figure(
         title="A generator that saw T₀ tokens",
-        x="num_samples",
-        y=("test_error",),
+        x="num_samples", y=("test_error",), series="num_samples_generator",
         grid={"num_samples": _SAMPLES, "num_samples_generator": [1e2, 1e3, 1e4, 1e5]},
-        series="num_samples_generator",
         params={"num_generations": 2},
         caption="Plateaus K T_0^-c.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"num_generations": 4, "num_samples_generator": 300.0, "num_samples": 800.0, "cutoff": 20.0,
+     "sampling": "poisson"},
+    {"zipf_exponent": 1.4, "sampling": "poisson", "num_samples": 700.0},
+    {"zipf_exponent": 1.6, "num_generations": 3, "num_samples": 1500.0},
+)  # fmt: skip
 
 STUDY = Study(
     name="tail-collapse.generations",
@@ -223,16 +224,6 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
-    check_cells=(
-        {
-            "num_generations": 4,
-            "num_samples_generator": 300.0,
-            "num_samples": 800.0,
-            "cutoff": 20.0,
-            "sampling": "poisson",
-        },
-        {"zipf_exponent": 1.4, "sampling": "poisson", "num_samples": 700.0},
-        {"zipf_exponent": 1.6, "num_generations": 3, "num_samples": 1500.0},
-    ),
+    check_cells=check_cells,
     figures=figures,
 )

@@ -226,39 +226,39 @@ _LONG = [10.0**e for e in range(1, 13)]
 figures = {
     "cuts": Figure(
         title="A cut tail turns a power law into a plateau",
-        x="num_samples",
-        y=("test_error",),
+        x="num_samples", y=("test_error",), series="cutoff",
         grid={"num_samples": _SAMPLES, "cutoff": [10.0, 100.0, 1e3, 1e4, float("inf")]},
-        series="cutoff",
         caption="Slope -(1 - 1/β), then the lost mass m_k ~ k^-(β-1).",
     ),
     "temperatures": Figure(
         title="Low-temperature data: a slower power law for ever",
-        x="num_samples",
-        y=("test_error",),
+        x="num_samples", y=("test_error",), series="zipf_exponent_synthetic",
         grid={"num_samples": _SAMPLES, "zipf_exponent_synthetic": [0.0, 2.25, 3.0]},
-        series="zipf_exponent_synthetic",
         caption="Slopes -(β-1)/β′.",
     ),
     "grokking": Figure(
         title="A little real data: plateau, then recovery",
-        x="num_samples",
-        y=("test_error",),
+        x="num_samples", y=("test_error",), series="real_fraction",
         grid={"num_samples": _LONG, "real_fraction": [0.0, 1e-3, 1e-2, 0.1, 1.0]},
-        series="real_fraction",
         params={"cutoff": 50.0},
         caption="The plateau m_k lasts a factor 1/π in T; then K (πT)^-c.",
     ),
     "vocabulary": Figure(
         title="Distinct tokens in the training sample",
-        x="num_samples",
-        y=("num_distinct_tokens",),
+        x="num_samples", y=("num_distinct_tokens",), series="real_fraction",
         grid={"num_samples": _SAMPLES, "real_fraction": [0.0, 1e-2, 0.1, 1.0]},
-        series="real_fraction",
         params={"cutoff": 100.0},
         caption="Heaps' law T^(1/β), stopped at k tokens by the cut.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"zipf_exponent": 1.7, "num_samples": 300.0, "cutoff": 37.0, "zipf_exponent_synthetic": 1.9,
+     "real_fraction": 0.08},
+    {"zipf_exponent": 1.3, "num_samples": 6.0},
+    {"zipf_exponent": 1.3, "num_samples": 2000.0, "zipf_exponent_synthetic": 1.9,
+     "real_fraction": 0.2, "cutoff": 300.0, "sampling": "poisson"},
+)  # fmt: skip
 
 STUDY = Study(
     name="tail-collapse",
@@ -291,24 +291,7 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
     shortcuts=(("fast", few, simulate_few),),
-    check_cells=(
-        {
-            "zipf_exponent": 1.7,
-            "num_samples": 300.0,
-            "cutoff": 37.0,
-            "zipf_exponent_synthetic": 1.9,
-            "real_fraction": 0.08,
-        },
-        {"zipf_exponent": 1.3, "num_samples": 6.0},
-        {
-            "zipf_exponent": 1.3,
-            "num_samples": 2000.0,
-            "zipf_exponent_synthetic": 1.9,
-            "real_fraction": 0.2,
-            "cutoff": 300.0,
-            "sampling": "poisson",
-        },
-    ),
+    check_cells=check_cells,
     figures=figures,
     tolerance=0.012,  # a standard deviation to 1 % takes more replicates than a check runs
 )

@@ -65,15 +65,17 @@ def simulate_direct(key, params):
 figures = {
     "candidates": Figure(
         title="A better verifier makes more of the same candidates",
-        x="num_candidates",
-        y=("kept_label_accuracy",),
+        x="num_candidates", y=("kept_label_accuracy",), series="score_gap", yscale="linear",
         grid={"num_candidates": [1, 2, 4, 8, 16, 32, 64], "score_gap": [0.5, 1.0, 2.0, 4.0]},
-        series="score_gap",
         params={"generator_accuracy": 0.3, "num_prompts": 1000},
-        yscale="linear",
         caption="Generator accuracy 0.3.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"generator_accuracy": 0.55, "num_candidates": 3, "score_gap": 0.8, "num_prompts": 500},
+    {"generator_accuracy": 0.25, "num_candidates": 9, "score_gap": 1.9, "num_prompts": 500},
+)  # fmt: skip
 
 STUDY = Study(
     name="verified-synthesis.best-of-k",
@@ -84,8 +86,5 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     figures=figures,
-    check_cells=(
-        {"generator_accuracy": 0.55, "num_candidates": 3, "score_gap": 0.8, "num_prompts": 500},
-        {"generator_accuracy": 0.25, "num_candidates": 9, "score_gap": 1.9, "num_prompts": 500},
-    ),
+    check_cells=check_cells,
 )

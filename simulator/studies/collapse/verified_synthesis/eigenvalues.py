@@ -60,22 +60,19 @@ def validate(params, side):
 figures = {
     "verifiers": Figure(
         title="Good verifiers lift a model above its generator",
-        x="keep_correct",
+        x="keep_correct", replicates=10, xscale="linear", yscale="linear",
         y=("test_accuracy", "test_accuracy_clean", "generator_accuracy"),
         grid={"keep_correct": [0.2, 0.4, 0.6, 0.8, 1.0]},
-        params={
-            "keep_incorrect": 0.1,
-            "num_samples": 800,
-            "num_samples_synthetic": 4000,
-            "num_samples_test": 4000,
-            "width": 300,
-        },
-        replicates=10,
-        xscale="linear",
-        yscale="linear",
+        params={"keep_incorrect": 0.1, "num_samples": 800, "num_samples_synthetic": 4000,
+                "num_samples_test": 4000, "width": 300},
         caption="Eigenvalues of 3x3 matrices, 300 random features, wrong candidates kept with 0.1.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"num_samples": 60, "num_samples_synthetic": 200, "num_samples_test": 100, "width": 24,
+     "ridge": 1e-3, "num_candidates": 3, "error_tolerance": 0.4},
+)  # fmt: skip
 
 STUDY = Study(
     name="verified-synthesis.eigenvalues",
@@ -103,15 +100,5 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     validate=validate,
     figures=figures,
-    check_cells=(
-        {
-            "num_samples": 60,
-            "num_samples_synthetic": 200,
-            "num_samples_test": 100,
-            "width": 24,
-            "ridge": 1e-3,
-            "num_candidates": 3,
-            "error_tolerance": 0.4,
-        },
-    ),
+    check_cells=check_cells,
 )

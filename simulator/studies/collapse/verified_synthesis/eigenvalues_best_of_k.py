@@ -43,20 +43,19 @@ def simulate_direct(key, params):
 figures = {
     "scores": Figure(
         title="The less noise in the verifier's score, the nearer to clean labels",
-        x="noise_std_score",
+        x="noise_std_score", replicates=10, yscale="linear",
         y=("test_accuracy", "test_accuracy_clean", "generator_accuracy"),
         grid={"noise_std_score": [0.01, 0.03, 0.1, 0.3, 1.0]},
-        params={
-            "num_samples": 800,
-            "num_samples_synthetic": 4000,
-            "num_samples_test": 4000,
-            "width": 300,
-        },
-        replicates=10,
-        yscale="linear",
+        params={"num_samples": 800, "num_samples_synthetic": 4000, "num_samples_test": 4000,
+                "width": 300},
         caption="Eigenvalues of 3x3 matrices, 300 random features, best of 16 candidates.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"num_samples": 60, "num_samples_synthetic": 200, "num_samples_test": 100, "width": 24,
+     "ridge": 1e-3, "num_candidates": 3, "error_tolerance": 0.4},
+)  # fmt: skip
 
 STUDY = Study(
     name="verified-synthesis.eigenvalues-best-of-k",
@@ -71,15 +70,5 @@ STUDY = Study(
     ),
     simulate_direct=simulate_direct,
     figures=figures,
-    check_cells=(
-        {
-            "num_samples": 60,
-            "num_samples_synthetic": 200,
-            "num_samples_test": 100,
-            "width": 24,
-            "ridge": 1e-3,
-            "num_candidates": 3,
-            "error_tolerance": 0.4,
-        },
-    ),
+    check_cells=check_cells,
 )

@@ -189,19 +189,21 @@ def validate(params, side):
 figures = {
     "verifier-angle": Figure(
         title="A verifier helps when its errors are others than the generator's",
-        x="verifier_angle",
-        y=("test_accuracy",),
-        grid={
-            "verifier_angle": [0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5],
-            "azimuth": [0.2, 1.5707963, 2.9],
-        },
-        series="azimuth",
-        params={"dim": 50, "num_samples_synthetic": 2000},
-        xscale="linear",
+        x="verifier_angle", y=("test_accuracy",), series="azimuth", xscale="linear",
         yscale="linear",
+        grid={"verifier_angle": [0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5],
+              "azimuth": [0.2, 1.5707963, 2.9]},
+        params={"dim": 50, "num_samples_synthetic": 2000},
         caption="Gaussian inputs, d = 50, N = 2000, generator at 0.9 rad (accuracy 0.71).",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"dim": 32, "num_samples_synthetic": 1000, "azimuth": 1.1, "verifier_angle": 0.7},
+    {"dim": 32, "num_samples_synthetic": 1000, "signal_norm": 1.2, "ridge": 0.5,
+     "generator_angle": 2.0, "verifier_angle": 0.5, "azimuth": 0.3, "keep_agree": 0.9,
+     "keep_disagree": 0.25},
+)  # fmt: skip
 
 STUDY = Study(
     name="verified-synthesis.halfspace",
@@ -237,18 +239,5 @@ STUDY = Study(
     validate=validate,
     figures=figures,
     tolerance=0.005,
-    check_cells=(
-        {"dim": 32, "num_samples_synthetic": 1000, "azimuth": 1.1, "verifier_angle": 0.7},
-        {
-            "dim": 32,
-            "num_samples_synthetic": 1000,
-            "signal_norm": 1.2,
-            "ridge": 0.5,
-            "generator_angle": 2.0,
-            "verifier_angle": 0.5,
-            "azimuth": 0.3,
-            "keep_agree": 0.9,
-            "keep_disagree": 0.25,
-        },
-    ),
+    check_cells=check_cells,
 )

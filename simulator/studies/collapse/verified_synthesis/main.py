@@ -140,19 +140,21 @@ def validate(params, side):
 figures = {
     "breakdown": Figure(
         title="Selection moves the breakdown of synthetic labels",
-        x="generator_accuracy",
-        y=("test_accuracy",),
-        grid={
-            "generator_accuracy": [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95],
-            "keep_incorrect": [0.1, 0.3, 0.9],
-        },
-        series="keep_incorrect",
-        params={"dim": 40, "num_samples_synthetic": 4000, "keep_correct": 0.9},
-        xscale="linear",
+        x="generator_accuracy", y=("test_accuracy",), series="keep_incorrect", xscale="linear",
         yscale="linear",
+        grid={"generator_accuracy": [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95],
+              "keep_incorrect": [0.1, 0.3, 0.9]},
+        params={"dim": 40, "num_samples_synthetic": 4000, "keep_correct": 0.9},
         caption="d = 40, N = 100 d, keep_correct = 0.9: curves cross 1/2 at psi / (phi + psi).",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"dim": 32, "num_samples_synthetic": 1600},
+    {"dim": 32, "num_samples_synthetic": 2000, "signal_norm": 2.1, "ridge": 0.001,
+     "generator_accuracy": 0.8, "keep_correct": 0.7, "keep_incorrect": 0.2},
+    {"dim": 32, "num_samples_synthetic": 40000, "generator_accuracy": 0.1, "ridge": 1.3},
+)  # fmt: skip
 
 STUDY = Study(
     name="verified-synthesis",
@@ -183,22 +185,5 @@ STUDY = Study(
     validate=validate,
     figures=figures,
     tolerance=0.003,
-    check_cells=(
-        {"dim": 32, "num_samples_synthetic": 1600},
-        {
-            "dim": 32,
-            "num_samples_synthetic": 2000,
-            "signal_norm": 2.1,
-            "ridge": 0.001,
-            "generator_accuracy": 0.8,
-            "keep_correct": 0.7,
-            "keep_incorrect": 0.2,
-        },
-        {
-            "dim": 32,
-            "num_samples_synthetic": 40000,
-            "generator_accuracy": 0.1,
-            "ridge": 1.3,
-        },
-    ),
+    check_cells=check_cells,
 )

@@ -133,17 +133,18 @@ def validate(params, side):
 figures = {
     "generations": Figure(
         title="Verified retraining converges to the verifier",
-        x="generation",
-        y=("test_accuracy",),
+        x="generation", y=("test_accuracy",), series="num_samples_synthetic", replicates=50,
+        xscale="linear", yscale="linear",
         grid={"num_samples_synthetic": [400, 1500, 20000]},
-        series="num_samples_synthetic",
         params={"dim": 100, "num_generations": 8},
-        replicates=50,
-        xscale="linear",
-        yscale="linear",
         caption="d = 100, verifier's accuracy 0.857.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"dim": 32, "num_samples_synthetic": 1000, "ridge": 0.1, "generator_angle": 1.3,
+     "verifier_angle": 0.6, "azimuth": 1.0, "num_generations": 3},
+)  # fmt: skip
 
 STUDY = Study(
     name="verified-synthesis.retraining",
@@ -165,15 +166,5 @@ STUDY = Study(
     coordinates={"generation": lambda params: range(params.num_generations + 1)},
     figures=figures,
     tolerance=0.003,
-    check_cells=(
-        {
-            "dim": 32,
-            "num_samples_synthetic": 1000,
-            "ridge": 0.1,
-            "generator_angle": 1.3,
-            "verifier_angle": 0.6,
-            "azimuth": 1.0,
-            "num_generations": 3,
-        },
-    ),
+    check_cells=check_cells,
 )

@@ -125,14 +125,12 @@ def _fitted(params, batches):
 figures = {
     "prior-weight": Figure(
         title="The prior on marked digits: the minority gains, up to a point",
-        x="group_prior_weight",
-        y=("majority_error", "minority_error"),
-        grid={"group_prior_weight": [0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0]},
-        replicates=20,
+        x="group_prior_weight", y=("majority_error", "minority_error"), replicates=20,
         yscale="linear",
+        grid={"group_prior_weight": [0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0]},
         caption="Parity of handwritten digits with a mark, 5 % minority, 80 group samples.",
     ),
-}
+}  # fmt: skip
 
 STUDY = Study(
     name="group-aware-prior.digits",

@@ -116,17 +116,17 @@ def _best_head(params, sums):
 figures = {
     "effective-samples": Figure(
         title="Learnt features: only 4 N pi (1 - pi) counts",
-        x="num_samples",
-        y=("worst_group_error",),
-        grid={
-            "num_samples": [200, 500, 1000, 2000, 5000, 10000],
-            "minority_fraction": [0.02, 0.1, 0.5],
-        },
-        series="minority_fraction",
-        yscale="linear",
+        x="num_samples", y=("worst_group_error",), series="minority_fraction", yscale="linear",
+        grid={"num_samples": [200, 500, 1000, 2000, 5000, 10000],
+              "minority_fraction": [0.02, 0.1, 0.5]},
         caption="d = 100, c = 1, s = 1.5.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"dim": 512, "num_samples": 4800, "minority_fraction": 0.1},
+    {"dim": 512, "num_samples": 800, "spurious_strength": 0.7, "minority_fraction": 0.07},
+)  # fmt: skip
 
 STUDY = Study(
     name="group-aware-prior.last-layer",
@@ -143,8 +143,5 @@ STUDY = Study(
     controls=controls,
     figures=figures,
     tolerance=0.001,
-    check_cells=(
-        {"dim": 512, "num_samples": 4800, "minority_fraction": 0.1},
-        {"dim": 512, "num_samples": 800, "spurious_strength": 0.7, "minority_fraction": 0.07},
-    ),
+    check_cells=check_cells,
 )

@@ -132,18 +132,20 @@ def _of_the_larger(params):
 figures = {
     "prior-weight": Figure(
         title="A group-aware prior trades spurious weight for noise",
-        x="group_prior_weight",
-        y=("worst_group_error", "average_error"),
-        grid={
-            "group_prior_weight": [0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0],
-            "minority_fraction": [0.02, 0.2],
-        },
-        series="minority_fraction",
+        x="group_prior_weight", y=("worst_group_error", "average_error"),
+        series="minority_fraction", yscale="linear",
+        grid={"group_prior_weight": [0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0],
+              "minority_fraction": [0.02, 0.2]},
         params={"dim": 100, "num_samples": 1000, "num_group_samples": 100},
-        yscale="linear",
         caption="N = 1000, M = 100, d = 100, c = 1, s = 1.5, λ = 0.01.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"dim": 64, "num_samples": 640, "num_group_samples": 128},
+    {"dim": 96, "num_samples": 120, "num_group_samples": 48, "core_strength": 1.5,
+     "spurious_strength": 1.3, "minority_fraction": 0.1, "group_prior_weight": 0.3, "ridge": 0.1},
+)  # fmt: skip
 
 STUDY = Study(
     name="group-aware-prior",
@@ -173,17 +175,5 @@ STUDY = Study(
     validate=validate,
     figures=figures,
     tolerance=0.02,
-    check_cells=(
-        {"dim": 64, "num_samples": 640, "num_group_samples": 128},
-        {
-            "dim": 96,
-            "num_samples": 120,
-            "num_group_samples": 48,
-            "core_strength": 1.5,
-            "spurious_strength": 1.3,
-            "minority_fraction": 0.1,
-            "group_prior_weight": 0.3,
-            "ridge": 0.1,
-        },
-    ),
+    check_cells=check_cells,
 )

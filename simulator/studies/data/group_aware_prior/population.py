@@ -268,20 +268,14 @@ def _of_the_larger(params):
 figures = {
     "radius": Figure(
         title="From a critical radius on, every group has the minimax error",
-        x="perturbation_radius",
-        y=("worst_group_error", "average_error"),
-        grid={
-            "perturbation_radius": [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4],
-            "minority_fraction": [0.05, 0.2],
-        },
-        series="minority_fraction",
+        x="perturbation_radius", y=("worst_group_error", "average_error"),
+        series="minority_fraction", replicates=30, xscale="linear", yscale="linear",
+        grid={"perturbation_radius": [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4],
+              "minority_fraction": [0.05, 0.2]},
         params={"ridge": 0.0},
-        replicates=30,
-        xscale="linear",
-        yscale="linear",
         caption="Squared loss, c = 1, s = 1.5, k = 1, λ = 0; N = M = 20000, d = 3.",
     ),
-}
+}  # fmt: skip
 
 STUDY = Study(
     name="group-aware-prior.population",

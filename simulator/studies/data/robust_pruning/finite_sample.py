@@ -218,14 +218,16 @@ def _in_excess(params):
 figures = {
     "rates": Figure(
         title="Counting errors costs n^(-2/3), knowing the law 1/n",
-        x="num_samples",
-        y=("excess_risk",),
+        x="num_samples", y=("excess_risk",), series="estimator", replicates=400,
         grid={"num_samples": [300, 1000, 3000, 10000], "estimator": ["erm", "plug_in"]},
-        series="estimator",
-        replicates=400,
         caption="Means ±1, deviations 0.5 and 1, equal priors, half of the data kept (drop).",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"num_samples": 2000, "estimator": "plug_in", "priors": (0.7, 0.3), "density": 0.6},
+    {"num_samples": 2000, "pruner": "optimal", "density": 0.9},
+)  # fmt: skip
 
 STUDY = Study(
     name="robust-pruning.finite-sample",
@@ -257,8 +259,5 @@ STUDY = Study(
     coordinates={"class": lambda params: range(2)},
     figures=figures,
     tolerance=0.1,
-    check_cells=(
-        {"num_samples": 2000, "estimator": "plug_in", "priors": (0.7, 0.3), "density": 0.6},
-        {"num_samples": 2000, "pruner": "optimal", "density": 0.9},
-    ),
+    check_cells=check_cells,
 )

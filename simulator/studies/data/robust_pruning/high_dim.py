@@ -143,18 +143,16 @@ def validate(params, side):
 figures = {
     "quotas": Figure(
         title="Quotas in high dimension",
-        x="density",
-        y=("worst_class_risk",),
-        grid={
-            "density": [0.1, 0.2, 0.3, 0.5, 0.7, 0.9],
-            "pruner": ["random", "drop", "optimal"],
-        },
-        series="pruner",
-        xscale="linear",
-        yscale="linear",
+        x="density", y=("worst_class_risk",), series="pruner", xscale="linear", yscale="linear",
+        grid={"density": [0.1, 0.2, 0.3, 0.5, 0.7, 0.9], "pruner": ["random", "drop", "optimal"]},
         caption="D = 150, N = 2000, gap 2, deviations 0.5 and 1, equal priors.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"dim": 64, "num_samples": 800, "density": 0.3, "priors": (0.6, 0.4), "pruner": "drop"},
+    {"dim": 64, "num_samples": 800, "density": 0.2},
+)  # fmt: skip
 
 STUDY = Study(
     name="robust-pruning.high-dim",
@@ -183,8 +181,5 @@ STUDY = Study(
     coordinates={"class": lambda params: range(2)},
     figures=figures,
     tolerance=0.05,
-    check_cells=(
-        {"dim": 64, "num_samples": 800, "density": 0.3, "priors": (0.6, 0.4), "pruner": "drop"},
-        {"dim": 64, "num_samples": 800, "density": 0.2},
-    ),
+    check_cells=check_cells,
 )

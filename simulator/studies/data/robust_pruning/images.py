@@ -106,26 +106,20 @@ def _thinned(key, labels, classes):
 figures = {
     "digits": Figure(
         title="A limit of the method: few validation images",
-        x="density",
-        y=("worst_recall", "average_recall"),
-        grid={"density": [0.1, 0.2, 0.4, 0.8], "quota": ["none", "drop"]},
-        series="quota",
-        replicates=20,
+        x="density", y=("worst_recall", "average_recall"), series="quota", replicates=20,
         yscale="linear",
+        grid={"density": [0.1, 0.2, 0.4, 0.8], "quota": ["none", "drop"]},
         caption="Handwritten digits, samples kept at random.",
     ),
     "imbalanced": Figure(
         title="Thinned classes: quotas by error and by size",
-        x="density",
-        y=("worst_recall", "recall_gap"),
-        grid={"density": [0.1, 0.2, 0.4, 0.8], "quota": ["none", "balanced", "drop"]},
-        series="quota",
-        params={"data": "digits_imbalanced"},
-        replicates=20,
+        x="density", y=("worst_recall", "recall_gap"), series="quota", replicates=20,
         yscale="linear",
+        grid={"density": [0.1, 0.2, 0.4, 0.8], "quota": ["none", "balanced", "drop"]},
+        params={"data": "digits_imbalanced"},
         caption="Handwritten digits, ten times more of 0 than of 9, samples kept at random.",
     ),
-}
+}  # fmt: skip
 
 STUDY = Study(
     name="robust-pruning.images",

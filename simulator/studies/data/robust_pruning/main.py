@@ -62,18 +62,12 @@ def theory(params):
 figures = {
     "pruners": Figure(
         title="Quotas help the worst class, hard examples do not",
-        x="density",
-        y=("worst_class_risk",),
-        grid={
-            "density": [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
-            "pruner": ["random", "ssp", "drop", "optimal"],
-        },
-        series="pruner",
-        xscale="linear",
-        yscale="linear",
+        x="density", y=("worst_class_risk",), series="pruner", xscale="linear", yscale="linear",
+        grid={"density": [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
+              "pruner": ["random", "ssp", "drop", "optimal"]},
         caption="Means ±1, deviations 0.5 and 1, equal priors.",
     ),
-}
+}  # fmt: skip
 
 STUDY = Study(
     name="robust-pruning",

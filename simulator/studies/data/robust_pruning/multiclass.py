@@ -78,55 +78,42 @@ def simulate_direct(key, params):
 figures = {
     "worst-class": Figure(
         title="Quotas lift the worst class, hard examples drop it",
-        x="density",
-        y=("worst_recall",),
-        grid={
-            "density": [0.05, 0.1, 0.2, 0.4, 0.8],
-            "quota": ["none", "drop"],
-        },
-        series="quota",
+        x="density", y=("worst_recall",), series="quota", replicates=10, yscale="linear",
+        grid={"density": [0.05, 0.1, 0.2, 0.4, 0.8], "quota": ["none", "drop"]},
         params={"num_samples_test": 4000},
-        replicates=10,
-        yscale="linear",
         caption="K = 8 classes in 20 dimensions, samples kept at random.",
     ),
     "scores": Figure(
         title="Scores of hard examples collapse where little is kept",
-        x="density",
-        y=("worst_recall", "average_recall"),
-        grid={
-            "density": [0.05, 0.1, 0.2, 0.4, 0.8],
-            "score": ["random", "el2n", "forgetting", "dynamic_uncertainty"],
-        },
-        series="score",
-        params={"num_samples_test": 4000, "quota": "none"},
-        replicates=6,
+        x="density", y=("worst_recall", "average_recall"), series="score", replicates=6,
         yscale="linear",
+        grid={"density": [0.05, 0.1, 0.2, 0.4, 0.8],
+              "score": ["random", "el2n", "forgetting", "dynamic_uncertainty"]},
+        params={"num_samples_test": 4000, "quota": "none"},
         caption="K = 8 classes in 20 dimensions, no quotas.",
     ),
     "wider": Figure(
         title="Nearly error-free classes: quotas need smoothed recalls",
-        x="density",
-        y=("worst_recall", "average_recall"),
-        grid={"density": [0.1, 0.3, 0.5], "recall_smoothing": [0.0, 1.0]},
-        series="recall_smoothing",
-        params={"mean_norm": 2.6, "std_min": 0.5, "std_max": 1.5, "num_samples_test": 4000},
-        replicates=10,
+        x="density", y=("worst_recall", "average_recall"), series="recall_smoothing", replicates=10,
         yscale="linear",
+        grid={"density": [0.1, 0.3, 0.5], "recall_smoothing": [0.0, 1.0]},
+        params={"mean_norm": 2.6, "std_min": 0.5, "std_max": 1.5, "num_samples_test": 4000},
         caption="Means of length 2.6, deviations from 0.5 to 1.5, drop.",
     ),
     "long-tail": Figure(
         title="Long-tailed classes: quotas by error and by size",
-        x="density",
-        y=("worst_recall", "average_recall"),
-        grid={"density": [0.1, 0.3, 0.6], "quota": ["none", "balanced", "drop"]},
-        series="quota",
-        params={"imbalance_ratio": 10.0, "num_samples_test": 4000},
-        replicates=10,
+        x="density", y=("worst_recall", "average_recall"), series="quota", replicates=10,
         yscale="linear",
+        grid={"density": [0.1, 0.3, 0.6], "quota": ["none", "balanced", "drop"]},
+        params={"imbalance_ratio": 10.0, "num_samples_test": 4000},
         caption="The easiest class has ten times the samples of the hardest; kept at random.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"num_classes": 3, "dim": 4, "num_samples": 90, "num_samples_validation": 60,
+     "num_samples_test": 60, "num_steps": 20, "imbalance_ratio": 2.0},
+)  # fmt: skip
 
 STUDY = Study(
     name="robust-pruning.multiclass",
@@ -136,15 +123,5 @@ STUDY = Study(
     outputs=outputs(),
     simulate_direct=simulate_direct,
     figures=figures,
-    check_cells=(
-        {
-            "num_classes": 3,
-            "dim": 4,
-            "num_samples": 90,
-            "num_samples_validation": 60,
-            "num_samples_test": 60,
-            "num_steps": 20,
-            "imbalance_ratio": 2.0,
-        },
-    ),
+    check_cells=check_cells,
 )

@@ -307,7 +307,12 @@ figures = {
         replicates=50,
         caption="Soft minimum of three objectives, five actions; only a fixed policy has a line.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"algorithm": "scalarized", "objective": "quadratic", "target": 2.3, "num_actions": 3,
+     "num_objectives": 2, "dim": 3, "num_rounds": 30, "num_checkpoints": 2, "curvature": 1.3},
+)  # fmt: skip
 
 STUDY = Study(
     name="concave-bandits.gaussian-contexts",
@@ -343,9 +348,6 @@ STUDY = Study(
     coordinates={"round": rounds_of},
     figures=figures,
     residual_tolerance=1e-8,
-    check_cells=(
-        {"algorithm": "scalarized", "objective": "quadratic", "target": 2.3, "num_actions": 3,
-         "num_objectives": 2, "dim": 3, "num_rounds": 30, "num_checkpoints": 2, "curvature": 1.3},
-    ),
+    check_cells=check_cells,
     tolerance=0.03,
 )  # fmt: skip

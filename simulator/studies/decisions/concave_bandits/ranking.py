@@ -272,7 +272,12 @@ figures = {
         replicates=50,
         caption="Eight types of users, ten items, three slots, alpha-fairness.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"algorithm": "uniform", "objective": "quadratic", "num_user_types": 3, "num_items": 4,
+     "num_slots": 2, "num_rounds": 30, "num_checkpoints": 2, "curvature": 1.3},
+)  # fmt: skip
 
 STUDY = Study(
     name="concave-bandits.ranking",
@@ -298,9 +303,6 @@ STUDY = Study(
     coordinates={"round": rounds_of},
     figures=figures,
     residual_tolerance=1e-8,
-    check_cells=(
-        {"algorithm": "uniform", "objective": "quadratic", "num_user_types": 3, "num_items": 4,
-         "num_slots": 2, "num_rounds": 30, "num_checkpoints": 2, "curvature": 1.3},
-    ),
+    check_cells=check_cells,
     tolerance=0.015,
 )  # fmt: skip

@@ -176,15 +176,12 @@ def _relation(params):
 figures = {
     "baselines": Figure(
         title="Relevance alone stays away; batch Frank-Wolfe needs tens of epochs",
-        x="round",
-        y=("regret",),
+        x="round", y=("regret",), series="algorithm", replicates=20,
         grid={"algorithm": ["batch_frank_wolfe", "relevance", "random"]},
-        series="algorithm",
         params={"num_epochs": 64, "num_checkpoints": 7},
-        replicates=20,
         caption="40 users (an epoch is 40 rounds), 20 items, 5 slots, quadratic with weight 4.",
     ),
-}
+}  # fmt: skip
 
 _SMALL = {
     "num_users": 6,

@@ -167,15 +167,12 @@ _NEAR_NORMAL = asymptotic("T → ∞, O(1/T) relative")
 figures = {
     "epochs": Figure(
         title="The ranker approaches the best stochastic ranking like log T / T",
-        x="round",
-        y=("regret_controlled",),
+        x="round", y=("regret_controlled",), series="objective", replicates=30,
         grid={"objective": ["quadratic", "quality_weighted"]},
-        series="objective",
         params={"fairness_weight": 1.0, "num_epochs": 64, "num_checkpoints": 7},
-        replicates=30,
         caption="40 users, 20 items, 5 slots. Lines: the proven bound.",
     ),
-}
+}  # fmt: skip
 
 OUTPUTS = theory_only(
     optimal_value="f*, the maximum over stochastic rankings",
@@ -203,6 +200,12 @@ def epochs(params):
     users = np.shape(params.preference_table)[0] or params.num_users
     return users * log_spaced(params.num_epochs, params.num_checkpoints)
 
+
+check_cells = (
+    {"objective": "quality_weighted", "num_users": 6, "num_items": 5, "num_slots": 2,
+     "num_epochs": 96, "num_checkpoints": 2, "fairness_weight": 0.2, "smoothing": 0.4,
+     "popularity": 0.8, "taste": 1.3},
+)  # fmt: skip
 
 STUDY = Study(
     name="fair-ranking",
@@ -244,19 +247,6 @@ STUDY = Study(
     coordinates={"round": epochs},
     figures=figures,
     residual_tolerance=1e-8,
-    check_cells=(
-        {
-            "objective": "quality_weighted",
-            "num_users": 6,
-            "num_items": 5,
-            "num_slots": 2,
-            "num_epochs": 96,
-            "num_checkpoints": 2,
-            "fairness_weight": 0.2,
-            "smoothing": 0.4,
-            "popularity": 0.8,
-            "taste": 1.3,
-        },
-    ),
+    check_cells=check_cells,
     tolerance=0.05,
 )

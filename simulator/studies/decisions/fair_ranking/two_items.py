@@ -217,15 +217,12 @@ def validate(params, side):
 figures = {
     "rounds": Figure(
         title="Regret falls like log T / T once T exceeds the fairness weight",
-        x="round",
-        y=("regret_controlled",),
+        x="round", y=("regret_controlled",), series="fairness_weight", replicates=200,
         grid={"fairness_weight": [0.1, 1, 10, 100]},
-        series="fairness_weight",
         params={"num_rounds": 1024, "num_checkpoints": 11},
-        replicates=200,
         caption="Lead 0.5 ± 0.5. Lines are exact.",
     ),
-}
+}  # fmt: skip
 
 STUDY = Study(
     name="fair-ranking.two-items",

@@ -260,29 +260,21 @@ def _relation(params):
 figures = {
     "double-descent": Figure(
         title="Test error peaks where a model begins to interpolate, unless it is penalised",
-        x="num_samples",
-        y=("test_error",),
-        grid={
-            "num_samples": [20, 40, 60, 80, 90, 110, 120, 150, 200, 300, 500, 1000],
-            "ridge": [0.0, 0.01, 0.1, 1.0],
-        },
-        series="ridge",
+        x="num_samples", y=("test_error",), series="ridge",
+        grid={"num_samples": [20, 40, 60, 80, 90, 110, 120, 150, 200, 300, 500, 1000],
+              "ridge": [0.0, 0.01, 0.1, 1.0]},
         params={"dim": 100},
         caption="Isotropic, d = 100, σ = 0.5, ‖w‖ = 1.",
     ),
     "penalty": Figure(
         title="Train error grows with the penalty, test error has a best one",
-        x="ridge",
-        y=("test_error", "train_error"),
-        grid={
-            "ridge": [1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0, 3.0],
-            "num_samples": [100, 200, 400],
-        },
-        series="num_samples",
+        x="ridge", y=("test_error", "train_error"), series="num_samples",
+        grid={"ridge": [1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0, 3.0],
+              "num_samples": [100, 200, 400]},
         params={"dim": 200, "spectrum": "power_law", "spectrum_exponent": 1.2},
         caption="λ_k = k^-1.2, r = 1/2, d = 200, σ = 0.5.",
     ),
-}
+}  # fmt: skip
 
 STUDY = Study(
     name="ridge-regression",

@@ -158,25 +158,26 @@ def _per_token_relation(params: Params):
 figures = {
     "samples": Figure(
         title="An associative memory learns from T tokens",
-        x="num_samples",
-        y=("test_error",),
+        x="num_samples", y=("test_error",), series="dim", replicates=100,
         grid={"num_samples": [10.0, 30.0, 100.0, 300.0, 1e3, 1e4], "dim": [10, 50, 250]},
-        series="dim",
         params={"num_tokens": 100},
-        replicates=100,
         caption="T^-(1-1/α) until the dimension limits it.",
     ),
     "triplet": Figure(
         title="Training data that lost their tail",
-        x="dim",
-        y=("test_error",),
+        x="dim", y=("test_error",), series="cutoff", replicates=100,
         grid={"dim": [10, 30, 100, 300, 1000], "cutoff": [5, 20, float("inf")]},
-        series="cutoff",
         params={"num_tokens": 100, "num_samples": 1e4, "zipf_exponent": 1.5, "threshold": 60},
-        replicates=100,
         caption="T^-(1-1/α) + d^-c + k^-(α-1).",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"num_tokens": 24, "num_classes": 4, "zipf_exponent": 1.4, "dim": 7, "num_samples": 150.0,
+     "threshold": 19, "cutoff": 15},
+    {"num_tokens": 24, "num_classes": 4, "zipf_exponent": 1.6, "dim": 12, "num_samples": 300.0,
+     "scheme_exponent": 0.6, "threshold": 22, "cutoff": 18},
+)  # fmt: skip
 
 STUDY = Study(
     name="associative-memory.finite-data",
@@ -201,12 +202,7 @@ STUDY = Study(
     simulate_conditional=simulate_conditional,
     validate=_errors.check_dimension,
     tolerance=0.05,
-    check_cells=(
-        {"num_tokens": 24, "num_classes": 4, "zipf_exponent": 1.4, "dim": 7,
-         "num_samples": 150.0, "threshold": 19, "cutoff": 15},
-        {"num_tokens": 24, "num_classes": 4, "zipf_exponent": 1.6, "dim": 12,
-         "num_samples": 300.0, "scheme_exponent": 0.6, "threshold": 22, "cutoff": 18},
-    ),
+    check_cells=check_cells,
     coordinates={"token": lambda params: np.arange(params.num_tokens)},
     figures=figures,
 )  # fmt: skip

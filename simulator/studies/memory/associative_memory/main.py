@@ -233,36 +233,26 @@ _DIMS = [10, 30, 100, 300, 1000]
 figures = {
     "schemes": Figure(
         title="Error of a d x d memory: weights p^ρ",
-        x="dim",
-        y=("test_error",),
+        x="dim", y=("test_error",), series="scheme_exponent", replicates=100,
         grid={"dim": _DIMS, "scheme_exponent": [0.0, 0.5, 1.0]},
-        series="scheme_exponent",
         params={"num_tokens": 300},
-        replicates=100,
         caption="ρ = 1: d^-(α-1)/(2α). ρ = 0 without a threshold overflows until d ~ N/M.",
     ),
     "thresholds": Figure(
         title="Store only the head: the best threshold grows with d",
-        x="dim",
-        y=("test_error", "optimal_test_error"),
+        x="dim", y=("test_error", "optimal_test_error"), series="threshold", replicates=100,
         grid={"dim": _DIMS, "threshold": [3, 12, 37, 125]},
-        series="threshold",
         params={"num_tokens": 300},
-        replicates=100,
         caption="Envelope (d / log d)^-(α-1).",
     ),
     "remembered": Figure(
         title="Which tokens are remembered",
-        x="token",
-        y=("per_token_error",),
-        grid={"dim": [10, 50, 250]},
-        series="dim",
-        params={"num_tokens": 200, "scheme_exponent": 1.0},
-        replicates=400,
-        xscale="linear",
+        x="token", y=("per_token_error",), series="dim", replicates=400, xscale="linear",
         yscale="linear",
+        grid={"dim": [10, 50, 250]},
+        params={"num_tokens": 200, "scheme_exponent": 1.0},
     ),
-}
+}  # fmt: skip
 
 OUTPUTS = (
     Output(
@@ -279,6 +269,14 @@ OUTPUTS = (
         model_std="per_token_error_std",
     ),
 )
+
+check_cells = (
+    {"num_tokens": 40, "num_classes": 4, "zipf_exponent": 1.4, "dim": 11, "scheme_exponent": 0.7,
+     "threshold": 33},
+    {"num_tokens": 40, "num_classes": 4, "zipf_exponent": 1.7, "dim": 34, "threshold": 18},
+    {"num_tokens": 40, "num_classes": 4, "zipf_exponent": 1.3, "dim": 31, "threshold": 37,
+     "unembedding": "sphere"},
+)  # fmt: skip
 
 STUDY = Study(
     name="associative-memory",
@@ -323,25 +321,7 @@ STUDY = Study(
     simulate_conditional=simulate_conditional,
     validate=_errors.check_dimension,
     tolerance=0.05,
-    check_cells=(
-        {
-            "num_tokens": 40,
-            "num_classes": 4,
-            "zipf_exponent": 1.4,
-            "dim": 11,
-            "scheme_exponent": 0.7,
-            "threshold": 33,
-        },
-        {"num_tokens": 40, "num_classes": 4, "zipf_exponent": 1.7, "dim": 34, "threshold": 18},
-        {
-            "num_tokens": 40,
-            "num_classes": 4,
-            "zipf_exponent": 1.3,
-            "dim": 31,
-            "threshold": 37,
-            "unembedding": "sphere",
-        },
-    ),
+    check_cells=check_cells,
     coordinates={"token": lambda params: np.arange(params.num_tokens)},
     figures=figures,
 )

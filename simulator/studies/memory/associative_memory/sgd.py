@@ -134,15 +134,19 @@ def _relation(params: Params):
 figures = {
     "steps": Figure(
         title="SGD and the independent-token approximation",
-        x="learning_rate",
-        y=("test_error",),
+        x="learning_rate", y=("test_error",), series="dim", replicates=50,
         grid={"learning_rate": [0.01, 0.1, 1.0, 10.0, 100.0], "dim": [10, 40, 150]},
-        series="dim",
         params={"num_tokens": 100},
-        replicates=50,
         caption="The approximation (lines) fails for d < N and large steps.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"num_tokens": 20, "num_classes": 4, "zipf_exponent": 1.5, "dim": 44, "num_samples": 60,
+     "learning_rate": 0.8},
+    {"num_tokens": 20, "num_classes": 4, "zipf_exponent": 1.8, "dim": 30, "num_samples": 400,
+     "batch_size": 400, "learning_rate": 0.5},
+)  # fmt: skip
 
 STUDY = Study(
     name="associative-memory.sgd",
@@ -156,12 +160,7 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     validate=validate,
-    check_cells=(
-        {"num_tokens": 20, "num_classes": 4, "zipf_exponent": 1.5, "dim": 44, "num_samples": 60,
-         "learning_rate": 0.8},
-        {"num_tokens": 20, "num_classes": 4, "zipf_exponent": 1.8, "dim": 30, "num_samples": 400,
-         "batch_size": 400, "learning_rate": 0.5},
-    ),
+    check_cells=check_cells,
     coordinates={"token": lambda params: np.arange(params.num_tokens)},
     figures=figures,
 )  # fmt: skip

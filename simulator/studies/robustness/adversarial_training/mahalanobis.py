@@ -238,15 +238,22 @@ _ALPHAS = (0.2, 0.4, 0.7, 1.0, 1.5, 2.5, 4.0)
 figures = {
     "radius": Figure(
         title="Errors under a Mahalanobis attack, dual penalty",
-        x="sample_ratio",
-        y=("generalization_error", "adversarial_error"),
+        x="sample_ratio", y=("generalization_error", "adversarial_error"),
+        series="attack_radius_test", replicates=40,
         grid={"sample_ratio": _ALPHAS, "attack_radius_test": (0.1, 0.3, 0.5)},
-        series="attack_radius_test",
         params={"dim": 200, "regularization": 0.02},
-        replicates=40,
     ),
-}
+}  # fmt: skip
 
+
+check_cells = (
+    {"sample_ratio": 2.5, "attack_radius_train": 0.4, "attack_radius_test": 0.6,
+     "regularization": 0.8, "noise_std": 0.3, "dim": 48,
+     "spectrum": ((0.25, 0.6, 1.7, 3.0, 2.0), (0.75, 1.4, 0.8, 0.5, 0.7))},
+    {"sample_ratio": 2.5, "attack_radius_train": 0.45, "attack_radius_test": 0.3,
+     "regularization": 0.6, "noise_std": 0.4, "loss": "hinge", "dim": 48,
+     "spectrum": ((0.25, 1.6, 0.7, 1.2, 1.5), (0.75, 0.8, 1.3, 0.6, 0.7))},
+)  # fmt: skip
 
 STUDY = Study(
     name="adversarial-training.mahalanobis",
@@ -269,27 +276,7 @@ STUDY = Study(
     simulate_conditional=simulate_conditional,
     realised=realised,
     validate=validate,
-    check_cells=(
-        {
-            "sample_ratio": 2.5,
-            "attack_radius_train": 0.4,
-            "attack_radius_test": 0.6,
-            "regularization": 0.8,
-            "noise_std": 0.3,
-            "dim": 48,
-            "spectrum": ((0.25, 0.6, 1.7, 3.0, 2.0), (0.75, 1.4, 0.8, 0.5, 0.7)),
-        },
-        {
-            "sample_ratio": 2.5,
-            "attack_radius_train": 0.45,
-            "attack_radius_test": 0.3,
-            "regularization": 0.6,
-            "noise_std": 0.4,
-            "loss": "hinge",
-            "dim": 48,
-            "spectrum": ((0.25, 1.6, 0.7, 1.2, 1.5), (0.75, 0.8, 1.3, 0.6, 0.7)),
-        },
-    ),
+    check_cells=check_cells,
     figures=figures,
     tolerance=0.03,
     residual_tolerance=1e-8,

@@ -229,34 +229,36 @@ _ALPHAS = (0.2, 0.4, 0.7, 1.0, 1.5, 2.5, 4.0)
 figures = {
     "radius": Figure(
         title="Robust error against samples per dimension, linf attack",
-        x="sample_ratio",
-        y=("adversarial_error",),
+        x="sample_ratio", y=("adversarial_error",), series="attack_radius_test", replicates=40,
         grid={"sample_ratio": _ALPHAS, "attack_radius_test": (0.1, 0.2, 0.3)},
-        series="attack_radius_test",
         params={"dim": 200, "regularization": 0.01},
-        replicates=40,
         caption="Trained at radius 0.3 with the l2 penalty, lambda = 0.01.",
     ),
     "penalty": Figure(
         title="Robust error by penalty, linf attack",
-        x="sample_ratio",
-        y=("adversarial_error",),
+        x="sample_ratio", y=("adversarial_error",), series="penalty_order", replicates=40,
         grid={"sample_ratio": _ALPHAS, "penalty_order": (1.0, 2.0, 3.0)},
-        series="penalty_order",
         params={"dim": 200, "regularization": 0.01},
-        replicates=40,
         caption="The sparse penalty wins with few samples, the l2 penalty with many.",
     ),
     "regularization": Figure(
         title="Errors against the strength of the l2 penalty, l2 attack",
-        x="regularization",
+        x="regularization", replicates=100,
         y=("generalization_error", "adversarial_error", "boundary_error"),
         grid={"regularization": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)},
         params={"dim": 400, "attack_norm": "l2"},
-        replicates=100,
     ),
-}
+}  # fmt: skip
 
+
+check_cells = (
+    {"sample_ratio": 2.5, "attack_norm": "linf", "attack_radius_train": 0.35,
+     "attack_radius_test": 0.5, "regularization": 0.5, "penalty_order": 1.5,
+     "teacher_variance": 0.7, "noise_std": 0.3, "dim": 48},
+    {"sample_ratio": 2.5, "attack_norm": "l2", "attack_radius_train": 0.45,
+     "attack_radius_test": 0.3, "regularization": 0.3, "loss": "hinge", "teacher_variance": 1.4,
+     "noise_std": 0.3, "dim": 48},
+)  # fmt: skip
 
 STUDY = Study(
     name="adversarial-training",
@@ -279,30 +281,7 @@ STUDY = Study(
     simulate_conditional=simulate_conditional,
     realised=realised,
     validate=validate,
-    check_cells=(
-        {
-            "sample_ratio": 2.5,
-            "attack_norm": "linf",
-            "attack_radius_train": 0.35,
-            "attack_radius_test": 0.5,
-            "regularization": 0.5,
-            "penalty_order": 1.5,
-            "teacher_variance": 0.7,
-            "noise_std": 0.3,
-            "dim": 48,
-        },
-        {
-            "sample_ratio": 2.5,
-            "attack_norm": "l2",
-            "attack_radius_train": 0.45,
-            "attack_radius_test": 0.3,
-            "regularization": 0.3,
-            "loss": "hinge",
-            "teacher_variance": 1.4,
-            "noise_std": 0.3,
-            "dim": 48,
-        },
-    ),
+    check_cells=check_cells,
     figures=figures,
     tolerance=0.03,
     residual_tolerance=1e-8,

@@ -154,29 +154,29 @@ def _relation(params):
 figures = {
     "time": Figure(
         title="Trained on n samples: robust models stop earlier",
-        x="time",
-        y=("risk_path",),
+        x="time", y=("risk_path",), series="attack_radius", replicates=60,
         grid={"attack_radius": [0.1, 0.2, 0.4], "num_samples": [400]},
-        series="attack_radius",
         params={"spectrum_exponent": 1.0, "times": [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000]},
-        replicates=60,
         caption="λ_k = 1/k, w0_k² = k^-½, d = 200, n = 400, σ = 0.5, Euclidean attacks.",
     ),
     "samples": Figure(
         title="More samples, longer training",
-        x="time",
-        y=("risk_path",),
+        x="time", y=("risk_path",), series="num_samples", replicates=60,
         grid={"num_samples": [100, 200, 400, 1600]},
-        series="num_samples",
-        params={
-            "spectrum_exponent": 1.0,
-            "attack_radius": 0.2,
-            "times": [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000],
-        },
-        replicates=60,
+        params={"spectrum_exponent": 1.0, "attack_radius": 0.2,
+                "times": [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000]},
         caption="λ_k = 1/k, w0_k² = k^-½, d = 200, σ = 0.5, Euclidean attacks of radius 0.2.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"dim": 48, "spectrum_exponent": 0.6, "signal_exponent": 0.4, "covariance_scale": 1.2,
+     "signal_scale": 0.8, "attack_radius": 0.3, "noise_std": 0.6, "num_samples": 96,
+     "times": [0.7, 3.0, 20.0]},
+    {"dim": 48, "spectrum": "isotropic", "signal": "sparse", "sparsity": 8, "signal_scale": 0.4,
+     "attack_norm": "linf", "attack_radius": 0.2, "noise_std": 0.5, "num_samples": 32,
+     "step_size": 0.125, "times": [0.75, 4.0]},
+)  # fmt: skip
 
 STUDY = Study(
     name="early-stopping.finite-sample",
@@ -196,32 +196,7 @@ STUDY = Study(
     validate=validate_descent,
     coordinates={"time": time_coordinates},
     figures=figures,
-    check_cells=(
-        {
-            "dim": 48,
-            "spectrum_exponent": 0.6,
-            "signal_exponent": 0.4,
-            "covariance_scale": 1.2,
-            "signal_scale": 0.8,
-            "attack_radius": 0.3,
-            "noise_std": 0.6,
-            "num_samples": 96,
-            "times": [0.7, 3.0, 20.0],
-        },
-        {
-            "dim": 48,
-            "spectrum": "isotropic",
-            "signal": "sparse",
-            "sparsity": 8,
-            "signal_scale": 0.4,
-            "attack_norm": "linf",
-            "attack_radius": 0.2,
-            "noise_std": 0.5,
-            "num_samples": 32,
-            "step_size": 0.125,
-            "times": [0.75, 4.0],
-        },
-    ),
+    check_cells=check_cells,
     tolerance=0.02,
     residual_tolerance=1e-8,
 )

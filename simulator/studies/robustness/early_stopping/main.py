@@ -156,49 +156,39 @@ def controls(params):
 figures = {
     "time": Figure(
         title="Robust models stop early",
-        x="time",
-        y=("risk_path", "excess_risk_path"),
+        x="time", y=("risk_path", "excess_risk_path"), series="attack_radius", replicates=4000,
         grid={"attack_radius": [0.03, 0.1, 0.3]},
-        series="attack_radius",
-        replicates=4000,
         caption="Euclidean attacks, λ_k = k^-2, w0_k² = k^-½, d = 200.",
     ),
     "radius": Figure(
         title="The best time to stop is nearly optimal",
-        x="attack_radius",
-        y=("risk_early_stopped", "risk_optimal"),
-        grid={
-            "attack_radius": [0.003, 0.01, 0.03, 0.1, 0.3, 1.0],
-            "signal_exponent": [0.0, 0.5, 1.5],
-        },
-        series="signal_exponent",
-        params={"dim": 1000, "times": [0.0]},
+        x="attack_radius", y=("risk_early_stopped", "risk_optimal"), series="signal_exponent",
         replicates=4000,
+        grid={"attack_radius": [0.003, 0.01, 0.03, 0.1, 0.3, 1.0],
+              "signal_exponent": [0.0, 0.5, 1.5]},
+        params={"dim": 1000, "times": [0.0]},
         caption="Euclidean attacks, λ_k = k^-2, d = 1000.",
     ),
     "mahalanobis": Figure(
         title="A metric that the data do not have: plain descent fails",
-        x="attack_radius",
-        y=("risk_early_stopped", "risk_optimal"),
-        grid={
-            "attack_radius": [0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0],
-            "preconditioner": ["none", "attack"],
-        },
-        series="preconditioner",
-        params={
-            "dim": 2,
-            "spectrum": "isotropic",
-            "signal": "custom",
-            "signal_vector": [0.1, 1.0],
-            "attack_norm": "mahalanobis",
-            "attack_metric": "custom",
-            "attack_metric_diagonal": [0.01, 100.0],
-            "times": [0.0],
-        },
+        x="attack_radius", y=("risk_early_stopped", "risk_optimal"), series="preconditioner",
         replicates=4000,
+        grid={"attack_radius": [0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0],
+              "preconditioner": ["none", "attack"]},
+        params={"dim": 2, "spectrum": "isotropic", "signal": "custom", "signal_vector": [0.1, 1.0],
+                "attack_norm": "mahalanobis", "attack_metric": "custom",
+                "attack_metric_diagonal": [0.01, 100.0], "times": [0.0]},
         caption="Two isotropic inputs, B = diag(1/m, m), w0 = (1/√m, 1), m = 100.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"dim": 12, "spectrum_exponent": 1.3, "signal_exponent": 0.4, "covariance_scale": 0.8,
+     "signal_scale": 1.3, "attack_radius": 0.45, "times": [0.3, 1.0, 4.0, 20.0]},
+    {"dim": 9, "spectrum": "isotropic", "signal": "harmonic", "covariance_scale": 0.6,
+     "attack_norm": "mahalanobis", "attack_metric_exponent": 1.4, "attack_radius": 0.6,
+     "step_size": 0.7, "times": [0.7, 2.8, 7.0]},
+)  # fmt: skip
 
 STUDY = Study(
     name="early-stopping",
@@ -233,28 +223,7 @@ STUDY = Study(
     validate=validate_descent,
     coordinates={"time": time_coordinates},
     figures=figures,
-    check_cells=(
-        {
-            "dim": 12,
-            "spectrum_exponent": 1.3,
-            "signal_exponent": 0.4,
-            "covariance_scale": 0.8,
-            "signal_scale": 1.3,
-            "attack_radius": 0.45,
-            "times": [0.3, 1.0, 4.0, 20.0],
-        },
-        {
-            "dim": 9,
-            "spectrum": "isotropic",
-            "signal": "harmonic",
-            "covariance_scale": 0.6,
-            "attack_norm": "mahalanobis",
-            "attack_metric_exponent": 1.4,
-            "attack_radius": 0.6,
-            "step_size": 0.7,
-            "times": [0.7, 2.8, 7.0],
-        },
-    ),
+    check_cells=check_cells,
     tolerance=0.001,
     residual_tolerance=1e-9,
 )

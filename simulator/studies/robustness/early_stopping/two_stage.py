@@ -194,24 +194,21 @@ def _measured(params, problem, truth, estimate):
 figures = {
     "samples": Figure(
         title="Estimate, then robustify: the risk comes down to the optimum",
-        x="num_samples",
-        y=("risk_two_stage", "risk_optimal"),
-        grid={
-            "num_samples": [250, 400, 1000, 3000, 10_000],
-            "attack_radius": [0.05, 0.1, 0.2],
-        },
-        series="attack_radius",
-        params={
-            "spectrum": "isotropic",
-            "signal": "sparse",
-            "sparsity": 20,
-            "signal_scale": 0.22,
-            "attack_norm": "linf",
-        },
+        x="num_samples", y=("risk_two_stage", "risk_optimal"), series="attack_radius",
         replicates=100,
+        grid={"num_samples": [250, 400, 1000, 3000, 10_000], "attack_radius": [0.05, 0.1, 0.2]},
+        params={"spectrum": "isotropic", "signal": "sparse", "sparsity": 20, "signal_scale": 0.22,
+                "attack_norm": "linf"},
         caption="Attacks on every coordinate (linf); 20 of 200 isotropic features count; σ = 0.5.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"dim": 48, "spectrum_exponent": 0.6, "signal_exponent": 0.4, "covariance_scale": 0.8,
+     "signal_scale": 1.3, "attack_radius": 0.4, "noise_std": 0.7, "num_samples": 192},
+    {"dim": 48, "spectrum": "isotropic", "signal": "sparse", "sparsity": 8, "attack_norm": "linf",
+     "attack_radius": 0.3, "noise_std": 0.6, "num_samples": 192},
+)  # fmt: skip
 
 STUDY = Study(
     name="early-stopping.two-stage",
@@ -232,28 +229,7 @@ STUDY = Study(
     complete=completed,
     validate=validate,
     figures=figures,
-    check_cells=(
-        {
-            "dim": 48,
-            "spectrum_exponent": 0.6,
-            "signal_exponent": 0.4,
-            "covariance_scale": 0.8,
-            "signal_scale": 1.3,
-            "attack_radius": 0.4,
-            "noise_std": 0.7,
-            "num_samples": 192,
-        },
-        {
-            "dim": 48,
-            "spectrum": "isotropic",
-            "signal": "sparse",
-            "sparsity": 8,
-            "attack_norm": "linf",
-            "attack_radius": 0.3,
-            "noise_std": 0.6,
-            "num_samples": 192,
-        },
-    ),
+    check_cells=check_cells,
     tolerance=0.03,
     residual_tolerance=1e-8,
 )

@@ -151,40 +151,33 @@ def realised(params):
 figures = {
     "price": Figure(
         title="Price of gradient descent's implicit bias against the attack radius",
-        x="attack_radius_fraction",
-        y=("price",),
-        grid={
-            "attack_radius_fraction": [0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9],
-            "teacher_density": [0.0625, 0.25, 1.0],
-        },
-        series="teacher_density",
+        x="attack_radius_fraction", y=("price",), series="teacher_density", replicates=100,
+        xscale="linear", yscale="linear",
+        grid={"attack_radius_fraction": [0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9],
+              "teacher_density": [0.0625, 0.25, 1.0]},
         params={"dim": 128, "teacher": "signs"},
-        replicates=100,
-        xscale="linear",
-        yscale="linear",
         caption="Sign teacher, n = d/2. The sparser the teacher, the more the l2 geometry costs.",
     ),
     "sample-ratio": Figure(
         title="Robust error of the l1 and l2 geometries against the number of samples",
-        x="sample_ratio",
-        y=("adversarial_error",),
-        grid={
-            "sample_ratio": [0.125, 0.25, 0.5, 1.0, 2.0],
-            "attack_radius_fraction": [0.0, 0.25, 0.5],
-        },
-        series="attack_radius_fraction",
+        x="sample_ratio", y=("adversarial_error",), series="attack_radius_fraction", replicates=100,
+        xscale="log", yscale="linear",
+        grid={"sample_ratio": [0.125, 0.25, 0.5, 1.0, 2.0],
+              "attack_radius_fraction": [0.0, 0.25, 0.5]},
         params={"dim": 128},
-        replicates=100,
-        xscale="log",
-        yscale="linear",
         caption="Dense Gaussian teacher: scarce data make the geometry matter.",
     ),
-}
+}  # fmt: skip
 
 
 def _limit(note="bias below the O(d^-1/2) fluctuations of one data set"):
     return asymptotic(note, rate=1.0)
 
+
+check_cells = (
+    {"dim": 96, "sample_ratio": 0.5, "attack_radius_fraction": 0.35, "teacher": "signs",
+     "teacher_density": 1 / 12},
+)  # fmt: skip
 
 STUDY = Study(
     name="implicit-bias",
@@ -209,13 +202,5 @@ STUDY = Study(
     coordinates={"geometry": lambda params: ["l1", "l2"]},
     figures=figures,
     tolerance=0.1,
-    check_cells=(
-        {
-            "dim": 96,
-            "sample_ratio": 0.5,
-            "attack_radius_fraction": 0.35,
-            "teacher": "signs",
-            "teacher_density": 1 / 12,
-        },
-    ),
+    check_cells=check_cells,
 )

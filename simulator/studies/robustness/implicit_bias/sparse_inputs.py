@@ -138,17 +138,17 @@ def _tied(scores, teacher):
 figures = {
     "price": Figure(
         title="Sparse inputs: the l2 advantage shrinks with the attack radius",
-        x="attack_radius_fraction",
-        y=("adversarial_error",),
+        x="attack_radius_fraction", y=("adversarial_error",), series="sample_ratio", replicates=12,
+        xscale="linear", yscale="linear",
         grid={"attack_radius_fraction": [0.0, 0.25, 0.5, 0.75], "sample_ratio": [0.5, 1.0]},
-        series="sample_ratio",
         params={"num_samples_test": 5000},
-        replicates=12,
-        xscale="linear",
-        yscale="linear",
         caption="d = 200, s = 4, dense Gaussian teacher.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"dim": 40, "sample_ratio": 0.75, "attack_radius_fraction": 0.3, "num_samples_test": 500},
+)  # fmt: skip
 
 STUDY = Study(
     name="implicit-bias.sparse-inputs",
@@ -172,7 +172,5 @@ STUDY = Study(
     validate=validate,
     coordinates={"geometry": lambda params: ["l1", "l2"]},
     figures=figures,
-    check_cells=(
-        {"dim": 40, "sample_ratio": 0.75, "attack_radius_fraction": 0.3, "num_samples_test": 500},
-    ),
+    check_cells=check_cells,
 )

@@ -148,6 +148,11 @@ figures = {
     for optimizer in ORDERS
 }
 
+check_cells = (
+    {"dim": 20, "num_steps": 1500, "optimizer": "sign_descent", "attack_radius_fraction": 0.3},
+    {"dim": 20, "num_steps": 1500, "sample_ratio": 0.75, "attack_radius_fraction": 0.2},
+)  # fmt: skip
+
 STUDY = Study(
     name="implicit-bias.trajectory",
     title="robust margins and errors along the optimisers of the robust exponential loss",
@@ -176,8 +181,5 @@ STUDY = Study(
         ]
     },
     figures=figures,
-    check_cells=(
-        {"dim": 20, "num_steps": 1500, "optimizer": "sign_descent", "attack_radius_fraction": 0.3},
-        {"dim": 20, "num_steps": 1500, "sample_ratio": 0.75, "attack_radius_fraction": 0.2},
-    ),
+    check_cells=check_cells,
 )

@@ -138,17 +138,20 @@ def _in_risk(params):
 figures = {
     "samples": Figure(
         title="More data make least squares robust only above the transition",
-        x="num_samples",
-        y=("risk_least_squares", "risk_ground_truth"),
-        grid={
-            "num_samples": [210, 250, 400, 1000, 3000, 10_000, 100_000],
-            "signal_exponent": [0.5, 1.5],
-        },
-        series="signal_exponent",
+        x="num_samples", y=("risk_least_squares", "risk_ground_truth"), series="signal_exponent",
         replicates=400,
+        grid={"num_samples": [210, 250, 400, 1000, 3000, 10_000, 100_000],
+              "signal_exponent": [0.5, 1.5]},
         caption="λ_k = k^-2, w0_k² = k^-δ, d = 200, σ = 0.5, Euclidean attacks of radius 0.1.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"dim": 48, "spectrum_exponent": 0.6, "signal_exponent": 0.4, "covariance_scale": 0.8,
+     "signal_scale": 1.3, "attack_radius": 0.3, "noise_std": 0.7, "num_samples": 1920},
+    {"dim": 12, "spectrum": "ar1", "correlation": -0.5, "signal": "harmonic", "attack_norm": "linf",
+     "attack_radius": 0.2, "noise_std": 0.6, "num_samples": 3840},
+)  # fmt: skip
 
 STUDY = Study(
     name="robust-regression.least-squares",
@@ -166,27 +169,6 @@ STUDY = Study(
     complete=completed,
     validate=validate,
     figures=figures,
-    check_cells=(
-        {
-            "dim": 48,
-            "spectrum_exponent": 0.6,
-            "signal_exponent": 0.4,
-            "covariance_scale": 0.8,
-            "signal_scale": 1.3,
-            "attack_radius": 0.3,
-            "noise_std": 0.7,
-            "num_samples": 1920,
-        },
-        {
-            "dim": 12,
-            "spectrum": "ar1",
-            "correlation": -0.5,
-            "signal": "harmonic",
-            "attack_norm": "linf",
-            "attack_radius": 0.2,
-            "noise_std": 0.6,
-            "num_samples": 3840,
-        },
-    ),
+    check_cells=check_cells,
     tolerance=0.001,
 )

@@ -147,40 +147,36 @@ _RISKS = ("risk_optimal", "risk_ground_truth", "risk_proximal", "risk_shrinkage"
 figures = {
     "radius": Figure(
         title="Euclidean attacks, power laws: above δ = 1 the ground truth is robust",
-        x="attack_radius",
-        y=("risk_optimal", "risk_ground_truth"),
-        grid={
-            "attack_radius": [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0],
-            "signal_exponent": [0.0, 0.5, 1.5],
-        },
-        series="signal_exponent",
-        params={"dim": 10_000},
+        x="attack_radius", y=("risk_optimal", "risk_ground_truth"), series="signal_exponent",
         replicates=2000,
+        grid={"attack_radius": [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0],
+              "signal_exponent": [0.0, 0.5, 1.5]},
+        params={"dim": 10_000},
         caption="β = 2, d = 10,000, no label noise. E_opt falls like r^(2(1-(1-δ)/β)) for δ < 1.",
     ),
     "predictors": Figure(
         title="What comes close to the optimum",
-        x="attack_radius",
-        y=_RISKS,
+        x="attack_radius", y=_RISKS, replicates=4000,
         grid={"attack_radius": [0.03, 0.1, 0.3, 1.0, 3.0]},
         params={"attack_norm": "linf", "signal": "harmonic", "spectrum": "isotropic"},
-        replicates=4000,
         caption="Attacks on every coordinate (linf), w0_k = 1/k, isotropic inputs, d = 200.",
     ),
     "frontier": Figure(
         title="The price of accuracy",
-        x="excess_error_budget",
-        y=("risk_constrained",),
-        grid={
-            "excess_error_budget": [0.01, 0.02, 0.05, 0.1, 0.2, 0.5],
-            "attack_radius": [0.01, 0.03, 0.1],
-        },
-        series="attack_radius",
+        x="excess_error_budget", y=("risk_constrained",), series="attack_radius", replicates=4000,
+        grid={"excess_error_budget": [0.01, 0.02, 0.05, 0.1, 0.2, 0.5],
+              "attack_radius": [0.01, 0.03, 0.1]},
         params={"dim": 2000},
-        replicates=4000,
         caption="Smallest risk among predictors with ‖w - w0‖_Σ <= ε; flat from ε_FL(r) on.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"dim": 12, "spectrum_exponent": 1.3, "signal_exponent": 0.4, "covariance_scale": 0.8,
+     "signal_scale": 1.3, "attack_radius": 0.45, "noise_std": 0.35, "excess_error_budget": 0.2},
+    {"dim": 9, "spectrum": "ar1", "correlation": -0.6, "signal": "harmonic", "signal_scale": 1.4,
+     "attack_norm": "linf", "attack_radius": 0.35, "noise_std": 0.2, "excess_error_budget": 0.2},
+)  # fmt: skip
 
 STUDY = Study(
     name="robust-regression",
@@ -212,29 +208,7 @@ STUDY = Study(
     complete=completed,
     validate=validate_truth,
     figures=figures,
-    check_cells=(
-        {
-            "dim": 12,
-            "spectrum_exponent": 1.3,
-            "signal_exponent": 0.4,
-            "covariance_scale": 0.8,
-            "signal_scale": 1.3,
-            "attack_radius": 0.45,
-            "noise_std": 0.35,
-            "excess_error_budget": 0.2,
-        },
-        {
-            "dim": 9,
-            "spectrum": "ar1",
-            "correlation": -0.6,
-            "signal": "harmonic",
-            "signal_scale": 1.4,
-            "attack_norm": "linf",
-            "attack_radius": 0.35,
-            "noise_std": 0.2,
-            "excess_error_budget": 0.2,
-        },
-    ),
+    check_cells=check_cells,
     tolerance=0.001,
     residual_tolerance=1e-9,
 )

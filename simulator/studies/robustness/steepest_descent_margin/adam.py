@@ -78,15 +78,17 @@ validate = validate_dataset
 figures = {
     "stability": Figure(
         title="Adam moves from the linf to the l2 geometry as its stability constant grows",
-        x="stability_constant",
-        y=("margin_fraction",),
+        x="stability_constant", y=("margin_fraction",), replicates=1, yscale="linear",
         grid={"stability_constant": [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0]},
         params={"num_steps": 20000},
-        replicates=1,
-        yscale="linear",
         caption="Data set B; 1 is the largest margin in each norm.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"num_steps": 2000, "stability_constant": 0.003},
+    {"num_steps": 2000, "stability_constant": 0.8},
+)  # fmt: skip
 
 STUDY = Study(
     name="steepest-descent-margin.adam",
@@ -107,8 +109,5 @@ STUDY = Study(
     validate=validate,
     coordinates={"geometry": geometries},
     figures=figures,
-    check_cells=(
-        {"num_steps": 2000, "stability_constant": 0.003},
-        {"num_steps": 2000, "stability_constant": 0.8},
-    ),
+    check_cells=check_cells,
 )

@@ -99,15 +99,17 @@ validate = validate_dataset
 figures = {
     "steps": Figure(
         title="Margins of the three steepest descents against training time",
-        x="num_steps",
-        y=("linear_margin", "diagonal_margin_l2"),
-        grid={"num_steps": [100, 300, 1000, 3000, 10000]},
-        replicates=5,
-        xscale="log",
+        x="num_steps", y=("linear_margin", "diagonal_margin_l2"), replicates=5, xscale="log",
         yscale="linear",
+        grid={"num_steps": [100, 300, 1000, 3000, 10000]},
         caption="Data set A. Lines: the largest margins, which each optimiser approaches.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"inputs": ((2.0, 1.0, 0.2), (-1.0, -3.0, -1.0), (1.0, -0.5, 2.0)), "labels": (1, -1, 1),
+     "num_steps": 1500, "step_size": 0.4, "init_scale": 0.07},
+)  # fmt: skip
 
 STUDY = Study(
     name="steepest-descent-margin.dataset",
@@ -143,13 +145,5 @@ STUDY = Study(
     validate=validate,
     coordinates={"geometry": geometries},
     figures=figures,
-    check_cells=(
-        {
-            "inputs": ((2.0, 1.0, 0.2), (-1.0, -3.0, -1.0), (1.0, -0.5, 2.0)),
-            "labels": (1, -1, 1),
-            "num_steps": 1500,
-            "step_size": 0.4,
-            "init_scale": 0.07,
-        },
-    ),
+    check_cells=check_cells,
 )

@@ -196,24 +196,24 @@ def _error_relation(params):
 figures = {
     "margins": Figure(
         title="Largest margins of Gaussian data against the number of samples",
-        x="sample_ratio",
-        y=("margin",),
+        x="sample_ratio", y=("margin",), series="label_rule", replicates=100,
         grid={"sample_ratio": [0.125, 0.25, 0.5, 1.0, 2.0], "label_rule": ["teacher", "random"]},
-        series="label_rule",
         params={"dim": 80},
-        replicates=100,
         caption="M_1 > M_2 > M_inf; random labels cease to be separable at alpha = 2.",
     ),
     "error": Figure(
         title="Generalisation of the three max-margin directions",
-        x="sample_ratio",
-        y=("generalization_error",),
+        x="sample_ratio", y=("generalization_error",), replicates=100,
         grid={"sample_ratio": [0.125, 0.25, 0.5, 1.0, 2.0, 4.0]},
         params={"dim": 80},
-        replicates=100,
         caption="Dense Gaussian teacher: the l2 margin of gradient descent generalises best.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"dim": 48, "sample_ratio": 1.25},
+    {"dim": 48, "sample_ratio": 0.5, "label_rule": "random"},
+)  # fmt: skip
 
 STUDY = Study(
     name="steepest-descent-margin",
@@ -241,8 +241,5 @@ STUDY = Study(
     coordinates={"geometry": lambda params: list(GEOMETRIES)},
     figures=figures,
     tolerance=0.02,
-    check_cells=(
-        {"dim": 48, "sample_ratio": 1.25},
-        {"dim": 48, "sample_ratio": 0.5, "label_rule": "random"},
-    ),
+    check_cells=check_cells,
 )

@@ -112,6 +112,11 @@ figures = {
 
 _STEPS = ("step", "geometry")
 
+check_cells = (
+    {"num_steps": 1000, "step_size": 0.03, "init_scale": 0.2, "optimizer": "sign_descent"},
+    {"num_steps": 1000, "step_size": 0.03, "init_scale": 0.3, "model": "diagonal"},
+)  # fmt: skip
+
 STUDY = Study(
     name="steepest-descent-margin.trajectory",
     title="margins and stationarity along steepest descent",
@@ -141,8 +146,5 @@ STUDY = Study(
     validate=validate,
     coordinates={"step": recorded_steps, "geometry": geometries},
     figures=figures,
-    check_cells=(
-        {"num_steps": 1000, "step_size": 0.03, "init_scale": 0.2, "optimizer": "sign_descent"},
-        {"num_steps": 1000, "step_size": 0.03, "init_scale": 0.3, "model": "diagonal"},
-    ),
+    check_cells=check_cells,
 )

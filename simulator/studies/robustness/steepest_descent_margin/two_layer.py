@@ -116,6 +116,11 @@ figures = {
 
 _STEPS = ("step", "geometry")
 
+check_cells = (
+    {"dim": 5, "num_samples": 12, "num_samples_test": 500, "width": 10, "num_steps": 1500,
+     "init_scale": 0.15},
+)  # fmt: skip
+
 STUDY = Study(
     name="steepest-descent-margin.two-layer",
     title="margins of a two-layer ReLU student along steepest descent",
@@ -144,14 +149,5 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     coordinates={"step": recorded_steps, "geometry": geometries},
     figures=figures,
-    check_cells=(
-        {
-            "dim": 5,
-            "num_samples": 12,
-            "num_samples_test": 500,
-            "width": 10,
-            "num_steps": 1500,
-            "init_scale": 0.15,
-        },
-    ),
+    check_cells=check_cells,
 )

@@ -77,20 +77,21 @@ def validate(params, side):
 figures = {
     "angle": Figure(
         title="Largest ReLU margin of two points and what gradient descent finds",
-        x="angle_degrees",
-        y=("relu_margin_l2",),
-        grid={
-            "angle_degrees": [20.0, 45.0, 70.0, 90.0, 110.0, 130.0, 160.0],
-            "second_label": [1, -1],
-        },
-        series="second_label",
+        x="angle_degrees", y=("relu_margin_l2",), series="second_label", replicates=5,
+        xscale="linear", yscale="linear",
+        grid={"angle_degrees": [20.0, 45.0, 70.0, 90.0, 110.0, 130.0, 160.0],
+              "second_label": [1, -1]},
         params={"num_steps": 20000},
-        replicates=5,
-        xscale="linear",
-        yscale="linear",
         caption="Same labels: one neuron serves both points below 120 degrees.",
     ),
-}
+}  # fmt: skip
+
+check_cells = (
+    {"angle_degrees": 55.0, "num_steps": 500, "num_starts": 8},
+    {"angle_degrees": 143.0, "num_steps": 500, "num_starts": 8},
+    {"angle_degrees": 64.0, "second_label": -1, "num_steps": 500, "num_starts": 8},
+    {"angle_degrees": 118.0, "second_label": -1, "num_steps": 500, "num_starts": 8},
+)  # fmt: skip
 
 STUDY = Study(
     name="steepest-descent-margin.two-points",
@@ -108,10 +109,5 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     validate=validate,
     figures=figures,
-    check_cells=(
-        {"angle_degrees": 55.0, "num_steps": 500, "num_starts": 8},
-        {"angle_degrees": 143.0, "num_steps": 500, "num_starts": 8},
-        {"angle_degrees": 64.0, "second_label": -1, "num_steps": 500, "num_starts": 8},
-        {"angle_degrees": 118.0, "second_label": -1, "num_steps": 500, "num_starts": 8},
-    ),
+    check_cells=check_cells,
 )
