@@ -203,83 +203,28 @@ figures = {
 }  # fmt: skip
 
 # Few sizes: few compilations. Small ones: a few thousand replicates cost seconds.
-CHECK_CELLS = (
-    {
-        "dim": 32,
-        "num_generations": 3,
-        "num_samples": 640,
-        "num_samples_generator": 320,
-        "noise_std": 0.6,
-        "noise_std_generator": 0.4,
-        "signal_variance": 1.7,
-        "ridge_generator": 0.03,
-    },
-    {
-        "dim": 32,
-        "num_generations": 3,
-        "num_samples": 320,
-        "num_samples_generator": 24,
-        "ridge": 0.2,
-        "ridge_generator": 0.1,
-        "noise_std": 0.3,
-        "noise_std_generator": 0.8,
-        "signal_variance": 1.7,
-    },
-    {
-        "dim": 32,
-        "num_generations": 3,
-        "num_samples": 640,
-        "num_samples_generator": 320,
-        "ridge": 0.02,
-        "ridge_generator": 0.01,
-        "noise_std": 0.03,  # with more, the share of the bias changes beyond the ladder
-        "noise_std_generator": 0.4,
-        "signal_variance": 1.7,
-        "spectrum": "power_law",
-        "spectrum_exponent": 1.1,
-        # The bulk carries the bias: a larger r puts it on a few leading directions, whose
-        # corrections are O(1/df2) too but approach that rate slowly.
-        "source_exponent": 0.3,
-    },
-    {
-        "dim": 24,
-        "num_generations": 3,
-        "num_samples": 43,
-        "num_samples_generator": 15,
-        "ridge": 0.0,
-        "noise_std": 0.5,
-        "noise_std_generator": 0.4,
-        "signal_variance": 1.3,
-    },
-    {
-        "dim": 24,
-        "num_generations": 3,
-        "num_samples": 17,
-        "num_samples_generator": 14,
-        "ridge": 0.0,
-        "design": "same",
-        "noise_std": 0.5,
-        "noise_std_generator": 0.4,
-    },
-    {
-        "dim": 24,
-        "num_generations": 3,
-        "num_samples": 46,
-        "num_samples_generator": 41,
-        "ridge": 0.0,
-        "spectrum": "power_law",
-        "noise_std_generator": 0.3,
-    },
-    {  # generators without ridge, and then one with: the shortcuts
-        "dim": 32,
-        "num_generations": 2,
-        "num_samples": 640,
-        "num_samples_generator": 320,
-        "ridge": 0.1,
-        "noise_std": 0.5,
-        "noise_std_generator": 0.4,
-    },
-)
+check_cells = (
+    {"dim": 32, "num_generations": 3, "num_samples": 640, "num_samples_generator": 320,
+     "noise_std": 0.6, "noise_std_generator": 0.4, "signal_variance": 1.7, "ridge_generator": 0.03},
+    {"dim": 32, "num_generations": 3, "num_samples": 320, "num_samples_generator": 24, "ridge": 0.2,
+     "ridge_generator": 0.1, "noise_std": 0.3, "noise_std_generator": 0.8, "signal_variance": 1.7},
+    # With more noise, the share of the bias changes beyond the ladder. The bulk carries the bias:
+    # a larger r puts it on a few leading directions, whose corrections are O(1/df2) too but
+    # approach that rate slowly.
+    {"dim": 32, "num_generations": 3, "num_samples": 640, "num_samples_generator": 320,
+     "ridge": 0.02, "ridge_generator": 0.01, "noise_std": 0.03, "noise_std_generator": 0.4,
+     "signal_variance": 1.7, "spectrum": "power_law", "spectrum_exponent": 1.1,
+     "source_exponent": 0.3},
+    {"dim": 24, "num_generations": 3, "num_samples": 43, "num_samples_generator": 15, "ridge": 0.0,
+     "noise_std": 0.5, "noise_std_generator": 0.4, "signal_variance": 1.3},
+    {"dim": 24, "num_generations": 3, "num_samples": 17, "num_samples_generator": 14, "ridge": 0.0,
+     "design": "same", "noise_std": 0.5, "noise_std_generator": 0.4},
+    {"dim": 24, "num_generations": 3, "num_samples": 46, "num_samples_generator": 41, "ridge": 0.0,
+     "spectrum": "power_law", "noise_std_generator": 0.3},
+    # Generators without ridge, and then one with: the shortcuts.
+    {"dim": 32, "num_generations": 2, "num_samples": 640, "num_samples_generator": 320,
+     "ridge": 0.1, "noise_std": 0.5, "noise_std_generator": 0.4},
+)  # fmt: skip
 
 STUDY = Study(
     name="ridge-collapse",
@@ -322,5 +267,5 @@ STUDY = Study(
     validate=validate,
     figures=figures,
     tolerance=0.01,
-    check_cells=CHECK_CELLS,
+    check_cells=check_cells,
 )

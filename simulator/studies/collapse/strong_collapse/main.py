@@ -201,6 +201,20 @@ figures = {
     ),
 }  # fmt: skip
 
+check_cells = (
+    {"dim": 32, "num_samples": 640, "synthetic_fraction": 0.3, "ridge": 0.15, "noise_std_real": 0.6,
+     "noise_std_synthetic": 0.4, "signal_variance": 1.4, "synthetic_shift": 0.8},
+    # The bias is most of the error at all sizes that a ladder stands for.
+    {"dim": 32, "num_samples": 640, "synthetic_fraction": 0.4, "ridge": 0.02,
+     "spectrum": "power_law", "spectrum_exponent": 1.2, "source_exponent": 0.15,
+     "shift_profile": "signal", "shift_correlation": -0.9, "weighting": "mixing",
+     "mixing_weight": 0.25, "synthetic_shift": 0.02, "noise_std_real": 0.03,
+     "noise_std_synthetic": 0.02},
+    {"dim": 12, "num_samples": 128, "synthetic_fraction": 0.375, "ridge": 0.0,
+     "spectrum": "power_law", "noise_std_real": 0.3, "noise_std_synthetic": 0.7,
+     "synthetic_shift": 1.3},
+)  # fmt: skip
+
 STUDY = Study(
     name="strong-collapse",
     title="ridge regression on a mixture of real and synthetic data",
@@ -217,43 +231,5 @@ STUDY = Study(
     validate=validate,
     figures=figures,
     tolerance=0.001,  # designs' statistics take the noise out; many samples, the third order
-    check_cells=(
-        {
-            "dim": 32,
-            "num_samples": 640,
-            "synthetic_fraction": 0.3,
-            "ridge": 0.15,
-            "noise_std_real": 0.6,
-            "noise_std_synthetic": 0.4,
-            "signal_variance": 1.4,
-            "synthetic_shift": 0.8,
-        },
-        {
-            "dim": 32,
-            "num_samples": 640,
-            "synthetic_fraction": 0.4,
-            "ridge": 0.02,
-            "spectrum": "power_law",
-            "spectrum_exponent": 1.2,
-            "source_exponent": 0.15,
-            "shift_profile": "signal",
-            "shift_correlation": -0.9,
-            "weighting": "mixing",
-            "mixing_weight": 0.25,
-            # The bias is most of the error at all sizes that a ladder stands for.
-            "synthetic_shift": 0.02,
-            "noise_std_real": 0.03,
-            "noise_std_synthetic": 0.02,
-        },
-        {
-            "dim": 12,
-            "num_samples": 128,
-            "synthetic_fraction": 0.375,
-            "ridge": 0.0,
-            "spectrum": "power_law",
-            "noise_std_real": 0.3,
-            "noise_std_synthetic": 0.7,
-            "synthetic_shift": 1.3,
-        },
-    ),
+    check_cells=check_cells,
 )

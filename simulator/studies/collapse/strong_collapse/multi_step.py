@@ -173,6 +173,19 @@ figures = {
     ),
 }  # fmt: skip
 
+check_cells = (
+    {"dim": 32, "num_samples": 640, "synthetic_fraction": 0.55, "ridge": 0.05,
+     "noise_std_real": 0.4, "noise_std_synthetic": 0.3, "synthetic_shift": 0.9,
+     "signal_variance": 1.3, "shift_correlation": 0.5, "num_steps": 3},
+    # The bias is most of the error at all sizes that a ladder stands for.
+    {"dim": 32, "num_samples": 640, "synthetic_fraction": 0.6, "ridge": 0.02,
+     "spectrum": "power_law", "spectrum_exponent": 1.2, "source_exponent": 0.15,
+     "shift_profile": "signal", "shift_correlation": -0.5, "synthetic_shift": 0.02,
+     "noise_std_real": 0.03, "noise_std_synthetic": 0.05, "num_steps": 3},
+    {"dim": 32, "num_samples": 640, "synthetic_fraction": 0.45, "ridge": 0.0, "noise_std_real": 0.3,
+     "noise_std_synthetic": 0.2, "num_steps": 3},
+)  # fmt: skip
+
 STUDY = Study(
     name="strong-collapse.multi-step",
     title="iterated mixing: models label the synthetic share of their successor's data",
@@ -197,43 +210,5 @@ STUDY = Study(
     coordinates={"step": lambda params: range(params.num_steps + 1)},
     figures=figures,
     tolerance=0.003,  # a few thousand replicates; designs' statistics take the noise out
-    check_cells=(
-        {
-            "dim": 32,
-            "num_samples": 640,
-            "synthetic_fraction": 0.55,
-            "ridge": 0.05,
-            "noise_std_real": 0.4,
-            "noise_std_synthetic": 0.3,
-            "synthetic_shift": 0.9,
-            "signal_variance": 1.3,
-            "shift_correlation": 0.5,
-            "num_steps": 3,
-        },
-        {
-            "dim": 32,
-            "num_samples": 640,
-            "synthetic_fraction": 0.6,
-            "ridge": 0.02,
-            "spectrum": "power_law",
-            "spectrum_exponent": 1.2,
-            "source_exponent": 0.15,
-            "shift_profile": "signal",
-            "shift_correlation": -0.5,
-            # The bias is most of the error at all sizes that a ladder stands for.
-            "synthetic_shift": 0.02,
-            "noise_std_real": 0.03,
-            "noise_std_synthetic": 0.05,
-            "num_steps": 3,
-        },
-        {
-            "dim": 32,
-            "num_samples": 640,
-            "synthetic_fraction": 0.45,
-            "ridge": 0.0,
-            "noise_std_real": 0.3,
-            "noise_std_synthetic": 0.2,
-            "num_steps": 3,
-        },
-    ),
+    check_cells=check_cells,
 )

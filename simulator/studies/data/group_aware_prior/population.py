@@ -277,6 +277,17 @@ figures = {
     ),
 }  # fmt: skip
 
+check_cells = (
+    {"num_samples": 8000, "num_group_samples": 8000, "minority_fraction": 0.1},
+    {"num_samples": 8000, "num_group_samples": 8000, "core_strength": 1.2, "spurious_strength": 0.9,
+     "minority_fraction": 0.15, "group_prior_weight": 0.7, "ridge": 0.2,
+     "perturbation_radius": 0.08},
+    # Small sets have a critical radius, too.
+    {"num_samples": 2400, "num_group_samples": 2400, "core_strength": 1.2, "spurious_strength": 0.9,
+     "minority_fraction": 0.15, "group_prior_weight": 4.0, "ridge": 0.05,
+     "perturbation_radius": 0.1, "loss": "logistic"},
+)  # fmt: skip
+
 STUDY = Study(
     name="group-aware-prior.population",
     title="a perturbed group-aware prior with many samples",
@@ -306,28 +317,5 @@ STUDY = Study(
     validate=validate,
     figures=figures,
     tolerance=0.01,
-    check_cells=(
-        {"num_samples": 8000, "num_group_samples": 8000, "minority_fraction": 0.1},
-        {
-            "num_samples": 8000,
-            "num_group_samples": 8000,
-            "core_strength": 1.2,
-            "spurious_strength": 0.9,
-            "minority_fraction": 0.15,
-            "group_prior_weight": 0.7,
-            "ridge": 0.2,
-            "perturbation_radius": 0.08,
-        },
-        {
-            "num_samples": 2400,
-            "num_group_samples": 2400,
-            "core_strength": 1.2,
-            "spurious_strength": 0.9,
-            "minority_fraction": 0.15,
-            "group_prior_weight": 4.0,  # small sets have a critical radius, too
-            "ridge": 0.05,
-            "perturbation_radius": 0.1,
-            "loss": "logistic",
-        },
-    ),
+    check_cells=check_cells,
 )
