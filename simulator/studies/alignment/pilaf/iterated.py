@@ -28,20 +28,7 @@ from jax import lax
 from simulator.maths.bradley_terry import triangle
 from simulator.parameters import choice, parameters, static, traced
 from simulator.studies.alignment.pilaf import PAPER
-from simulator.studies.alignment.pilaf._estimation import (
-    controls_of,
-    divergence_from_reference,
-    draw_counts,
-    draw_labels,
-    estimate,
-    hessian_rows,
-    information_rows,
-    regret,
-    score_covariance,
-    score_of,
-    spread,
-    with_score,
-)
+from simulator.studies.alignment.pilaf import _estimation as estimation
 from simulator.studies.alignment.pilaf._model import Instance, given, sampling_at, validate
 from simulator.study import Figure, Study, asymptotic, both
 
@@ -58,9 +45,12 @@ class Params(Instance):
 def theory(params):
     """The formula of the module docstring."""
     instance = given(params)
-    hessian = triangle(hessian_rows(instance))
+    hessian = triangle(estimation.hessian_rows(instance))
     first, later = (
-        [triangle(rows) for rows in information_rows(instance, sampling_at(params, instance, at))]
+        [
+            triangle(rows)
+            for rows in estimation.information_rows(instance, sampling_at(params, instance, at))
+        ]
         for at in (jnp.zeros_like(instance.oracle), instance.oracle)
     )
     rounds = jnp.arange(params.num_rounds, dtype=float)
@@ -72,10 +62,10 @@ def theory(params):
         information, variance = (
             triangle(jnp.concatenate([old * a, new * b])) for a, b in zip(first, later, strict=True)
         )
-        return spread(hessian, information, variance)
+        return estimation.spread(hessian, information, variance)
 
     found = jax.vmap(after)(rounds)
-    best = divergence_from_reference(instance, instance.oracle)
+    best = estimation.divergence_from_reference(instance, instance.oracle)
     return {
         "regret": found.trace / (2 * params.num_preferences),
         "kl_to_reference": jnp.full_like(rounds, best),
@@ -87,7 +77,9 @@ def simulate_direct(key, params):
     """Every round labels its pairs one by one."""
 
     def draw(key, instance, theta, sampling):
-        return draw_labels(key, params, instance, theta, sampling, params.num_preferences)
+        return estimation.draw_labels(
+            key, params, instance, theta, sampling, params.num_preferences
+        )
 
     return _rounds(key, params, draw)
 
@@ -96,7 +88,7 @@ def simulate_fast(key, params):
     """The same rounds through the counts of labels."""
 
     def draw(key, instance, theta, sampling):
-        return draw_counts(key, instance, sampling, params.num_preferences)
+        return estimation.draw_counts(key, instance, sampling, params.num_preferences)
 
     return _rounds(key, params, draw)
 
@@ -112,13 +104,13 @@ def _rounds(key, params, draw):
         wins = draw(key, instance, theta, sampling)
         weighted = sampling.weights[:, None, None] * wins
         # Scores of rounds are uncorrelated: those of a round have mean 0 given all before.
-        new = weighted, count * score_covariance(instance, sampling)
+        new = weighted, count * estimation.score_covariance(instance, sampling)
         kept = jax.tree.map(jnp.add, kept, new) if params.replay == "all" else new
-        error, residual = estimate(instance, kept[0], error)
+        error, residual = estimation.estimate(instance, kept[0], error)
         return (error, kept), (
-            regret(instance, error),
-            divergence_from_reference(instance, instance.oracle + error),
-            score_of(instance, kept[0]),
+            estimation.regret(instance, error),
+            estimation.divergence_from_reference(instance, instance.oracle + error),
+            estimation.score_of(instance, kept[0]),
             kept[1],
             residual,
         )
@@ -133,7 +125,7 @@ def _rounds(key, params, draw):
         "kl_to_reference": divergences,
         "residual": jnp.max(residuals),
     }
-    return with_score(outputs, score, second, count)
+    return estimation.with_score(outputs, score, second, count)
 
 
 figures = {
@@ -173,7 +165,7 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
-    controls=controls_of,
+    controls=estimation.controls_of,
     validate=validate,
     coordinates={"round": lambda params: range(1, params.num_rounds + 1)},
     figures=figures,

@@ -45,20 +45,7 @@ import jax.numpy as jnp
 from simulator.maths.bradley_terry import triangle
 from simulator.parameters import parameters, traced
 from simulator.studies.alignment.pilaf import PAPER
-from simulator.studies.alignment.pilaf._estimation import (
-    controls_of,
-    divergence_of_best,
-    draw_counts,
-    draw_labels,
-    estimate,
-    hessian_rows,
-    information_rows,
-    regret,
-    score_covariance,
-    score_of,
-    spread,
-    with_score,
-)
+from simulator.studies.alignment.pilaf import _estimation as estimation
 from simulator.studies.alignment.pilaf._model import (
     Instance,
     given,
@@ -83,8 +70,10 @@ def theory(params):
     """The limits of the module docstring."""
     instance = given(params)
     sampling = sampling_at(params, instance, params.behavior_scale * instance.oracle)
-    information, variance = information_rows(instance, sampling)
-    found = spread(triangle(hessian_rows(instance)), triangle(information), triangle(variance))
+    information, variance = estimation.information_rows(instance, sampling)
+    found = estimation.spread(
+        triangle(estimation.hessian_rows(instance)), triangle(information), triangle(variance)
+    )
     informative = sampling.prompts @ jnp.sum(unordered(sampling.pairs), axis=-1)
     return {
         "regret_coefficient": found.trace / 2,
@@ -105,7 +94,7 @@ def simulate_direct(key, params):
         params,
         instance,
         sampling,
-        draw_labels(key, params, instance, theta, sampling, params.num_preferences),
+        estimation.draw_labels(key, params, instance, theta, sampling, params.num_preferences),
     )
 
 
@@ -113,7 +102,10 @@ def simulate_fast(key, params):
     """The same law through the counts of labels, at any number of labels."""
     instance, _, sampling = _behaviour(params)
     return _fitted(
-        params, instance, sampling, draw_counts(key, instance, sampling, params.num_preferences)
+        params,
+        instance,
+        sampling,
+        estimation.draw_counts(key, instance, sampling, params.num_preferences),
     )
 
 
@@ -125,15 +117,18 @@ def _behaviour(params):
 
 def _fitted(params, instance, sampling, wins):
     weighted = sampling.weights[:, None, None] * wins
-    error, residual = estimate(instance, weighted, jnp.zeros_like(instance.oracle))
+    error, residual = estimation.estimate(instance, weighted, jnp.zeros_like(instance.oracle))
     count = params.num_preferences
     outputs = {
-        "regret_coefficient": count * regret(instance, error),
-        "kl_coefficient": count * divergence_of_best(instance, error),
+        "regret_coefficient": count * estimation.regret(instance, error),
+        "kl_coefficient": count * estimation.divergence_of_best(instance, error),
         "residual": residual,
     }
-    score, covariance = score_of(instance, weighted), score_covariance(instance, sampling)
-    return with_score(outputs, score, count * covariance, count)
+    score, covariance = (
+        estimation.score_of(instance, weighted),
+        estimation.score_covariance(instance, sampling),
+    )
+    return estimation.with_score(outputs, score, count * covariance, count)
 
 
 _SCALES = [0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 2.5]
@@ -190,7 +185,7 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
-    controls=controls_of,
+    controls=estimation.controls_of,
     validate=validate,
     figures=figures,
     tolerance=0.06,

@@ -36,16 +36,8 @@ from jax.scipy.special import digamma
 from simulator.maths.slopes import square_root
 from simulator.parameters import choice, parameters, static, traced
 from simulator.studies.collapse.data_accumulation import PAPER, _gaussian_simulation
+from simulator.studies.collapse.data_accumulation import _policies as policies
 from simulator.studies.collapse.data_accumulation._log_gamma_means import log_and_root
-from simulator.studies.collapse.data_accumulation._policies import (
-    POLICIES,
-    count,
-    growth,
-    moments,
-    policy,
-    schedule,
-    synthetic_weight,
-)
 from simulator.study import (
     CONTROLS,
     Dispersion,
@@ -69,12 +61,14 @@ class Params:
         100, "T₁", detail="real ones of generation 1; fresh_mix: of each",
         at_least="dim + 1", grows=1,
     )  # fmt: skip
-    num_samples_synthetic: int = count(100, "T_s", "of a block")
-    num_samples_budget: int = count(100, "B", meaning="rows that accumulate_subsample trains on")
-    sample_growth: float = growth()
-    synthetic_weight: float = synthetic_weight()
+    num_samples_synthetic: int = policies.count(100, "T_s", "of a block")
+    num_samples_budget: int = policies.count(
+        100, "B", meaning="rows that accumulate_subsample trains on"
+    )
+    sample_growth: float = policies.growth()
+    synthetic_weight: float = policies.synthetic_weight()
     num_generations: int = static(10, symbol="n", detail="the first on real rows", at_least=1)
-    policy: str = policy("replace")
+    policy: str = policies.policy("replace")
     estimator: str = choice(
         "maximum_likelihood", ("maximum_likelihood", "unbiased"),
         detail="scatter over the total weight, or corrected for the mean that is fitted",
@@ -83,10 +77,10 @@ class Params:
 
 def theory(params):
     """Exact, or to relative O(1/T), as the module docstring says."""
-    plan, d = schedule(params), params.dim
-    conserving = moments(plan, params.policy, jnp.ones_like(plan.sizes)).error
+    plan, d = policies.schedule(params), params.dim
+    conserving = policies.moments(plan, params.policy, jnp.ones_like(plan.sizes)).error
     correction = _correction(params, plan)
-    error, spread = moments(plan, params.policy, correction)
+    error, spread = policies.moments(plan, params.policy, correction)
     if params.policy in CHAINS:
         spread, spread_std, log_det, root = _chain(params, plan, correction)
     else:
@@ -200,7 +194,7 @@ def _simulated(key, params, block):
     Most of what the log determinant varies by is the trace: where the scatter is conserved, half of
     their difference is the divergence.
     """
-    plan = schedule(params)
+    plan = policies.schedule(params)
     outputs = _gaussian_simulation.chain(key, params, plan, _correction(params, plan), block)
     if params.num_generations > MOST_CONTROLS:
         return outputs
@@ -209,8 +203,8 @@ def _simulated(key, params, block):
 
 def controls(params):
     """``E tr(Sigma_n + mu_n mu_n') / d``: 1 for maximum likelihood, exact for all policies."""
-    plan = schedule(params)
-    known = moments(plan, params.policy, _correction(params, plan))
+    plan = policies.schedule(params)
+    known = policies.moments(plan, params.policy, _correction(params, plan))
     return {"square": known.spread + known.error}
 
 
@@ -248,7 +242,7 @@ def _frechet_relation(params):
 
 
 _along = partial(both, dims=("generation",))
-_POLICIES_GRID = {"policy": list(POLICIES)}
+_POLICIES_GRID = {"policy": list(policies.POLICIES)}
 
 figures = {
     "collapse": Figure(

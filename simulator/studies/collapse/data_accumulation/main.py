@@ -45,31 +45,9 @@ from simulator.maths.resolvent import noise_variance
 from simulator.maths.slopes import ratio
 from simulator.parameters import choice, parameters, static, traced
 from simulator.studies.collapse.data_accumulation import PAPER
-from simulator.studies.collapse.data_accumulation._linear_simulation import (
-    Chain,
-    averages,
-    chain,
-    determined,
-    errors,
-    every_fit_is_determined,
-    factored_block,
-    gaussian_rows,
-    smallest_norm,
-)
+from simulator.studies.collapse.data_accumulation import _linear_simulation as linear
+from simulator.studies.collapse.data_accumulation import _policies as policies
 from simulator.studies.collapse.data_accumulation._linear_theory import parts
-from simulator.studies.collapse.data_accumulation._policies import (
-    POLICIES,
-    count,
-    factor_limit,
-    growth,
-    moments,
-    optimal_weight,
-    policy,
-    real_fraction,
-    rows_of_fits,
-    schedule,
-    synthetic_weight,
-)
 from simulator.study import RESIDUAL, Figure, Study, asymptotic, both, exact, theory_only
 
 
@@ -81,11 +59,13 @@ def _at_fixed_dim(params):
 @parameters
 class Params:
     dim: int = static(100, at_least=2, grows=_at_fixed_dim)
-    num_samples: int = count(200, "T₁", "real ones of generation 1; fresh_mix: of each")
-    num_samples_synthetic: int = count(200, "T_s", "of a block")
-    num_samples_budget: int = count(200, "B", meaning="rows that accumulate_subsample trains on")
-    sample_growth: float = growth()
-    synthetic_weight: float = synthetic_weight()
+    num_samples: int = policies.count(200, "T₁", "real ones of generation 1; fresh_mix: of each")
+    num_samples_synthetic: int = policies.count(200, "T_s", "of a block")
+    num_samples_budget: int = policies.count(
+        200, "B", meaning="rows that accumulate_subsample trains on"
+    )
+    sample_growth: float = policies.growth()
+    synthetic_weight: float = policies.synthetic_weight()
     num_generations: int = static(10, symbol="n", detail="the first on real rows", at_least=1)
     noise_std: float = traced(0.5, detail="of real rows", at_least=0)
     noise_std_synthetic: float = traced(0.5, at_least=0)
@@ -93,19 +73,19 @@ class Params:
         0.0, symbol="Λ/T₁", detail="the same in total for all", at_least=0, typical=(0, 1)
     )
     signal_variance: float = traced(1.0, above=0)
-    policy: str = policy("accumulate")
+    policy: str = policies.policy("accumulate")
     design: str = choice("independent", ("independent", "same"))
 
 
 def theory(params):
     """Exact or equivalents, step by step, as the module docstring says."""
-    plan, d = schedule(params), params.dim
+    plan, d = policies.schedule(params), params.dim
     found = parts(params, plan)
     bias = params.signal_variance * found.bias
     variance = noise_variance(params.noise_std**2, found.variance)
     synthetic = noise_variance(params.noise_std_synthetic**2, found.synthetic)
     error = bias + variance + synthetic
-    factor = moments(plan, params.policy, None).error * plan.sizes[0]
+    factor = policies.moments(plan, params.policy, None).error * plan.sizes[0]
     return {
         "test_error": error,
         "bias": bias,
@@ -113,10 +93,10 @@ def theory(params):
         "synthetic_variance": synthetic,
         "error_ratio": _ratio(error, error[0]),
         "num_samples_equivalent": d + 1 + _ratio(params.noise_std**2 * d, error, nothing=jnp.inf),
-        "real_fraction": real_fraction(plan, params.policy),
+        "real_fraction": policies.real_fraction(plan, params.policy),
         "policy_factor": factor,
-        "policy_factor_limit": factor_limit(params),
-        "optimal_synthetic_weight": optimal_weight(params),
+        "policy_factor_limit": policies.factor_limit(params),
+        "optimal_synthetic_weight": policies.optimal_weight(params),
         RESIDUAL: found.residual,
     }
 
@@ -133,7 +113,7 @@ def _ratio(value, base, nothing=1.0):
 
 def simulate_direct(key: jax.Array, params: Params):
     """Draw all rows, label them, fit."""
-    return _simulated(key, params, None, smallest_norm)
+    return _simulated(key, params, None, linear.smallest_norm)
 
 
 def simulate_fast(key: jax.Array, params: Params):
@@ -141,17 +121,17 @@ def simulate_fast(key: jax.Array, params: Params):
 
     A subset of all blocks is chosen row by row: there the direct simulation is the fast one.
     """
-    return _simulated(key, params, factored_block, smallest_norm)
+    return _simulated(key, params, linear.factored_block, linear.smallest_norm)
 
 
 def simulate_determined_direct(key: jax.Array, params: Params):
     """Where every fit has a penalty or enough rows."""
-    return _simulated(key, params, None, determined)
+    return _simulated(key, params, None, linear.determined)
 
 
 def simulate_determined_fast(key: jax.Array, params: Params):
     """Where every fit has a penalty or enough rows."""
-    return _simulated(key, params, factored_block, determined)
+    return _simulated(key, params, linear.factored_block, linear.determined)
 
 
 def simulate_conditional(key: jax.Array, params: Params):
@@ -161,21 +141,23 @@ def simulate_conditional(key: jax.Array, params: Params):
     """
     if params.policy == "accumulate_subsample":
         return simulate_fast(key, params)
-    return averages(key, params, smallest_norm)
+    return linear.averages(key, params, linear.smallest_norm)
 
 
 def simulate_determined_conditional(key: jax.Array, params: Params):
     """Where every fit has a penalty or enough rows."""
     if params.policy == "accumulate_subsample":
         return simulate_determined_fast(key, params)
-    return averages(key, params, determined)
+    return linear.averages(key, params, linear.determined)
 
 
 def _simulated(key, params, block, solve):
     """The truth has no preferred direction: it is the first."""
     truth = jnp.zeros(params.dim, float).at[0].set(jnp.sqrt(params.signal_variance))
-    fitted = Chain(truth, params.noise_std, params.noise_std_synthetic)
-    return errors(fitted, chain(key, params, fitted, gaussian_rows(params.dim), block, solve))
+    fitted = linear.Chain(truth, params.noise_std, params.noise_std_synthetic)
+    return linear.errors(
+        fitted, linear.chain(key, params, fitted, linear.gaussian_rows(params.dim), block, solve)
+    )
 
 
 def validate(params, side):
@@ -218,12 +200,12 @@ def _relation(params):
         return equivalent
     if params.design == "same" or params.policy == "replace" or params.synthetic_weight == 0:
         return exact()
-    rows = rows_of_fits(params)[1:]
+    rows = policies.rows_of_fits(params)[1:]
     pooled = params.policy != "keep_real" and params.synthetic_weight == 1
     return exact() if pooled or np.all(rows <= params.dim - 2) else equivalent
 
 
-_POLICIES_GRID = {"policy": list(POLICIES)}
+_POLICIES_GRID = {"policy": list(policies.POLICIES)}
 
 figures = {
     "policies": Figure(
@@ -291,9 +273,9 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     shortcuts=(
-        ("fast", every_fit_is_determined, simulate_determined_fast),
-        ("direct", every_fit_is_determined, simulate_determined_direct),
-        ("conditional", every_fit_is_determined, simulate_determined_conditional),
+        ("fast", linear.every_fit_is_determined, simulate_determined_fast),
+        ("direct", linear.every_fit_is_determined, simulate_determined_direct),
+        ("conditional", linear.every_fit_is_determined, simulate_determined_conditional),
     ),
     validate=validate,
     coordinates={"generation": lambda params: range(1, params.num_generations + 1)},

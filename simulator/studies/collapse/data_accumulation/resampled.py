@@ -40,6 +40,7 @@ from simulator.parameters import parameters, static, traced
 from simulator.sampling.resampled import LAWS, check_data_set, data_set_of, draw_rows
 from simulator.sampling.row_factor import CHUNK
 from simulator.studies.collapse.data_accumulation import PAPER
+from simulator.studies.collapse.data_accumulation import _policies as policies
 from simulator.studies.collapse.data_accumulation._linear_simulation import (
     Chain,
     chain,
@@ -47,14 +48,6 @@ from simulator.studies.collapse.data_accumulation._linear_simulation import (
     errors,
 )
 from simulator.studies.collapse.data_accumulation._marchenko_pastur import weighted_equivalent
-from simulator.studies.collapse.data_accumulation._policies import (
-    count,
-    growth,
-    policy,
-    real_fraction,
-    schedule,
-    synthetic_weight,
-)
 from simulator.study import Figure, Study, approximate, both, theory_only
 
 WITH_THEORY = ("replace", "accumulate")
@@ -62,23 +55,25 @@ WITH_THEORY = ("replace", "accumulate")
 
 @parameters
 class Params(DataSet):
-    num_samples: int = count(60, "T₁", "real ones of generation 1; fresh_mix: of each")
-    num_samples_synthetic: int = count(60, "T_s", "of a block")
-    num_samples_budget: int = count(60, "B", meaning="rows that accumulate_subsample trains on")
-    sample_growth: float = growth()
-    synthetic_weight: float = synthetic_weight()
+    num_samples: int = policies.count(60, "T₁", "real ones of generation 1; fresh_mix: of each")
+    num_samples_synthetic: int = policies.count(60, "T_s", "of a block")
+    num_samples_budget: int = policies.count(
+        60, "B", meaning="rows that accumulate_subsample trains on"
+    )
+    sample_growth: float = policies.growth()
+    synthetic_weight: float = policies.synthetic_weight()
     num_generations: int = static(6, symbol="n", detail="the first on real rows", at_least=1)
     ridge: float = traced(0.01, symbol="Λ/T₁", detail="the same in total for all", above=0)
     noise_scale: float = traced(1.0, detail="of real rows", at_least=0)
     noise_scale_synthetic: float = traced(
         1.0, "σ_s/σ_r", "label noise of synthetic rows over the residuals", at_least=0
     )
-    policy: str = policy("accumulate")
+    policy: str = policies.policy("accumulate")
 
 
 def theory(params):
     """Equivalents of Gaussian rows, told the spectrum and the size of the residuals."""
-    plan = schedule(params)
+    plan = policies.schedule(params)
     variances = (jnp.square(params.noise_scale), jnp.square(params.noise_scale_synthetic))
     residual = data_set_of(params).noise_std() ** 2
     bias, real, synthetic = (_replaced if params.policy == "replace" else _pooled)(params, plan)
@@ -93,7 +88,7 @@ def theory(params):
         "variance": variance,
         "synthetic_variance": synthetic_variance,
         "error_ratio": error / error[0],
-        "real_fraction": real_fraction(plan, params.policy),
+        "real_fraction": policies.real_fraction(plan, params.policy),
     }
 
 

@@ -37,15 +37,7 @@ from jax import lax
 from simulator.maths.zipf import finite_law
 from simulator.parameters import choice, parameters, static, traced
 from simulator.studies.collapse.data_accumulation import PAPER, _token_simulation
-from simulator.studies.collapse.data_accumulation._policies import (
-    POLICIES,
-    count,
-    growth,
-    moments,
-    policy,
-    schedule,
-    synthetic_weight,
-)
+from simulator.studies.collapse.data_accumulation import _policies as policies
 from simulator.study import Figure, Study, asymptotic, both, exact, theory_only
 
 _INFINITE = 1e30  # e^-x is 0 there
@@ -57,22 +49,24 @@ KEEP = ("accumulate", "keep_real")  # what was seen once is never lost
 class Params:
     num_tokens: int = static(1000, symbol="V", at_least=2)
     zipf_exponent: float = traced(1.5, above=0)
-    num_samples: int = count(1000, "T₁", "real ones of generation 1; fresh_mix: of each")
-    num_samples_synthetic: int = count(1000, "T_s", "of a block")
-    num_samples_budget: int = count(1000, "B", meaning="tokens that accumulate_subsample trains on")
-    sample_growth: float = growth()
-    synthetic_weight: float = synthetic_weight()
+    num_samples: int = policies.count(1000, "T₁", "real ones of generation 1; fresh_mix: of each")
+    num_samples_synthetic: int = policies.count(1000, "T_s", "of a block")
+    num_samples_budget: int = policies.count(
+        1000, "B", meaning="tokens that accumulate_subsample trains on"
+    )
+    sample_growth: float = policies.growth()
+    synthetic_weight: float = policies.synthetic_weight()
     num_generations: int = static(10, symbol="n", detail="the first on real tokens", at_least=1)
-    policy: str = policy("replace")
+    policy: str = policies.policy("replace")
     sampling: str = choice("multinomial", ("multinomial", "poisson"))
 
 
 def theory(params):
     """Exact for Poisson counts; see the module docstring for multinomial ones."""
-    plan, p = schedule(params), finite_law(params.zipf_exponent, params.num_tokens)
+    plan, p = policies.schedule(params), finite_law(params.zipf_exponent, params.num_tokens)
     multinomial = params.sampling == "multinomial"
-    unit = moments(plan, params.policy, None).error
-    conserving = moments(plan, params.policy, jnp.ones_like(plan.sizes)).error
+    unit = policies.moments(plan, params.policy, None).error
+    conserving = policies.moments(plan, params.policy, jnp.ones_like(plan.sizes)).error
     same = jnp.sum(p**2)
     squared_error = (1 - same) * conserving if multinomial else unit
     effective = _exponents(params, plan, jnp.full((1,), jnp.inf))[:, 0]
@@ -179,7 +173,7 @@ def _entropy_relation(params):
 
 
 _along = partial(both, dims=("generation",))
-_POLICIES_GRID = {"policy": list(POLICIES)}
+_POLICIES_GRID = {"policy": list(policies.POLICIES)}
 
 figures = {
     "distinct": Figure(

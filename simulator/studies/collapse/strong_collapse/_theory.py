@@ -11,15 +11,7 @@ import jax.numpy as jnp
 from simulator.eigenbasis import dimension, spectrum_of
 from simulator.maths.mixture_error import mixture_errors
 from simulator.maths.mixture_resolvent import MixtureFit, mixture_fit
-from simulator.studies.collapse.strong_collapse._model import (
-    cross_of,
-    fractions_of,
-    is_correlated,
-    noise_of,
-    shift_of,
-    squared_shift,
-    weights_per,
-)
+from simulator.studies.collapse.strong_collapse import _model as mixture
 
 PARTS = ("bias", "variance", "synthetic_error", "cross_error")
 
@@ -27,8 +19,8 @@ PARTS = ("bias", "variance", "synthetic_error", "cross_error")
 def mixture_theory(params, width=None):
     """All outputs of ``strong-collapse`` and, with a ``width``, of its random projections."""
     spectrum = spectrum_of(params)
-    fractions = fractions_of(params)
-    weights, per = weights_per(fractions, params.weighting, params.mixing_weight)
+    fractions = mixture.fractions_of(params)
+    weights, per = mixture.weights_per(fractions, params.weighting, params.mixing_weight)
     active = jnp.where(weights > 0, fractions, 0)
     num_samples = params.num_samples
     _, meets = interpolation_threshold(params, active, width)
@@ -56,9 +48,9 @@ def mixture_theory(params, width=None):
 
 def error_parts(fit: MixtureFit, params, fractions):
     """The four parts."""
-    spectrum, shift = spectrum_of(params), shift_of(params)
-    cross = cross_of(params)
-    noise_variances = noise_of(params) ** 2
+    spectrum, shift = spectrum_of(params), mixture.shift_of(params)
+    cross = mixture.cross_of(params)
+    noise_variances = mixture.noise_of(params) ** 2
     return mixture_errors(
         fit, spectrum.eigenvalues, fractions, noise_variances, spectrum.signal, shift, cross
     )._asdict()
@@ -73,8 +65,8 @@ def _with_infinities(params, fractions, active, fit, width):
     for fewer random features than inputs, the teacher itself.
     """
     diverges, meets = interpolation_threshold(params, active, width)
-    noisy = jnp.any((active > 0) & (noise_of(params) > 0))
-    shifted = (active[1] > 0) & (squared_shift(params) > 0)
+    noisy = jnp.any((active > 0) & (mixture.noise_of(params) > 0))
+    shifted = (active[1] > 0) & (mixture.squared_shift(params) > 0)
     misfits = False if width is None else (width <= dimension(params)) & (fit.kappa > 0)
     # The parts that stay finite do not depend on the amplification, which is infinite.
     fit = fit._replace(
@@ -90,7 +82,7 @@ def _with_infinities(params, fractions, active, fit, width):
     for name, condition in infinite.items():
         parts[name] = jnp.where(diverges & condition, jnp.inf, parts[name])
     total = sum(parts[name] for name in PARTS)
-    undefined = diverges & misfits & shifted & is_correlated(params)
+    undefined = diverges & misfits & shifted & mixture.is_correlated(params)
     parts["cross_error"] = jnp.where(undefined, jnp.nan, parts["cross_error"])
     return {"test_error": total} | parts
 

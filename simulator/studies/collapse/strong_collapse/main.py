@@ -52,16 +52,7 @@ from simulator.eigenbasis import dimension
 from simulator.maths.slopes import only_slope
 from simulator.parameters import choice, parameters, traced
 from simulator.studies.collapse.strong_collapse import PAPER, _controls
-from simulator.studies.collapse.strong_collapse._model import (
-    WEIGHTINGS,
-    MixtureParams,
-    completed,
-    fractions_of,
-    noise_of,
-    realised,
-    squared_shift,
-    validate,
-)
+from simulator.studies.collapse.strong_collapse import _model as mixture
 from simulator.studies.collapse.strong_collapse._simulation import (
     averaged_errors,
     drawn_fit,
@@ -74,9 +65,9 @@ from simulator.study import CONTROLS, Figure, Study, asymptotic, both, exact, th
 
 
 @parameters
-class Params(MixtureParams):
+class Params(mixture.MixtureParams):
     shift_correlation: float = traced(0.0, at_least=-1, at_most=1)
-    weighting: str = choice("uniform", WEIGHTINGS)
+    weighting: str = choice("uniform", mixture.WEIGHTINGS)
     mixing_weight: float = traced(0.5, at_least=0, at_most=1)
 
 
@@ -100,12 +91,12 @@ def theory(params):
 def least_squares(params, num_samples):
     """Exact means of uniform least squares, ``n >= d + 2``; any spectrum and shift."""
     d, n = dimension(params), num_samples
-    p1, p2 = fractions_of(params)
+    p1, p2 = mixture.fractions_of(params)
     n1, n2 = p1 * n, p2 * n
-    noise = p1 * noise_of(params)[0] ** 2 + p2 * noise_of(params)[1] ** 2
+    noise = p1 * mixture.noise_of(params)[0] ** 2 + p2 * mixture.noise_of(params)[1] ** 2
     diagonal = (d + 2) * (n - 2) / ((n + 2) * (n - d - 1))
     variance = noise * d / (n - d - 1)
-    shift = squared_shift(params) * (n2 * (n2 - 1) + n1 * n2 * diagonal) / (n * (n - 1))
+    shift = mixture.squared_shift(params) * (n2 * (n2 - 1) + n1 * n2 * diagonal) / (n * (n - 1))
     return {
         "test_error": variance + shift,
         "bias": jnp.zeros_like(variance),
@@ -144,7 +135,7 @@ def experiment_of(params):
 def _relation(params):
     n, p2 = params.num_samples, params.synthetic_fraction
     if params.ridge == 0 and params.weighting == "uniform" and n >= params.dim + 2:
-        if math.isclose(realised(params).synthetic_fraction, p2, rel_tol=1e-9):
+        if math.isclose(mixture.realised(params).synthetic_fraction, p2, rel_tol=1e-9):
             return exact("finite-size least squares")
         return asymptotic("finite-size least squares at the nearest whole p2 n: O(1/n)")
     return asymptotic("O(1/dim), O(1/df2) for power laws")
@@ -225,10 +216,10 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
-    realised=realised,
+    realised=mixture.realised,
     controls=controls,
-    complete=completed,
-    validate=validate,
+    complete=mixture.completed,
+    validate=mixture.validate,
     figures=figures,
     tolerance=0.001,  # designs' statistics take the noise out; many samples, the third order
     check_cells=check_cells,

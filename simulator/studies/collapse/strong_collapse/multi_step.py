@@ -35,16 +35,7 @@ from simulator.eigenbasis import spectrum_of
 from simulator.maths.resolvent import ridge_fit
 from simulator.parameters import parameters, static, traced
 from simulator.studies.collapse.strong_collapse import PAPER, _controls
-from simulator.studies.collapse.strong_collapse._model import (
-    MixtureParams,
-    completed,
-    cross_of,
-    fractions_of,
-    noise_of,
-    realised,
-    shift_of,
-    validate,
-)
+from simulator.studies.collapse.strong_collapse import _model as mixture
 from simulator.studies.collapse.strong_collapse._simulation import (
     draw_noise,
     draw_teacher,
@@ -58,17 +49,17 @@ from simulator.study import CONTROLS, Figure, Output, Study, asymptotic
 
 
 @parameters
-class Params(MixtureParams):
+class Params(mixture.MixtureParams):
     shift_correlation: float = traced(0.0, at_least=-1, at_most=1)
     num_steps: int = static(6, detail="after the first fit", at_least=0)
 
 
 def theory(params):
     """The recursion of the module docstring, one scan step per fit."""
-    spectrum, shift = spectrum_of(params), shift_of(params)
+    spectrum, shift = spectrum_of(params), mixture.shift_of(params)
     signal = spectrum.signal
-    p1, p2 = fractions = fractions_of(params)
-    noise = jnp.sum(fractions * noise_of(params) ** 2)
+    p1, p2 = fractions = mixture.fractions_of(params)
+    noise = jnp.sum(fractions * mixture.noise_of(params) ** 2)
     fit = ridge_fit(spectrum.eigenvalues, params.num_samples, params.ridge)
     t1, lost = fit.survival, fit.shrinkage
     spread = t1**2 * fit.spread_factor
@@ -89,7 +80,7 @@ def theory(params):
 
     start = (
         shift,
-        cross_of(params),
+        mixture.cross_of(params),
         jnp.array(False),
     )
     return {"test_error": lax.scan(step, start, length=params.num_steps + 1)[1]}
@@ -147,7 +138,7 @@ def simulate_conditional(key, params):
         own = problem.noise_std[:, None, None] ** 2 * response
         noise = synthetic @ noise @ synthetic.T + jnp.einsum("jkr,jlr->kl", own, response)
         second = problem.signal * to_truth**2 + problem.shift * to_shift**2
-        second = second + 2 * cross_of(params) * to_truth * to_shift
+        second = second + 2 * mixture.cross_of(params) * to_truth * to_shift
         found = jnp.sum(second) + jnp.trace(noise), _controls.statistics(problem, fit.rows)
         return (to_truth, to_shift, noise), found
 
@@ -204,9 +195,9 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     controls=controls,
-    realised=realised,
-    complete=completed,
-    validate=validate,
+    realised=mixture.realised,
+    complete=mixture.completed,
+    validate=mixture.validate,
     coordinates={"step": lambda params: range(params.num_steps + 1)},
     figures=figures,
     tolerance=0.003,  # a few thousand replicates; designs' statistics take the noise out

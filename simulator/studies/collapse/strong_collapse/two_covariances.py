@@ -38,16 +38,7 @@ from simulator.maths.spectra import check_spectrum, eigenvalues
 from simulator.parameters import choice, parameters, traced, unpadded
 from simulator.studies.collapse.strong_collapse import PAPER, _controls
 from simulator.studies.collapse.strong_collapse import _model as _mixture
-from simulator.studies.collapse.strong_collapse._model import (
-    SPECTRA,
-    WEIGHTINGS,
-    MixtureParams,
-    fractions_of,
-    noise_of,
-    shift_of,
-    squared_shift,
-    weights_per,
-)
+from simulator.studies.collapse.strong_collapse import _model as mixture
 from simulator.studies.collapse.strong_collapse._simulation import (
     averaged_errors,
     drawn_fit,
@@ -69,15 +60,15 @@ def _relative_growth(params):
 
 
 @parameters
-class Params(MixtureParams):
+class Params(mixture.MixtureParams):
     spectrum_synthetic: str = choice(
-        "isotropic", SPECTRA, "Σ₂", "covariance of the synthetic inputs"
+        "isotropic", mixture.SPECTRA, "Σ₂", "covariance of the synthetic inputs"
     )
     spectrum_exponent_synthetic: float = traced(1.5, "β₂", "μ_k ~ k^-β2 (power_law)", above=0)
     covariance_scale_synthetic: float = traced(
         1.0, "τ₂", "scale of μ_k", above=0, grows=_relative_growth
     )
-    weighting: str = choice("uniform", WEIGHTINGS)
+    weighting: str = choice("uniform", mixture.WEIGHTINGS)
     mixing_weight: float = traced(0.5, at_least=0, at_most=1)
     eigenvalues_synthetic: tuple = eigenbasis.eigenvalues(
         symbol="μ_k", meaning="eigenvalues of the synthetic inputs' covariance, in the same order"
@@ -89,15 +80,15 @@ class Params(MixtureParams):
 
 def theory(params):
     """The formulas of the module docstring."""
-    spectrum, shift = spectrum_of(params), shift_of(params)
+    spectrum, shift = spectrum_of(params), mixture.shift_of(params)
     real, synthetic = covariances = _covariances(params)
-    fractions = fractions_of(params)
-    weights, per = weights_per(fractions, params.weighting, params.mixing_weight)
+    fractions = mixture.fractions_of(params)
+    weights, per = mixture.weights_per(fractions, params.weighting, params.mixing_weight)
     active = jnp.where(weights > 0, fractions, 0)
     fit = two_covariances_fit(
         covariances, params.num_samples, fractions, weights, params.ridge, per
     )
-    p2, noise = fractions[1], noise_of(params)
+    p2, noise = fractions[1], mixture.noise_of(params)
     h2, T2 = fit.h[1], fit.traces[1]
     bias = fit.ridge**2 * jnp.sum(ratio(spectrum.signal, real) * fit.second)
     variance = jnp.sum(fractions * fit.h**2 * noise**2 * fit.traces)
@@ -106,7 +97,7 @@ def theory(params):
     synthetic_error = jnp.sum(ratio(shift, real) * (inherited + own))
     diverges, _ = interpolation_threshold(params, active)
     noisy = jnp.any((active > 0) & (noise > 0))
-    disagree = jnp.prod(active) * squared_shift(params) > 0
+    disagree = jnp.prod(active) * mixture.squared_shift(params) > 0
     variance = jnp.where(diverges, jnp.where(noisy, jnp.inf, 0), variance)
     synthetic_error = jnp.where(diverges & disagree, jnp.inf, synthetic_error)
     return {

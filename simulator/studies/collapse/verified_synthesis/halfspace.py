@@ -30,16 +30,7 @@ from simulator.maths.slopes import ratio
 from simulator.maths.special_directions import infinite_data
 from simulator.parameters import parameters, traced
 from simulator.studies.collapse.verified_synthesis import PAPER
-from simulator.studies.collapse.verified_synthesis._halfspace import (
-    confusion,
-    draw_set,
-    fit_on_set,
-    geometry,
-    judged,
-    kept_moments,
-    may_agree_and_disagree,
-    tabled,
-)
+from simulator.studies.collapse.verified_synthesis import _halfspace as halfspaces
 from simulator.studies.collapse.verified_synthesis._model import (
     SelectionParams,
     accuracy,
@@ -63,11 +54,11 @@ class Params(SelectionParams):
 
 
 def _geometry(params):
-    return geometry(params.generator_angle, params.verifier_angle, params.azimuth)
+    return halfspaces.geometry(params.generator_angle, params.verifier_angle, params.azimuth)
 
 
 def _kept(params):
-    return kept_moments(
+    return halfspaces.kept_moments(
         _geometry(params), params.signal_norm, params.keep_agree, params.keep_disagree
     )
 
@@ -75,7 +66,7 @@ def _kept(params):
 def _rates(params):
     """``p``, ``phi``, ``psi`` and the share of right labels that is kept, among all inputs."""
     agree, disagree = params.keep_agree, params.keep_disagree
-    cases = confusion(
+    cases = halfspaces.confusion(
         _kept(params).sides,
         _geometry(params).angle,
         params.signal_norm,
@@ -123,7 +114,7 @@ def simulate_direct(key, params):
     inputs = inputs.at[:, 0].add(params.signal_norm * y)
     # `judged` speaks of class +1: the mixture's other class is turned, and its labels back.
     turn = jnp.where(params.signal_norm > 0, y, 1)
-    label, right, chance = judged(
+    label, right, chance = halfspaces.judged(
         turn[:, None] * inputs[:, :3],
         where,
         params.signal_norm,
@@ -133,13 +124,13 @@ def simulate_direct(key, params):
     kept = bernoulli(keys[2], chance, (count,))
     solve = smallest_norm(jnp.where(kept[:, None], inputs, 0), params.ridge * jnp.sum(kept))
     weights = solve(jnp.where(kept, turn * label, 0)[:, None])[:, 0]
-    return _outputs(params, tabled(jnp.ones((count,), bool), right, kept), weights)
+    return _outputs(params, halfspaces.tabled(jnp.ones((count,), bool), right, kept), weights)
 
 
 def simulate_fast(key, params):
     """The same law: the three special coordinates of all inputs, and turned rows of the rest."""
     key_set, key_fit = jax.random.split(key)
-    drawn = draw_set(
+    drawn = halfspaces.draw_set(
         key_set,
         params.num_samples_synthetic,
         _geometry(params),
@@ -147,7 +138,9 @@ def simulate_fast(key, params):
         params.keep_agree,
         params.keep_disagree,
     )
-    return _outputs(params, drawn.numbers, fit_on_set(key_fit, drawn, params.dim, params.ridge))
+    return _outputs(
+        params, drawn.numbers, halfspaces.fit_on_set(key_fit, drawn, params.dim, params.ridge)
+    )
 
 
 def _outputs(params, numbers, weights):
@@ -173,7 +166,7 @@ def _outputs(params, numbers, weights):
 
 def validate(params, side):
     """Something must be kept; a traced point is told so, not refused."""
-    agree, disagree = may_agree_and_disagree(
+    agree, disagree = halfspaces.may_agree_and_disagree(
         params.generator_angle, params.verifier_angle, params.azimuth, params.signal_norm
     )
     kept = (agree & (params.keep_agree > 0)) | (disagree & (params.keep_disagree > 0))

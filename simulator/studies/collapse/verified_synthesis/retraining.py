@@ -26,14 +26,7 @@ from simulator.maths.least_squares import smallest_norm
 from simulator.maths.slopes import square_root
 from simulator.parameters import parameters, static, traced
 from simulator.studies.collapse.verified_synthesis import PAPER
-from simulator.studies.collapse.verified_synthesis._halfspace import (
-    draw_set,
-    fit_on_set,
-    geometry,
-    judged,
-    kept_moments,
-    may_agree_and_disagree,
-)
+from simulator.studies.collapse.verified_synthesis import _halfspace as halfspaces
 from simulator.studies.collapse.verified_synthesis._model import angle_of, fitted
 from simulator.study import Figure, Study, asymptotic, both, theory_only
 
@@ -59,7 +52,7 @@ def theory(params):
     """The map of the module docstring, from generation to generation."""
 
     def next_classifier(_, where):
-        kept = kept_moments(where, 0.0, 1.0, 0.0)
+        kept = halfspaces.kept_moments(where, 0.0, 1.0, 0.0)
         gamma = params.dim / (params.num_samples_synthetic * kept.rate)
         return fitted(kept.second, kept.first, gamma, params.ridge)
 
@@ -75,7 +68,7 @@ def simulate_direct(key, params):
     def next_classifier(key, where):
         shape = (params.num_samples_synthetic, params.dim)
         inputs = jax.random.normal(key, shape, float)
-        label, _, chance = judged(inputs[:, :3], where, 0.0, 1.0, 0.0)
+        label, _, chance = halfspaces.judged(inputs[:, :3], where, 0.0, 1.0, 0.0)
         kept = chance > 0
         solve = smallest_norm(jnp.where(kept[:, None], inputs, 0), params.ridge * jnp.sum(kept))
         return _special(solve(jnp.where(kept, label, 0)[:, None])[:, 0])
@@ -88,8 +81,8 @@ def simulate_fast(key, params):
 
     def next_classifier(key, where):
         key_set, key_fit = jax.random.split(key)
-        drawn = draw_set(key_set, params.num_samples_synthetic, where, 0.0, 1.0, 0.0)
-        return _special(fit_on_set(key_fit, drawn, params.dim, params.ridge))
+        drawn = halfspaces.draw_set(key_set, params.num_samples_synthetic, where, 0.0, 1.0, 0.0)
+        return _special(halfspaces.fit_on_set(key_fit, drawn, params.dim, params.ridge))
 
     return {"test_accuracy": _generations(params, next_classifier, key)}
 
@@ -104,7 +97,7 @@ def _generations(params, next_classifier, key):
 
     def step(angles, key):
         angle, azimuth = angles
-        a, noise = next_classifier(key, geometry(angle, verifier, azimuth))
+        a, noise = next_classifier(key, halfspaces.geometry(angle, verifier, azimuth))
         # The verifier's part across w* points along (cos az, sin az): the fit along it and beside.
         along = a[1] * jnp.cos(azimuth) + a[2] * jnp.sin(azimuth)
         beside = (a[2] * jnp.cos(azimuth) - a[1] * jnp.sin(azimuth)) ** 2 + noise
@@ -121,7 +114,9 @@ def _generations(params, next_classifier, key):
 
 def validate(params, side):
     """Something must be kept; a traced point is told so, not refused."""
-    kept, _ = may_agree_and_disagree(params.generator_angle, params.verifier_angle, params.azimuth)
+    kept, _ = halfspaces.may_agree_and_disagree(
+        params.generator_angle, params.verifier_angle, params.azimuth
+    )
     if not isinstance(kept, jax.core.Tracer) and not kept:
         raise ValueError(
             f"generator_angle = {params.generator_angle} is not allowed here: generator and "

@@ -35,20 +35,12 @@ from simulator.maths.special_directions import weighted_ridge
 from simulator.parameters import parameters, static, traced
 from simulator.sampling.row_types import ridge_fit
 from simulator.studies.data.group_aware_prior import PAPER
-from simulator.studies.data.group_aware_prior._model import (
-    GroupParams,
-    drawn_sets,
-    first_moment,
-    group_errors,
-    second_moment,
-    turned_sets,
-    with_moments,
-)
+from simulator.studies.data.group_aware_prior import _model as groups
 from simulator.study import Figure, Output, Study, asymptotic, both, theory_only
 
 
 @parameters
-class Params(GroupParams):
+class Params(groups.GroupParams):
     num_samples: int = traced(1000, symbol="N", at_least=1, static_in=("direct",), grows=1)
     num_group_samples: int = traced(100, at_least=4, multiple_of=4, static_in=("direct",), grows=1)
     dim: int = static(100, at_least=2, traced_in=("theory",), grows=1)
@@ -64,13 +56,13 @@ def theory(params):
     a, noise = weighted_ridge(
         jnp.stack([train / total, group / total]),
         jnp.stack([total / train, params.group_prior_weight * total / group]),
-        jax.vmap(lambda d: second_moment(params, d))(delta),
-        jax.vmap(lambda d: first_moment(params, d))(delta),
+        jax.vmap(lambda d: groups.second_moment(params, d))(delta),
+        jax.vmap(lambda d: groups.first_moment(params, d))(delta),
         params.dim / total,
         params.ridge,
     )
     return {
-        **group_errors(params, a[0], a[1], jnp.sqrt(a @ a + noise)),
+        **groups.group_errors(params, a[0], a[1], jnp.sqrt(a @ a + noise)),
         "core_weight": a[0],
         "spurious_weight": a[1],
         "noise_norm": square_root(noise),
@@ -81,26 +73,28 @@ def theory(params):
 def simulate_direct(key, params):
     """Draw both sets, times their labels; one linear solve."""
     train, group = params.num_samples, params.num_group_samples
-    inputs, balanced = drawn_sets(key, params)
+    inputs, balanced = groups.drawn_sets(key, params)
     scale = jnp.sqrt(1 / train), jnp.sqrt(params.group_prior_weight / group)
     design = jnp.concatenate([scale[0] * inputs, scale[1] * balanced])
     targets = jnp.concatenate([jnp.full(train, scale[0]), jnp.full(group, scale[1])])
     found = _outputs(params, smallest_norm(design, params.ridge)(targets[:, None])[:, 0])
-    return with_moments(params, found, (inputs, jnp.ones(train)), (balanced, jnp.ones(group)))
+    return groups.with_moments(
+        params, found, (inputs, jnp.ones(train)), (balanced, jnp.ones(group))
+    )
 
 
 def simulate_fast(key, params):
     """The same law from the number of minority samples and turned rows."""
-    blocks = turned_sets(key, params)
+    blocks = groups.turned_sets(key, params)
     weights = 1 / params.num_samples, params.group_prior_weight / params.num_group_samples
     found = _outputs(params, ridge_fit(blocks, weights, params.ridge))
-    return with_moments(params, found, *[(block.rows, block.targets) for block in blocks])
+    return groups.with_moments(params, found, *[(block.rows, block.targets) for block in blocks])
 
 
 def _outputs(params, weights):
     """Group errors of ``weights`` in closed form, and its coordinates."""
     return {
-        **group_errors(params, weights[0], weights[1], jnp.linalg.norm(weights)),
+        **groups.group_errors(params, weights[0], weights[1], jnp.linalg.norm(weights)),
         "core_weight": weights[0],
         "spurious_weight": weights[1],
         "noise_norm": jnp.linalg.norm(weights[2:]),

@@ -35,15 +35,7 @@ from simulator.maths.logistic_normal import logistic_averages
 from simulator.maths.slopes import square_root
 from simulator.parameters import choice, parameters, static, traced
 from simulator.studies.data.group_aware_prior import PAPER
-from simulator.studies.data.group_aware_prior._model import (
-    GroupParams,
-    drawn_sets,
-    first_moment,
-    group_errors,
-    second_moment,
-    turned_sets,
-    with_moments,
-)
+from simulator.studies.data.group_aware_prior import _model as groups
 from simulator.studies.data.group_aware_prior._perturbed import (
     Quadratic,
     full_gradient_minimum,
@@ -57,7 +49,7 @@ _DIRECTIONS, _REFINEMENTS = 48, 3  # in which the logistic group loss must grow
 
 
 @parameters
-class Params(GroupParams):
+class Params(groups.GroupParams):
     num_samples: int = traced(
         20000,
         symbol="N",
@@ -94,8 +86,10 @@ def theory(params):
     k, ridge, radius = params.group_prior_weight, params.ridge, params.perturbation_radius
     if params.loss == "squared":
         found = quadratic_solution(
-            Quadratic(second_moment(params, delta), first_moment(params, delta)),
-            Quadratic(second_moment(params, 0.0 * delta), first_moment(params, 0.0 * delta)),
+            Quadratic(groups.second_moment(params, delta), groups.first_moment(params, delta)),
+            Quadratic(
+                groups.second_moment(params, 0.0 * delta), groups.first_moment(params, 0.0 * delta)
+            ),
             k,
             ridge,
             radius,
@@ -108,7 +102,7 @@ def theory(params):
         found = smooth_solution(slopes, k, radius, balanced, search, solvable)
     w = found.weights
     return {
-        **group_errors(params, w[0], w[1], square_root(w @ w)),
+        **groups.group_errors(params, w[0], w[1], square_root(w @ w)),
         "core_weight": w[0],
         "spurious_weight": w[1],
         "critical_radius": found.critical_radius,
@@ -157,7 +151,7 @@ def _grows_everywhere(params):
 def simulate_direct(key, params):
     """Draw both sets, times their labels, and minimise."""
     train, group = params.num_samples, params.num_group_samples
-    rows, balanced = drawn_sets(key, params)
+    rows, balanced = groups.drawn_sets(key, params)
     drawn = (rows, jnp.ones(train)), (balanced, jnp.ones(group))
     if params.loss == "squared":
         found = _squared_outputs(
@@ -165,7 +159,7 @@ def simulate_direct(key, params):
             Quadratic(rows.T @ rows / train, jnp.mean(rows, axis=0)),
             Quadratic(balanced.T @ balanced / group, jnp.mean(balanced, axis=0)),
         )
-        return with_moments(params, found, *drawn)
+        return groups.with_moments(params, found, *drawn)
 
     losses = (
         lambda w: jnp.mean(jnp.logaddexp(0, -rows @ w)) + params.ridge * (w @ w),
@@ -176,7 +170,7 @@ def simulate_direct(key, params):
     found = smooth_solution(
         slopes, params.group_prior_weight, params.perturbation_radius, optimum, slopes
     )
-    outputs = with_moments(params, _outputs(params, found, losses), *drawn)
+    outputs = groups.with_moments(params, _outputs(params, found, losses), *drawn)
     outputs[CONTROLS]["slopes"] = _slopes_at_balanced(params, rows, balanced)
     return outputs
 
@@ -202,11 +196,13 @@ def simulate_fast(key, params):
             turned.rows.T @ turned.rows / total, turned.rows.T @ turned.targets / total
         )
 
-    train, group = turned_sets(key, params)
+    train, group = groups.turned_sets(key, params)
     found = _squared_outputs(
         params, quadratic(train, params.num_samples), quadratic(group, params.num_group_samples)
     )
-    return with_moments(params, found, *[(block.rows, block.targets) for block in (train, group)])
+    return groups.with_moments(
+        params, found, *[(block.rows, block.targets) for block in (train, group)]
+    )
 
 
 def _squared_outputs(params, train, group):
@@ -232,7 +228,7 @@ def _outputs(params, found, losses):
             train, group, params.group_prior_weight, params.perturbation_radius, w
         )
     return {
-        **group_errors(params, w[0], w[1], square_root(w @ w)),
+        **groups.group_errors(params, w[0], w[1], square_root(w @ w)),
         "core_weight": w[0],
         "spurious_weight": w[1],
         "critical_radius": found.critical_radius,

@@ -31,25 +31,14 @@ from simulator.maths.slopes import ratio, square_root
 from simulator.parameters import choice, parameters, traced
 from simulator.sampling.gamma import chi
 from simulator.studies.data.robust_pruning import PAPER
-from simulator.studies.data.robust_pruning._model import (
-    Classes,
-    ClassParams,
-    best_rule,
-    check_classes,
-    class_counts,
-    class_risks,
-    density_at,
-    pruned,
-    pruned_risk,
-    stationary_threshold,
-)
+from simulator.studies.data.robust_pruning import _model as pruning
 from simulator.study import Dispersion, Figure, Output, Study, approximate, asymptotic
 
 _CHERNOFF_VARIANCE = 0.26355964  # of the maximiser of a two-sided Brownian motion minus t²
 
 
 @parameters
-class Params(ClassParams):
+class Params(pruning.ClassParams):
     num_samples: int = traced(
         4000, symbol="N", detail="before pruning", at_least=10, static_in=("direct",), grows=1
     )
@@ -58,17 +47,17 @@ class Params(ClassParams):
 
 def theory(params):
     """Cube-root law or delta method around the population's threshold."""
-    found = pruned(params)
+    found = pruning.pruned(params)
     classes, rule = found.classes, found.rule
     t = rule.finite
     share = classes.priors / found.density if params.pruner == "ssp" else found.kept_priors
     pull = jnp.stack([t - classes.means[0], classes.means[1] - t]) / classes.stds**2
-    slopes = density_at(classes, t) * pull  # R_k''
+    slopes = pruning.density_at(classes, t) * pull  # R_k''
     curvature = share @ slopes
     moves = (rule.constant == 0) & ~found.jumped & (curvature > 0)
     curvature = jnp.where(moves, curvature, 1)
     if params.estimator == "erm":
-        crossing = share @ density_at(classes, t)
+        crossing = share @ pruning.density_at(classes, t)
         total = found.density * params.num_samples
         spread = (2 * jnp.sqrt(crossing) / curvature) ** (4 / 3)
         variance = _CHERNOFF_VARIANCE * total ** (-2 / 3) * spread
@@ -90,7 +79,7 @@ def _plug_in_variance(found, num_samples):
     priors = jnp.where(found.kept_priors > 0, found.kept_priors, 0.5)
 
     def threshold(means, stds):
-        return stationary_threshold(Classes(means, stds, priors), priors)[0]
+        return pruning.stationary_threshold(pruning.Classes(means, stds, priors), priors)[0]
 
     by_mean, by_std = jax.grad(threshold, (0, 1))(found.classes.means, found.classes.stds)
     count = num_samples * found.classes.priors * found.class_density
@@ -99,9 +88,9 @@ def _plug_in_variance(found, num_samples):
 
 def simulate_direct(key, params):
     """Draw and prune the samples, fit the threshold, measure its risks in closed form."""
-    found = pruned(params)
+    found = pruning.pruned(params)
     classes, total = found.classes, params.num_samples
-    counts = class_counts(classes, total)
+    counts = pruning.class_counts(classes, total)
     label = (jnp.arange(total) >= counts[0]).astype(int)
     z = jax.random.normal(key, (total,), float)
     x = classes.means[label] + classes.stds[label] * z
@@ -123,9 +112,9 @@ def simulate_direct(key, params):
 
 def simulate_fast(key, params):
     """Plug-in: the same law from means and deviations; the error count needs the samples."""
-    found = pruned(params)
+    found = pruning.pruned(params)
     classes = found.classes
-    number = _kept_counts(found, class_counts(classes, params.num_samples), "plug_in")
+    number = _kept_counts(found, pruning.class_counts(classes, params.num_samples), "plug_in")
     key_mean, key_std = jax.random.split(key)
     means = classes.means + classes.stds * jax.random.normal(key_mean, (2,), float) / jnp.sqrt(
         number
@@ -142,7 +131,7 @@ def _kept_counts(found, counts, estimator):
 
 def _plugged_in(found, means, stds):
     priors = found.kept_priors
-    return best_rule(Classes(means, stds, found.classes.priors), priors).threshold
+    return pruning.best_rule(pruning.Classes(means, stds, found.classes.priors), priors).threshold
 
 
 def _fewest_errors(x, label, kept):
@@ -163,10 +152,10 @@ def _fewest_errors(x, label, kept):
 
 def _outputs(params, found, threshold):
     """Risks of a fitted threshold on the unpruned law and, in excess, on what was kept."""
-    risks = class_risks(found.classes, threshold)
+    risks = pruning.class_risks(found.classes, threshold)
     if params.pruner == "ssp":
-        best = pruned_risk(found.classes, found.radius, found.rule.threshold)
-        here = pruned_risk(found.classes, found.radius, threshold)
+        best = pruning.pruned_risk(found.classes, found.radius, found.rule.threshold)
+        here = pruning.pruned_risk(found.classes, found.radius, threshold)
         excess = (here - best) / found.density
     else:
         excess = found.kept_priors @ (risks - found.rule.risks)
@@ -180,7 +169,7 @@ def _outputs(params, found, threshold):
 
 def validate(params, side):
     """Two classes, and a plug-in for whole classes only."""
-    allowed = check_classes(params, side)
+    allowed = pruning.check_classes(params, side)
     if params.estimator == "plug_in" and params.pruner == "ssp":
         raise ValueError(
             "estimator = 'plug_in' is not allowed with pruner = 'ssp': truncated classes have "

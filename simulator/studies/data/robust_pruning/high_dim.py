@@ -27,25 +27,14 @@ import jax.numpy as jnp
 from simulator.maths.slopes import ratio
 from simulator.parameters import array, choice, parameters, static, traced
 from simulator.studies.data.robust_pruning import PAPER
-from simulator.studies.data.robust_pruning._model import (
-    QUOTAS,
-    Classes,
-    ClassParams,
-    best_rule,
-    check_classes,
-    class_counts,
-    class_densities,
-    class_risks,
-    classes_of,
-    kept_share,
-)
+from simulator.studies.data.robust_pruning import _model as pruning
 from simulator.study import Figure, Study, asymptotic, both, theory_only
 
 
 @parameters
-class Params(ClassParams):
+class Params(pruning.ClassParams):
     means: tuple = array((0.0, 2.0), detail="only their gap counts", dims=("class",))
-    pruner: str = choice("optimal", QUOTAS)
+    pruner: str = choice("optimal", pruning.QUOTAS)
     num_samples: int = traced(2000, symbol="N", at_least=10, static_in=("direct",), grows=1)
     dim: int = static(150, symbol="D", at_least=2, traced_in=("theory",), grows=1)
 
@@ -60,24 +49,24 @@ def _effective_gap(classes, counts, dim):
 
 def _along(classes, gap):
     """The classes along a direction, class 0 at the origin."""
-    return Classes(jnp.stack([0 * gap, gap]), classes.stds, classes.priors)
+    return pruning.Classes(jnp.stack([0 * gap, gap]), classes.stds, classes.priors)
 
 
 def _shares(params):
     """``d_k`` and ``q_k``."""
-    classes, density = classes_of(params), kept_share(params)
+    classes, density = pruning.classes_of(params), pruning.kept_share(params)
     gap = _effective_gap(classes, params.num_samples * classes.priors, params.dim)
-    full = best_rule(_along(classes, gap), classes.priors)
-    share = class_densities(params.pruner, density, classes, full.risks)
+    full = pruning.best_rule(_along(classes, gap), classes.priors)
+    share = pruning.class_densities(params.pruner, density, classes, full.risks)
     return share, classes.priors * share / density
 
 
 def theory(params):
     """The line problem with the effective gap."""
-    classes = classes_of(params)
+    classes = pruning.classes_of(params)
     share, kept_priors = _shares(params)
     gap = _effective_gap(classes, params.num_samples * classes.priors * share, params.dim)
-    rule = best_rule(_along(classes, gap), kept_priors)
+    rule = pruning.best_rule(_along(classes, gap), kept_priors)
     return {
         "effective_mean_gap": gap,
         "threshold": rule.threshold,
@@ -91,9 +80,9 @@ def theory(params):
 
 def simulate_direct(key, params):
     """Draw all samples, keep the quotas, average what is kept."""
-    classes = classes_of(params)
+    classes = pruning.classes_of(params)
     share, _ = _shares(params)
-    counts = class_counts(classes, params.num_samples)
+    counts = pruning.class_counts(classes, params.num_samples)
     index = jnp.arange(params.num_samples)
     label = (index >= counts[0]).astype(int)
     rows = jax.random.normal(key, (params.num_samples, params.dim), float)
@@ -106,9 +95,9 @@ def simulate_direct(key, params):
 
 def simulate_fast(key, params):
     """The same law from two class means."""
-    classes = classes_of(params)
+    classes = pruning.classes_of(params)
     share, _ = _shares(params)
-    number = jnp.round(share * class_counts(classes, params.num_samples))
+    number = jnp.round(share * pruning.class_counts(classes, params.num_samples))
     noise = jax.random.normal(key, (2, params.dim), float)
     averages = (
         (jnp.sqrt(ratio(classes.stds**2, number))[:, None] * noise).at[:, 0].add(classes.means)
@@ -118,14 +107,14 @@ def simulate_fast(key, params):
 
 def _outputs(params, number, averages):
     """The rule along the estimated direction, with its exact risks."""
-    classes = classes_of(params)
+    classes = pruning.classes_of(params)
     _, kept_priors = _shares(params)
     w = averages[1] - averages[0]
     gap = classes.gap * ratio(w[0], jnp.linalg.norm(w))
     gap = jnp.where(jnp.all(number > 0), gap, 0)
     line = _along(classes, gap)
-    rule = best_rule(line, kept_priors)
-    risks = class_risks(line, rule.threshold)
+    rule = pruning.best_rule(line, kept_priors)
+    risks = pruning.class_risks(line, rule.threshold)
     return {
         "effective_mean_gap": gap,
         "threshold": rule.threshold,
@@ -137,7 +126,7 @@ def _outputs(params, number, averages):
 
 def validate(params, side):
     """Two classes."""
-    return check_classes(params, side)
+    return pruning.check_classes(params, side)
 
 
 figures = {

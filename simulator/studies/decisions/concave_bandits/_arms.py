@@ -11,25 +11,14 @@ from simulator.maths.concave_ascent import maximise
 from simulator.maths.gini_ascent import maximise_gini
 from simulator.maths.permutahedron import project
 from simulator.sampling.counts import binomial, multinomial
-from simulator.studies.decisions.concave_bandits._model import (
-    Averages,
-    Optimum,
-    gini_weights,
-    kept_rounds,
-    minus_hessian,
-    rounds_of,
-    settled,
-    slope,
-    smoothness,
-    value,
-)
+from simulator.studies.decisions.concave_bandits import _model as bandit
 
 
 class Mixture(NamedTuple):
     """The best stationary play: the law of its arm, and its optimum."""
 
     law: Array
-    optimum: Optimum
+    optimum: bandit.Optimum
 
 
 def means_of(params) -> Array:
@@ -52,11 +41,13 @@ def best_mixture(params) -> Mixture:
     law, gradient = _water_filling(params, _heights(params))
     reward = means @ law
     if gradient is None:
-        gradient = slope(params, reward)
+        gradient = bandit.slope(params, reward)
     scores = lax.stop_gradient(gradient @ means)
     short = jnp.max(scores) - scores @ lax.stop_gradient(law)
     off = short / jnp.max(jnp.abs(scores)) - 1000 * float(jnp.finfo(short.dtype).eps)
-    return Mixture(law, Optimum(value(params, reward), reward, gradient, jnp.maximum(off, 0)))
+    return Mixture(
+        law, bandit.Optimum(bandit.value(params, reward), reward, gradient, jnp.maximum(off, 0))
+    )
 
 
 def _water_filling(params, height) -> tuple[Array, Array | None]:
@@ -70,7 +61,7 @@ def _water_filling(params, height) -> tuple[Array, Array | None]:
     inverse = 1 / height
     total = (first @ inverse)[:, None]
     if params.objective == "ggf":
-        weights = gini_weights(params, arms)
+        weights = bandit.gini_weights(params, arms)
         levels = (first @ weights[::-1])[:, None] / total
         best = jnp.argmax(levels)
         return first[best] * inverse / total[best], project(levels[best] * inverse, weights)
@@ -96,23 +87,25 @@ def _of_a_table(params, means) -> Mixture:
     objectives, arms = means.shape
     corner = (jnp.arange(arms) == 0).astype(float)
     if params.objective == "ggf":
-        weights = gini_weights(params, objectives)
+        weights = bandit.gini_weights(params, objectives)
         nothing = jnp.zeros((1, arms), float)
         saddle = maximise_gini(
             lambda p, means: means @ p[0], means, nothing, jnp.ones((), float), weights, corner
         )
         reward = means @ saddle.point[0]
-        best = Optimum(value(params, reward), reward, saddle.weights, saddle.residual)
+        best = bandit.Optimum(bandit.value(params, reward), reward, saddle.weights, saddle.residual)
         return Mixture(saddle.point[0], best)
 
     def objective(p, args):
         params, means = args
-        return value(params, means @ p[0])
+        return bandit.value(params, means @ p[0])
 
     start = jnp.full((1, arms), 1 / arms)
     found = maximise(objective, corner, start, 1.0, (params, means))
     reward = means @ found.point[0]
-    best = Optimum(value(params, reward), reward, slope(params, reward), found.residual)
+    best = bandit.Optimum(
+        bandit.value(params, reward), reward, bandit.slope(params, reward), found.residual
+    )
     return Mixture(found.point[0], best)
 
 
@@ -127,12 +120,12 @@ def laws_of_arms(params, means, mixture: Mixture) -> dict[str, Array]:
     }
 
 
-def counted(key, params, means, law, gaps) -> Averages:
+def counted(key, params, means, law, gaps) -> bandit.Averages:
     """The averages of a fixed policy: how often it played each arm, and what that arm paid.
 
     The cost does not grow with the rounds. Counts know no path: the scalar regret is NaN.
     """
-    rounds = kept_rounds(params)
+    rounds = bandit.kept_rounds(params)
     lengths = jnp.asarray(np.diff(rounds, prepend=0), float)
 
     def total(key, length):
@@ -148,7 +141,7 @@ def counted(key, params, means, law, gaps) -> Averages:
     rewards, lost = lax.map(lambda both: total(*both), (keys, lengths))
     time = jnp.asarray(rounds, float)
     reward = jnp.cumsum(rewards, axis=0) / time[:, None]
-    return Averages(reward, jnp.cumsum(lost) / time, jnp.full(len(rounds), jnp.nan))
+    return bandit.Averages(reward, jnp.cumsum(lost) / time, jnp.full(len(rounds), jnp.nan))
 
 
 def noise_of(params, means, law) -> Array:
@@ -166,7 +159,7 @@ def covariance_of(params, means, law) -> Array:
 
 def loop_curvature(params, means, mixture: Mixture) -> Array:
     """The limit of ``T E bregman`` of the closed loop: the feedback cancels noise along arms."""
-    hessian = minus_hessian(params, mixture.optimum.reward)
+    hessian = bandit.minus_hessian(params, mixture.optimum.reward)
     law = mixture.law
     eps = 16 * jnp.finfo(law.dtype).eps
     played = (law > 1e-9).astype(law.dtype)
@@ -188,7 +181,7 @@ def nonsmooth_coefficient(params, means, mixture: Mixture) -> Array:
     """The limit of ``sqrt(T) E regret`` for ggf, where all objectives are equal; else infinite."""
     if params.objective != "ggf":
         return jnp.asarray(jnp.inf)
-    smoothed, strict = settled(params, mixture.optimum.gradient)
+    smoothed, strict = bandit.settled(params, mixture.optimum.gradient)
     enough = jnp.sum(mixture.law > 1e-9) >= len(means)
     reward = mixture.optimum.reward
     equal = jnp.max(reward) - jnp.min(reward) <= 1e-6 * jnp.max(jnp.abs(reward))
@@ -198,7 +191,7 @@ def nonsmooth_coefficient(params, means, mixture: Mixture) -> Array:
 def learning_bound(params, means) -> Array:
     """The proven bound on the mean regret at the checkpoints; infinite where there is none."""
     objectives, arms = means.shape
-    time = jnp.asarray(rounds_of(params), float)
+    time = jnp.asarray(bandit.rounds_of(params), float)
     unproven = jnp.full(time.shape, jnp.inf)
     if params.algorithm not in ("oracle", "ucb") or params.noise != "bernoulli":
         return unproven
@@ -211,17 +204,17 @@ def learning_bound(params, means) -> Array:
         scalar = arms * largest + width * jnp.sqrt(arms * time) + delta * time * largest
         scalar = jnp.where(bonus >= 1, scalar, jnp.inf)
     if params.objective == "ggf":
-        scale, weights = params.moreau_scale, gini_weights(params, objectives)
+        scale, weights = params.moreau_scale, bandit.gini_weights(params, objectives)
         smoothed = jnp.sum(weights**2) * scale + objectives / scale
         return scalar / time + smoothed / jnp.sqrt(time)
-    curved = smoothness(params, objectives) * objectives / 2
+    curved = bandit.smoothness(params, objectives) * objectives / 2
     return (scalar + curved * (1 + jnp.log(time))) / time
 
 
 def _largest_slope(params, objectives: int) -> Array:
     """``max |g|_1`` over rewards in [0, 1]."""
     if params.objective == "alpha_fair":
-        return objectives * slope(params, jnp.zeros(objectives, float))[0]
+        return objectives * bandit.slope(params, jnp.zeros(objectives, float))[0]
     if params.objective == "quadratic":
         far = jnp.maximum(jnp.abs(params.target), jnp.abs(1 - params.target))
         return objectives * params.curvature * far

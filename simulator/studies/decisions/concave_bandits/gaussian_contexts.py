@@ -39,6 +39,7 @@ from simulator.parameters import choice, parameters, static, traced
 from simulator.sampling import short_rows
 from simulator.sampling.shared import once
 from simulator.studies.decisions.concave_bandits import PAPER
+from simulator.studies.decisions.concave_bandits import _model as bandit
 from simulator.studies.decisions.concave_bandits._ellipsoid import (
     exploration_regret,
     gram_of,
@@ -48,26 +49,6 @@ from simulator.studies.decisions.concave_bandits._ellipsoid import (
     optimum,
 )
 from simulator.studies.decisions.concave_bandits._linear_rules import linear_averages
-from simulator.studies.decisions.concave_bandits._model import (
-    BanditParams,
-    GapWeighting,
-    RidgeEstimates,
-    by_chance,
-    check_rounds,
-    divergence,
-    figure_of_rounds,
-    minus_hessian,
-    nothing,
-    played,
-    playing_slope,
-    random_share,
-    record,
-    rounds_of,
-    settled,
-    simulated,
-    squarecb,
-    value,
-)
 from simulator.studies.decisions.concave_bandits.main import (
     FIXED,
     NOISE,
@@ -91,7 +72,7 @@ LINEAR = ("oracle", "stationary", "scalarized")  # the best action for some grad
 
 
 @parameters
-class Params(RidgeEstimates, GapWeighting, BanditParams):
+class Params(bandit.RidgeEstimates, bandit.GapWeighting, bandit.BanditParams):
     algorithm: str = choice(
         "oracle", ("oracle", *FIXED, "greedy", "ucb", "epsilon_greedy", "squarecb")
     )
@@ -108,7 +89,7 @@ class Params(RidgeEstimates, GapWeighting, BanditParams):
 
 def validate(params, side):
     """Checkpoints, correlations and targets that ranges cannot express."""
-    check_rounds(params)
+    bandit.check_rounds(params)
     count = params.num_objectives
     allowed = params.correlation > -1 / (count - 1)
     if not isinstance(allowed, jax.core.Tracer) and not allowed:
@@ -138,7 +119,7 @@ def theory(params):
     """The best reward, laws of fixed policies and of the oracle's loop, price of exploration."""
     best = optimum(params)
     count, total = params.num_objectives, params.num_rounds
-    time = jnp.asarray(rounds_of(params), float)
+    time = jnp.asarray(bandit.rounds_of(params), float)
     gram = gram_of(params)
     ggf = params.objective == "ggf"
     flat = jnp.full(count, 1 / count)
@@ -151,11 +132,11 @@ def theory(params):
     covariance = rewards["stationary"][1]
 
     def cost(reward, covariance):
-        return jnp.trace(minus_hessian(params, reward) @ covariance) / 2
+        return jnp.trace(bandit.minus_hessian(params, reward) @ covariance) / 2
 
     if params.algorithm in FIXED:
         reward, spread = rewards[params.algorithm]
-        short = best.value - value(params, reward)
+        short = best.value - bandit.value(params, reward)
         if params.algorithm == "stationary":
             short = jnp.zeros_like(short)
         regret = short + cost(reward, spread) / time
@@ -163,14 +144,14 @@ def theory(params):
         regret = jnp.full(time.shape, jnp.inf)
     infinite = jnp.asarray(jnp.inf)
     if ggf:
-        smoothed, strict = settled(params, best.gradient)
+        smoothed, strict = bandit.settled(params, best.gradient)
         scale = params.moreau_scale
         centred = jnp.trace(covariance) - jnp.sum(covariance) / count
         coefficient = jnp.where(strict, scale * smoothed + centred / (2 * scale), jnp.inf)
         bregman = jnp.where(strict, scale * smoothed, jnp.inf) / jnp.sqrt(time)
         logarithm, stationary, increment = infinite, infinite, infinite
     else:
-        hessian = minus_hessian(params, best.reward)
+        hessian = bandit.minus_hessian(params, best.reward)
         curved, spread = loop(params, best, hessian)
         logarithm = jnp.trace(hessian @ curved @ hessian @ spread) / 2
         increment = logarithm * jnp.log(2.0)
@@ -181,8 +162,8 @@ def theory(params):
         "optimal_value": best.value,
         "optimal_reward": best.reward,
         "optimal_gradient": best.gradient,
-        "uniform_value": value(params, rewards["uniform"][0]),
-        "scalarized_value": value(params, rewards["scalarized"][0]),
+        "uniform_value": bandit.value(params, rewards["uniform"][0]),
+        "scalarized_value": bandit.value(params, rewards["scalarized"][0]),
         "stationary_regret": stationary,
         "oracle_log_coefficient": logarithm,
         "exploration_regret": exploration_regret(params, best.gradient),
@@ -231,14 +212,16 @@ def simulate_direct(key, params):
             scores = scores + size * jnp.sqrt(jnp.sum((features @ inverse) * features, axis=1))
         action = jnp.argmax(scores)
         if params.algorithm == "epsilon_greedy":
-            action = jnp.where(chances[1] < random_share(params, now), anywhere, action)
+            action = jnp.where(chances[1] < bandit.random_share(params, now), anywhere, action)
         if params.algorithm == "squarecb":
-            action = by_chance(squarecb(scores, now, params.squarecb_rate), chances[0])
+            action = bandit.by_chance(
+                bandit.squarecb(scores, now, params.squarecb_rate), chances[0]
+            )
         return action
 
     def step(memory, averages, now, drawn):
         features, noise, chances = drawn
-        gradient = playing_slope(params, averages.reward, now)
+        gradient = bandit.playing_slope(params, averages.reward, now)
         means = features[:, :count] @ factor.T
         action = choose(memory, gradient, means, features, now, chances)
         reward = means[action] + params.noise_std * noise
@@ -254,10 +237,12 @@ def simulate_direct(key, params):
             )
         scores, at_best = means @ gradient, means @ best.gradient
         gap = jnp.max(at_best) - at_best[action]
-        return memory, record(averages, now, reward, gap, jnp.max(scores) - scores[action])
+        return memory, bandit.record(averages, now, reward, gap, jnp.max(scores) - scores[action])
 
     memory = (jnp.eye(dim) / params.ridge, jnp.zeros((dim, count), float), jnp.zeros((), float))
-    averages = played(key, params, (memory if learning else (), nothing(count)), draw, step)
+    averages = bandit.played(
+        key, params, (memory if learning else (), bandit.nothing(count)), draw, step
+    )
     return _outputs(params, best, averages)
 
 
@@ -274,12 +259,12 @@ def simulate_conditional(key, params):
 
 
 def _outputs(params, best, averages):
-    found = simulated(
+    found = bandit.simulated(
         params,
         best,
         averages,
-        lambda s: value(params, s),
-        lambda s: divergence(params, best.reward, best.gradient, s),
+        lambda s: bandit.value(params, s),
+        lambda s: bandit.divergence(params, best.reward, best.gradient, s),
     )
     return {
         **found,
@@ -300,7 +285,7 @@ def _smooth_loop(params):
 
 
 figures = {
-    "rounds": figure_of_rounds(
+    "rounds": bandit.figure_of_rounds(
         "With contexts exploration is what costs",
         ["stationary", "oracle", "squarecb", "epsilon_greedy"],
         num_rounds=3200,
@@ -345,7 +330,7 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     simulate_conditional=simulate_conditional,
     validate=validate,
-    coordinates={"round": rounds_of},
+    coordinates={"round": bandit.rounds_of},
     figures=figures,
     residual_tolerance=1e-8,
     check_cells=check_cells,

@@ -46,6 +46,7 @@ from simulator.parameters import array, choice, parameters, static, traced
 from simulator.sampling import short_rows
 from simulator.sampling.shared import once
 from simulator.studies.decisions.concave_bandits import PAPER
+from simulator.studies.decisions.concave_bandits import _model as bandit
 from simulator.studies.decisions.concave_bandits._arms import (
     best_mixture,
     counted,
@@ -55,25 +56,6 @@ from simulator.studies.decisions.concave_bandits._arms import (
     loop_curvature,
     means_of,
     nonsmooth_coefficient,
-)
-from simulator.studies.decisions.concave_bandits._model import (
-    AlphaFairness,
-    BanditParams,
-    GapWeighting,
-    by_chance,
-    check_rounds,
-    divergence,
-    figure_of_rounds,
-    minus_hessian,
-    nothing,
-    played,
-    playing_slope,
-    random_share,
-    record,
-    rounds_of,
-    simulated,
-    squarecb,
-    value,
 )
 from simulator.study import (
     NO_RELATION,
@@ -93,7 +75,7 @@ FIXED = ("stationary", "scalarized", "uniform")
 
 
 @parameters
-class Params(GapWeighting, AlphaFairness, BanditParams):
+class Params(bandit.GapWeighting, bandit.AlphaFairness, bandit.BanditParams):
     algorithm: str = choice("oracle", ("oracle", *FIXED, *ESTIMATING))
     objective: str = choice("softmin", ("softmin", "alpha_fair", "quadratic", "ggf"))
     num_actions: int = static(5, "K", "arms", at_least=2)
@@ -119,7 +101,7 @@ def complete(given):
 
 def validate(params, side):
     """Checkpoints, tables and targets that ranges cannot express."""
-    check_rounds(params)
+    bandit.check_rounds(params)
     bernoulli = params.noise == "bernoulli"
     if params.objective == "alpha_fair" and not bernoulli:
         raise ValueError("noise = 'gaussian' is not allowed with objective = 'alpha_fair'")
@@ -150,17 +132,17 @@ def theory(params):
     means = means_of(params)
     mixture = best_mixture(params)
     best = mixture.optimum
-    time = jnp.asarray(rounds_of(params), float)
+    time = jnp.asarray(bandit.rounds_of(params), float)
     laws = laws_of_arms(params, means, mixture)
     ggf = params.objective == "ggf"
 
     def noise_cost(law):
-        curved = minus_hessian(params, means @ law)
+        curved = bandit.minus_hessian(params, means @ law)
         return jnp.trace(curved @ covariance_of(params, means, law)) / 2
 
     if params.algorithm in FIXED:
         law = laws[params.algorithm]
-        short = best.value - value(params, means @ law)
+        short = best.value - bandit.value(params, means @ law)
         if params.algorithm == "stationary":
             short = jnp.zeros_like(short)
         regret = short + noise_cost(law) / time
@@ -175,8 +157,8 @@ def theory(params):
         "optimal_value": best.value,
         "optimal_reward": best.reward,
         "optimal_gradient": best.gradient,
-        "uniform_value": value(params, means @ laws["uniform"]),
-        "scalarized_value": value(params, means @ laws["scalarized"]),
+        "uniform_value": bandit.value(params, means @ laws["uniform"]),
+        "scalarized_value": bandit.value(params, means @ laws["scalarized"]),
         "stationary_regret": jnp.inf if ggf else noise_cost(mixture.law) / params.num_rounds,
         "regret": regret,
         "regret_controlled": regret,
@@ -211,7 +193,7 @@ def simulate_direct(key, params):
         if params.algorithm == "oracle":
             return jnp.argmax(gradient @ means)
         if params.algorithm == "stationary":
-            return by_chance(mixture.law, first)
+            return bandit.by_chance(mixture.law, first)
         if params.algorithm == "scalarized":
             return favourite
         if params.algorithm == "uniform":
@@ -225,15 +207,15 @@ def simulate_direct(key, params):
             scores = scores + size * jnp.sqrt(log / jnp.maximum(counts, 1))
         arm = jnp.argmax(scores)
         if params.algorithm == "epsilon_greedy":
-            arm = jnp.where(second < random_share(params, now), anywhere, arm)
+            arm = jnp.where(second < bandit.random_share(params, now), anywhere, arm)
         if params.algorithm == "squarecb":
-            arm = by_chance(squarecb(scores, now, params.squarecb_rate), first)
+            arm = bandit.by_chance(bandit.squarecb(scores, now, params.squarecb_rate), first)
         return jnp.where(now <= arms, now - 1, arm)
 
     def step(memory, averages, now, drawn):
         estimates, counts = memory
         first, second, chance = drawn
-        gradient = playing_slope(params, averages.reward, now)
+        gradient = bandit.playing_slope(params, averages.reward, now)
         arm = choose(estimates, counts, gradient, now, first, second)
         mean = means[:, arm]
         if params.noise == "bernoulli":
@@ -246,10 +228,12 @@ def simulate_direct(key, params):
             estimates = estimates.at[:, arm].add(moved)
         scores = gradient @ means
         gap, scalar = jnp.max(at_best) - at_best[arm], jnp.max(scores) - scores[arm]
-        return (estimates, counts), record(averages, now, reward, gap, scalar)
+        return (estimates, counts), bandit.record(averages, now, reward, gap, scalar)
 
     memory = (jnp.zeros_like(means), jnp.zeros(arms, float))
-    return _outputs(params, best, played(key, params, (memory, nothing(objectives)), draw, step))
+    return _outputs(
+        params, best, bandit.played(key, params, (memory, bandit.nothing(objectives)), draw, step)
+    )
 
 
 def simulate_conditional(key, params):
@@ -265,12 +249,12 @@ def simulate_conditional(key, params):
 
 
 def _outputs(params, best, averages):
-    found = simulated(
+    found = bandit.simulated(
         params,
         best,
         averages,
-        lambda s: value(params, s),
-        lambda s: divergence(params, best.reward, best.gradient, s),
+        lambda s: bandit.value(params, s),
+        lambda s: bandit.divergence(params, best.reward, best.gradient, s),
     )
     return {
         **found,
@@ -347,7 +331,7 @@ NOISE = Output(
 )
 
 figures = {
-    "rounds": figure_of_rounds(
+    "rounds": bandit.figure_of_rounds(
         "Feedback beats the best fixed mixture",
         ["oracle", *FIXED],
         num_rounds=2000,
@@ -381,7 +365,7 @@ STUDY = Study(
     simulate_conditional=simulate_conditional,
     complete=complete,
     validate=validate,
-    coordinates={"round": rounds_of},
+    coordinates={"round": bandit.rounds_of},
     figures=figures,
     residual_tolerance=1e-8,
     check_cells=check_cells,

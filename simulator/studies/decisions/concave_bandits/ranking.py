@@ -38,25 +38,7 @@ from simulator.maths.permutahedron import (
 from simulator.parameters import choice, parameters, static, traced
 from simulator.sampling.shared import once
 from simulator.studies.decisions.concave_bandits import PAPER
-from simulator.studies.decisions.concave_bandits._model import (
-    AlphaFairness,
-    BanditParams,
-    RidgeEstimates,
-    check_rounds,
-    divergence,
-    figure_of_rounds,
-    gini_weights,
-    minus_hessian,
-    nothing,
-    played,
-    playing_slope,
-    random_share,
-    record,
-    rounds_of,
-    simulated,
-    slope,
-    value,
-)
+from simulator.studies.decisions.concave_bandits import _model as bandit
 from simulator.studies.decisions.concave_bandits.main import OPTIMUM, REGRETS, SEEN
 from simulator.study import RESIDUAL, Output, Study, simulation_only
 
@@ -64,7 +46,7 @@ ESTIMATING = ("greedy", "ucb", "epsilon_greedy")
 
 
 @parameters
-class Params(RidgeEstimates, AlphaFairness, BanditParams):
+class Params(bandit.RidgeEstimates, bandit.AlphaFairness, bandit.BanditParams):
     algorithm: str = choice("oracle", ("oracle", "scalarized", "uniform", *ESTIMATING))
     objective: str = choice("alpha_fair", ("softmin", "alpha_fair", "quadratic", "ggf"))
     num_user_types: int = static(8, "C", "types of users", at_least=1)
@@ -107,7 +89,7 @@ def optimum(params) -> Optimum:
         def exposure_of(rankings, nothing):
             return jnp.mean(rankings, axis=0)
 
-        gini = gini_weights(params, items)
+        gini = bandit.gini_weights(params, items)
         none = jnp.zeros((), float)
         saddle = maximise_gini(exposure_of, none, clicks / types, params.item_weight, gini, weights)
         gradient = params.item_weight * saddle.weights
@@ -117,12 +99,12 @@ def optimum(params) -> Optimum:
         def objective(rankings, args):
             params, clicks = args
             users = jnp.mean(jnp.sum(clicks * rankings, axis=1))
-            return users + params.item_weight * value(params, jnp.mean(rankings, axis=0))
+            return users + params.item_weight * bandit.value(params, jnp.mean(rankings, axis=0))
 
         start = jnp.full((types, items), jnp.mean(weights))
         found = maximise(objective, weights, start, float(types), (params, clicks))
         point, gap, residual = found.point, found.gap, found.residual
-        gradient = params.item_weight * slope(params, jnp.mean(point, axis=0))
+        gradient = params.item_weight * bandit.slope(params, jnp.mean(point, axis=0))
     exposure = jnp.mean(point, axis=0)
     users = jnp.mean(jnp.sum(clicks * point, axis=1))
     reward = jnp.append(exposure, users)
@@ -131,7 +113,7 @@ def optimum(params) -> Optimum:
 
 def total(params, s):
     """``f`` of exposures and clicks."""
-    return s[-1] + params.item_weight * value(params, s[:-1])
+    return s[-1] + params.item_weight * bandit.value(params, s[:-1])
 
 
 def theory(params):
@@ -140,7 +122,7 @@ def theory(params):
     clicks = features_of(params) @ weights_of(params)
     items = clicks.shape[1]
     weights = position_weights(items, params.num_slots)
-    time = jnp.asarray(rounds_of(params), float)
+    time = jnp.asarray(bandit.rounds_of(params), float)
     shown = jax.vmap(sort_to_exposure, (0, None))(clicks, weights)
     greedy = jnp.append(jnp.mean(shown, axis=0), jnp.mean(jnp.sum(clicks * shown, axis=1)))
     equal = jnp.mean(weights)
@@ -154,7 +136,7 @@ def theory(params):
     }
     if params.algorithm in laws:
         reward, covariance = laws[params.algorithm]
-        curved = minus_hessian(params, reward[:-1])
+        curved = bandit.minus_hessian(params, reward[:-1])
         noise = params.item_weight * jnp.trace(curved @ covariance) / 2
         regret = best.value - total(params, reward) + noise / time
     else:
@@ -210,7 +192,7 @@ def simulate_direct(key, params):
             estimate = estimate + params.exploration * width * reach
         scores = gradient + jnp.clip(estimate, 0, 1)
         if params.algorithm == "epsilon_greedy":
-            scores = jnp.where(chance < random_share(params, now), order, scores)
+            scores = jnp.where(chance < bandit.random_share(params, now), order, scores)
         return scores
 
     def learnt(memory, kind, shown, clicked):
@@ -229,7 +211,7 @@ def simulate_direct(key, params):
 
     def step(memory, averages, now, drawn):
         kind, uniform, chance, order = drawn
-        gradient = params.item_weight * playing_slope(params, averages.reward[:-1], now)
+        gradient = params.item_weight * bandit.playing_slope(params, averages.reward[:-1], now)
         scores = scores_of(memory, gradient, kind, now, chance, order)
         shown = top_to_exposure(scores, weights, slots)
         clicked = (uniform < shown * clicks[kind]).astype(shown.dtype)
@@ -239,22 +221,24 @@ def simulate_direct(key, params):
         wanted = gradient + clicks[kind]
         gap = best_products[kind] - at_best[kind] @ shown
         scalar = largest_product(wanted, weights) - wanted @ shown
-        return memory, record(averages, now, reward, gap, scalar)
+        return memory, bandit.record(averages, now, reward, gap, scalar)
 
     start = (jnp.eye(3) / params.ridge, jnp.zeros(3, float), jnp.zeros((), float))
-    averages = played(key, params, (start if learning else (), nothing(items + 1)), draw, step)
+    averages = bandit.played(
+        key, params, (start if learning else (), bandit.nothing(items + 1)), draw, step
+    )
 
     def apart(s):
         gradient = best.gradient[:-1] / jnp.where(params.item_weight > 0, params.item_weight, 1)
-        return params.item_weight * divergence(params, best.reward[:-1], gradient, s[:-1])
+        return params.item_weight * bandit.divergence(params, best.reward[:-1], gradient, s[:-1])
 
-    found = simulated(params, best, averages, lambda s: total(params, s), apart)
+    found = bandit.simulated(params, best, averages, lambda s: total(params, s), apart)
     return {**found, RESIDUAL: best.residual}
 
 
 def validate(params, side):
     """Checkpoints, and preferences that are probabilities."""
-    check_rounds(params)
+    bandit.check_rounds(params)
     allowed = params.popularity + params.taste <= 1 + 1e-12
     if not isinstance(allowed, jax.core.Tracer) and not allowed:
         raise ValueError(
@@ -265,7 +249,7 @@ def validate(params, side):
 
 
 figures = {
-    "rounds": figure_of_rounds(
+    "rounds": bandit.figure_of_rounds(
         "Sorting by relevance alone never becomes fair",
         ["oracle", "scalarized", "uniform"],
         num_rounds=2000,
@@ -300,7 +284,7 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     validate=validate,
-    coordinates={"round": rounds_of},
+    coordinates={"round": bandit.rounds_of},
     figures=figures,
     residual_tolerance=1e-8,
     check_cells=check_cells,

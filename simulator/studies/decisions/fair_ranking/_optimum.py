@@ -8,14 +8,7 @@ from jax import Array
 
 from simulator.maths.concave_ascent import maximise
 from simulator.maths.permutahedron import largest_product, sort_to_exposure
-from simulator.studies.decisions.fair_ranking._model import (
-    exposures_of,
-    item_scores,
-    market_of,
-    unfairness,
-    user_slope,
-    value_of,
-)
+from simulator.studies.decisions.fair_ranking import _model as ranking
 
 sorted_rows = jax.vmap(sort_to_exposure, (0, None))
 largest_products = jax.vmap(largest_product, (0, None))
@@ -50,22 +43,22 @@ class Optimum(NamedTuple):
 
 def optimum(params) -> Optimum:
     """The best stochastic rankings."""
-    market = market_of(params)
+    market = ranking.market_of(params)
     users, items = market.relevance.shape
     start = jnp.full((users, items), market.equal)
 
     def objective(rankings, args):
         params, market = args
-        return value_of(params, market, rankings)
+        return ranking.value_of(params, market, rankings)
 
     found = maximise(objective, market.weights, start, float(users), (params, market))
     utilities = jnp.sum(market.relevance * found.point, axis=1)
-    exposure, by_group = exposures_of(found.point)
-    added = jnp.stack([item_scores(params, market, exposure, by_group, s) for s in (0, 1)])
-    slopes = user_slope(params, utilities)
+    exposure, by_group = ranking.exposures_of(found.point)
+    added = jnp.stack([ranking.item_scores(params, market, exposure, by_group, s) for s in (0, 1)])
+    slopes = ranking.user_slope(params, utilities)
     scores = slopes[:, None] * market.relevance + added[jnp.arange(users) % 2]
     return Optimum(
-        value=value_of(params, market, found.point),
+        value=ranking.value_of(params, market, found.point),
         gap=found.gap,
         residual=found.residual,
         utility=jnp.mean(utilities),
@@ -77,7 +70,7 @@ def optimum(params) -> Optimum:
 
 def described(params, best: Optimum) -> dict[str, Array]:
     """The outputs that all parts have."""
-    market = market_of(params)
+    market = ranking.market_of(params)
     equal = jnp.full(market.relevance.shape, market.equal)
     relevant = sorted_rows(market.relevance, market.weights)
     return {
@@ -85,7 +78,7 @@ def described(params, best: Optimum) -> dict[str, Array]:
         "optimality_gap": best.gap,
         "optimal_utility": best.utility,
         "optimal_exposure": best.exposure,
-        "optimal_unfairness": unfairness(market, best.exposure),
-        "relevance_value": value_of(params, market, relevant),
-        "uniform_value": value_of(params, market, equal),
+        "optimal_unfairness": ranking.unfairness(market, best.exposure),
+        "relevance_value": ranking.value_of(params, market, relevant),
+        "uniform_value": ranking.value_of(params, market, equal),
     }

@@ -33,19 +33,8 @@ from simulator.maths.rounds import log_spaced
 from simulator.parameters import choice, parameters, traced
 from simulator.sampling.shared import once
 from simulator.studies.decisions.fair_ranking import PAPER
+from simulator.studies.decisions.fair_ranking import _model as ranking
 from simulator.studies.decisions.fair_ranking._constrained import constrained_utility
-from simulator.studies.decisions.fair_ranking._model import (
-    RankingParams,
-    complete,
-    exposures_of,
-    item_part,
-    market_of,
-    unfairness,
-    user_linear,
-    user_part,
-    validate,
-    value_of,
-)
 from simulator.studies.decisions.fair_ranking._optimum import described, optimum, sorted_rows
 from simulator.studies.decisions.fair_ranking._play import averages_over_time, seen, value_at
 from simulator.studies.decisions.fair_ranking.main import OUTPUTS, SEEN, epochs
@@ -62,7 +51,7 @@ from simulator.study import (
 
 
 @parameters
-class Params(RankingParams):
+class Params(ranking.RankingParams):
     algorithm: str = choice(
         "batch_frank_wolfe",
         ("batch_frank_wolfe", "fairco", "relevance", "random"),
@@ -73,7 +62,7 @@ class Params(RankingParams):
 def theory(params):
     """The optimum, and what the algorithm's regret is or tends to."""
     best = optimum(params)
-    market = market_of(params)
+    market = ranking.market_of(params)
     found = described(params, best)
     constrained = constrained_utility(market)
     users, items = market.relevance.shape
@@ -81,7 +70,7 @@ def theory(params):
     rounds = jnp.asarray(users * log_spaced(params.num_epochs, params.num_checkpoints), float)
     noise = jnp.zeros(())
     if params.algorithm == "batch_frank_wolfe":
-        path = jax.vmap(lambda a: value_of(params, market, a))(_batch_path(params, market))
+        path = jax.vmap(lambda a: ranking.value_of(params, market, a))(_batch_path(params, market))
         regret = best.value - path
     elif params.algorithm == "relevance":
         if params.objective == "quadratic" and params.arrivals == "uniform":
@@ -93,9 +82,9 @@ def theory(params):
         regret = best.value - found["uniform_value"] + params.fairness_weight / 2 * noise / rounds
     else:
         exposure = market.equal * market.merit
-        item = item_part(params, market, exposure, jnp.stack([exposure, exposure]))
-        user = user_part(params, jnp.full(users, constrained.utility), constrained.utility)
-        known = user_linear(params) & constrained.feasible
+        item = ranking.item_part(params, market, exposure, jnp.stack([exposure, exposure]))
+        user = ranking.user_part(params, jnp.full(users, constrained.utility), constrained.utility)
+        known = ranking.user_linear(params) & constrained.feasible
         limit = jnp.where(known, best.value - user - item, jnp.inf)
         regret = jnp.full(len(rounds), limit)
     return {
@@ -109,7 +98,7 @@ def theory(params):
 def _batch_path(params, market):
     """All users' exposures at the checkpoints of batch Frank-Wolfe: (round, n, m)."""
     rounds = jnp.asarray(log_spaced(params.num_epochs, params.num_checkpoints))
-    slope = jax.grad(lambda a: value_of(params, market, a))
+    slope = jax.grad(lambda a: ranking.value_of(params, market, a))
     start = jnp.full(market.relevance.shape, market.equal)
 
     def step(carry, iteration):
@@ -125,16 +114,16 @@ def _batch_path(params, market):
 
 def simulate_direct(key, params):
     """Round after round, or epoch after epoch, as the algorithm says."""
-    market = market_of(params)
+    market = ranking.market_of(params)
     best = once(optimum, params)
     if params.algorithm == "batch_frank_wolfe":
 
         def outputs(rankings):
-            exposure, _ = exposures_of(rankings)
+            exposure, _ = ranking.exposures_of(rankings)
             return {
-                "regret": best.value - value_of(params, market, rankings),
+                "regret": best.value - ranking.value_of(params, market, rankings),
                 "utility": jnp.mean(jnp.sum(market.relevance * rankings, axis=1)),
-                "unfairness": unfairness(market, exposure),
+                "unfairness": ranking.unfairness(market, exposure),
                 "exposure": exposure,
             }
 
@@ -207,8 +196,8 @@ STUDY = Study(
     ),
     theory=theory,
     simulate_direct=simulate_direct,
-    complete=complete,
-    validate=validate,
+    complete=ranking.complete,
+    validate=ranking.validate,
     coordinates={"round": epochs},
     figures=figures,
     residual_tolerance=1e-8,

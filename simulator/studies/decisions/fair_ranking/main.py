@@ -44,16 +44,7 @@ from simulator.maths.welfare import alpha_fair_curvature
 from simulator.parameters import parameters, static
 from simulator.sampling.shared import once
 from simulator.studies.decisions.fair_ranking import PAPER
-from simulator.studies.decisions.fair_ranking._model import (
-    RankingParams,
-    complete,
-    item_divergence,
-    item_scores,
-    market_of,
-    user_linear,
-    user_slope,
-    validate,
-)
+from simulator.studies.decisions.fair_ranking import _model as ranking
 from simulator.studies.decisions.fair_ranking._optimum import described, optimum
 from simulator.studies.decisions.fair_ranking._play import averages_over_time, seen, value_at
 from simulator.study import (
@@ -72,7 +63,7 @@ from simulator.study import (
 
 
 @parameters
-class Params(RankingParams):
+class Params(ranking.RankingParams):
     num_epochs: int = static(
         50, "T/n", "visits of each user", at_least=1, grows=1, traced_in=("theory",)
     )
@@ -81,14 +72,14 @@ class Params(RankingParams):
 def theory(params):
     """The optimum, the bound on the ranker's regret, and the noise of arrivals."""
     best = optimum(params)
-    market = market_of(params)
+    market = ranking.market_of(params)
     users = len(market.relevance)
     halvings = 2.0 ** np.arange(params.num_checkpoints)[::-1]
     rounds = users * jnp.floor(params.num_epochs / halvings)
     weights = market.weights
     diameter = jnp.sum((weights - weights[::-1]) ** 2)
     bound = _smoothness(params, market) * diameter * (1 + jnp.log(rounds)) / (2 * rounds)
-    linear = user_linear(params)
+    linear = ranking.user_linear(params)
     proven = linear & (params.arrivals == "uniform")
     regret = jnp.where(proven, bound, jnp.inf)
     noise = jnp.where(proven, jnp.std(best.best) / jnp.sqrt(rounds[-1]), 0)
@@ -115,24 +106,24 @@ def _smoothness(params, market):
 
 def simulate_direct(key, params):
     """Round after round: sort by the scores at the averages so far, update the averages."""
-    market = market_of(params)
+    market = ranking.market_of(params)
     best = once(optimum, params)
 
     def rule(averages, now, user, _):
         by_group = averages.by_group
-        added = item_scores(params, market, averages.exposure, by_group, user % 2)
+        added = ranking.item_scores(params, market, averages.exposure, by_group, user % 2)
         slope = jnp.ones(())
         if params.objective == "welfare":
-            slope = user_slope(params, averages.own_utility[user])
+            slope = ranking.user_slope(params, averages.own_utility[user])
         scores = slope * market.relevance[user] + added
         return top_to_exposure(scores, market.weights, params.num_slots)
 
     averages = averages_over_time(key, params, market, rule, best)
-    linear = user_linear(params)
+    linear = ranking.user_linear(params)
 
     def outputs(averages):
         regret = best.value - value_at(params, market, averages)
-        divergence = item_divergence(params, market, best.exposure, averages.exposure)
+        divergence = ranking.item_divergence(params, market, best.exposure, averages.exposure)
         bregman = jnp.where(linear, divergence, 0)
         gap = jnp.where(linear, averages.gap, regret)
         return {
@@ -242,8 +233,8 @@ STUDY = Study(
     ),
     theory=theory,
     simulate_direct=simulate_direct,
-    complete=complete,
-    validate=validate,
+    complete=ranking.complete,
+    validate=ranking.validate,
     coordinates={"round": epochs},
     figures=figures,
     residual_tolerance=1e-8,

@@ -35,22 +35,12 @@ from simulator.maths.slopes import square_root
 from simulator.parameters import choice, parameters, traced
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
 from simulator.studies.robustness.early_stopping import PAPER
-from simulator.studies.robustness.early_stopping._model import (
-    AnyNormParams,
-    left_in,
-    mean_dual_norm,
-    regression,
-    risk,
-    rounded_time,
-    squared_stretch,
-    time_coordinates,
-    validate_descent,
-)
+from simulator.studies.robustness.early_stopping import _model as stopping
 from simulator.study import RESIDUAL, Figure, Output, Study, approximate, asymptotic, theory_only
 
 
 @parameters
-class Params(AnyNormParams):
+class Params(stopping.AnyNormParams):
     noise_std: float = traced(0.5, at_least=0, detail="in training")
     num_samples: int = traced(400, at_least=1, static_in=("direct",), grows=1)
     preconditioner: str = choice(
@@ -60,8 +50,8 @@ class Params(AnyNormParams):
 
 def theory(params):
     """The law of the coordinates at each time, and the two sizes that the risk is made of."""
-    problem, some = regression(params)
-    stretch = jnp.sqrt(squared_stretch(params, problem.covariance))
+    problem, some = stopping.regression(params)
+    stretch = jnp.sqrt(stopping.squared_stretch(params, problem.covariance))
     truth = jnp.where(some, problem.truth, 0)
 
     def at(time):
@@ -70,17 +60,17 @@ def theory(params):
             truth / stretch,
             params.num_samples,
             params.noise_std,
-            rounded_time(params.step_size, time)[0],
+            stopping.rounded_time(params.step_size, time)[0],
             params.step_size,
         )
         mean, std = law.mean * stretch, square_root(law.variance) * stretch
-        return law.squared_distance, mean_dual_norm(params, mean, std), law.residual
+        return law.squared_distance, stopping.mean_dual_norm(params, mean, std), law.residual
 
     excess, exposed, residual = jax.lax.map(at, params.times)
     best = robust(problem, params.attack_radius)["optimum"]
-    optimal = risk(best.distance, best.dual_norm, params.attack_radius)
+    optimal = stopping.risk(best.distance, best.dual_norm, params.attack_radius)
     return {
-        "risk_path": risk(square_root(excess), exposed, params.attack_radius),
+        "risk_path": stopping.risk(square_root(excess), exposed, params.attack_radius),
         "excess_risk_path": excess,
         "dual_norm_path": exposed,
         "risk_optimal": jnp.where(some, optimal, 0),
@@ -91,9 +81,9 @@ def theory(params):
 def simulate_direct(key, params):
     """Draw the data, train by the eigenvectors of their covariance, measure in closed form."""
     key_inputs, key_noise = jax.random.split(key)
-    problem, some = regression(params)
+    problem, some = stopping.regression(params)
     truth = jnp.where(some, problem.truth, 0)
-    stretch = jnp.sqrt(squared_stretch(params, problem.covariance))
+    stretch = jnp.sqrt(stopping.squared_stretch(params, problem.covariance))
     n = params.num_samples
     x = jax.random.normal(key_inputs, (n, params.dim), float) * jnp.sqrt(problem.covariance)
     y = x @ truth + params.noise_std * jax.random.normal(key_noise, (n,), float)
@@ -104,7 +94,9 @@ def simulate_direct(key, params):
     pull = vectors.T @ (x.T @ y / n)
 
     def at(time):
-        left = left_in(params.step_size, values, *rounded_time(params.step_size, time))
+        left = stopping.left_in(
+            params.step_size, values, *stopping.rounded_time(params.step_size, time)
+        )
         weights = pull * jnp.where(values > 0, (1 - left) / jnp.where(values > 0, values, 1), 0)
         return stretch * (vectors @ weights)
 
@@ -114,9 +106,9 @@ def simulate_direct(key, params):
 def simulate_fast(key, params):
     """The same law: the sample covariance from its triangular factor, noise in its eigenbasis."""
     key_factor, key_noise = jax.random.split(key)
-    problem, some = regression(params)
+    problem, some = stopping.regression(params)
     truth = jnp.where(some, problem.truth, 0)
-    stretch = jnp.sqrt(squared_stretch(params, problem.covariance))
+    stretch = jnp.sqrt(stopping.squared_stretch(params, problem.covariance))
     n, d = params.num_samples, params.dim
     factor = trapezoidal_factor(key_factor, n, d) * (jnp.sqrt(problem.covariance) * stretch)
     values, vectors = jnp.linalg.eigh(factor.T @ factor / n)
@@ -127,7 +119,9 @@ def simulate_fast(key, params):
     noise = params.noise_std * normal / jnp.sqrt(n * jnp.where(positive, values, 1))
 
     def at(time):
-        left = left_in(params.step_size, values, *rounded_time(params.step_size, time))
+        left = stopping.left_in(
+            params.step_size, values, *stopping.rounded_time(params.step_size, time)
+        )
         weights = (1 - left) * jnp.where(positive, signal + noise, 0)
         return stretch * (vectors @ weights)
 
@@ -139,7 +133,7 @@ def _measured(params, problem, truth, weights):
     excess = jnp.sum(problem.covariance * (weights - truth) ** 2, axis=1)
     exposed = jax.vmap(problem.norm.dual)(weights)
     return {
-        "risk_path": risk(square_root(excess), exposed, params.attack_radius),
+        "risk_path": stopping.risk(square_root(excess), exposed, params.attack_radius),
         "excess_risk_path": excess,
         "dual_norm_path": exposed,
     }
@@ -193,8 +187,8 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
     complete=completed,
-    validate=validate_descent,
-    coordinates={"time": time_coordinates},
+    validate=stopping.validate_descent,
+    coordinates={"time": stopping.time_coordinates},
     figures=figures,
     check_cells=check_cells,
     tolerance=0.02,

@@ -38,22 +38,12 @@ from simulator.maths.slopes import square_root
 from simulator.parameters import choice, parameters
 from simulator.sampling.shared import once
 from simulator.studies.robustness.early_stopping import PAPER
-from simulator.studies.robustness.early_stopping._model import (
-    AnyNormParams,
-    at,
-    descent,
-    early_stopped,
-    regression,
-    risk,
-    rounded_time,
-    time_coordinates,
-    validate_descent,
-)
+from simulator.studies.robustness.early_stopping import _model as stopping
 from simulator.study import CONTROLS, RESIDUAL, Figure, Study, both, exact, theory_only
 
 
 @parameters
-class Params(AnyNormParams):
+class Params(stopping.AnyNormParams):
     preconditioner: str = choice(
         "none", ("none", "attack", "whiten", "matched"), "M", "what multiplies inputs"
     )
@@ -61,10 +51,12 @@ class Params(AnyNormParams):
 
 def predictors(params):
     """Predictors along the path, early stopped, best and proxy; the stopping time; and ``w0``."""
-    problem, some = regression(params)
-    course = descent(params, problem)
-    path = jax.vmap(lambda time: at(course, *rounded_time(params.step_size, time)))(params.times)
-    stopped, time = early_stopped(course, params.attack_radius)
+    problem, some = stopping.regression(params)
+    course = stopping.descent(params, problem)
+    path = jax.vmap(
+        lambda time: stopping.at(course, *stopping.rounded_time(params.step_size, time))
+    )(params.times)
+    stopped, time = stopping.early_stopped(course, params.attack_radius)
     best = robust(problem, params.attack_radius)
     found = {
         "path": path,
@@ -98,7 +90,7 @@ def theory(params):
 
 
 def _risk(params, predictor: Predictor):
-    return risk(predictor.distance, predictor.dual_norm, params.attack_radius)
+    return stopping.risk(predictor.distance, predictor.dual_norm, params.attack_radius)
 
 
 _SIMULATED = ("risk_early_stopped", "risk_optimal", "risk_proxy_minimizer")
@@ -107,7 +99,7 @@ _SIMULATED = ("risk_early_stopped", "risk_optimal", "risk_proxy_minimizer")
 def simulate_direct(key, params):
     """One test input; every predictor is attacked at its own worst."""
     found, _, w0 = once(predictors, params)
-    problem, _ = regression(params)
+    problem, _ = stopping.regression(params)
     x = inputs(params, jax.random.normal(key, (params.dim,), float))
     y = x @ w0
 
@@ -220,8 +212,8 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     controls=controls,
     complete=completed,
-    validate=validate_descent,
-    coordinates={"time": time_coordinates},
+    validate=stopping.validate_descent,
+    coordinates={"time": stopping.time_coordinates},
     figures=figures,
     check_cells=check_cells,
     tolerance=0.001,

@@ -24,14 +24,7 @@ from simulator.maths.norms import GEOMETRIES, ORDERS
 from simulator.maths.steepest_descent import log_exponential_loss
 from simulator.parameters import array, parameters, static, traced
 from simulator.studies.robustness.steepest_descent_margin import PAPER
-from simulator.studies.robustness.steepest_descent_margin._model import (
-    DATASET_B,
-    geometries,
-    linear_margins,
-    linear_model,
-    signed_inputs,
-    validate_dataset,
-)
+from simulator.studies.robustness.steepest_descent_margin import _model as training
 from simulator.study import RESIDUAL, Figure, Output, Study, upper_bound
 
 MOMENTUM, SQUARES = 0.9, 0.95
@@ -39,8 +32,8 @@ MOMENTUM, SQUARES = 0.9, 0.95
 
 @parameters
 class Params:
-    inputs: tuple = array(DATASET_B[0], detail="separable", dims=("point", "feature"))
-    labels: tuple = array(DATASET_B[1], dims=("point",), integer=True)
+    inputs: tuple = array(training.DATASET_B[0], detail="separable", dims=("point", "feature"))
+    labels: tuple = array(training.DATASET_B[1], dims=("point",), integer=True)
     num_steps: int = static(60000, symbol="T", at_least=1)
     step_size: float = traced(0.1, symbol="η₀", detail="steps of size η₀/√t", above=0)
     stability_constant: float = traced(0.0, "δ", "added to the root of the squares", at_least=0)
@@ -53,8 +46,8 @@ def theory(params):
 
 def simulate_direct(key, params):
     """Adam to the end (the run is deterministic: the key is not used)."""
-    rows = signed_inputs(params)
-    gradient = jax.grad(lambda w: log_exponential_loss(linear_model(rows, w)))
+    rows = training.signed_inputs(params)
+    gradient = jax.grad(lambda w: log_exponential_loss(training.linear_model(rows, w)))
 
     def step(count, carry):
         w, mean, square = carry
@@ -69,11 +62,11 @@ def simulate_direct(key, params):
     zero = jnp.zeros(rows.shape[1], float)
     w, _, _ = lax.fori_loop(0, params.num_steps, step, (zero, zero, zero))
     reached = jnp.stack([robust_margin(rows, w, 0.0, ORDERS[name]) for name in GEOMETRIES])
-    best, residual = linear_margins(params)
+    best, residual = training.linear_margins(params)
     return {"margin_fraction": reached / best, RESIDUAL: residual}
 
 
-validate = validate_dataset
+validate = training.validate_dataset
 
 figures = {
     "stability": Figure(
@@ -107,7 +100,7 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     deterministic=True,
     validate=validate,
-    coordinates={"geometry": geometries},
+    coordinates={"geometry": training.geometries},
     figures=figures,
     check_cells=check_cells,
 )

@@ -24,25 +24,14 @@ import jax.numpy as jnp
 from simulator.maths.steepest_descent import OPTIMIZERS
 from simulator.parameters import array, parameters, static, traced
 from simulator.studies.robustness.steepest_descent_margin import PAPER
-from simulator.studies.robustness.steepest_descent_margin._model import (
-    DATASET_A,
-    descend,
-    diagonal_model,
-    geometries,
-    linear_margins,
-    linear_model,
-    measures,
-    signed_inputs,
-    unit_step_descent,
-    validate_dataset,
-)
+from simulator.studies.robustness.steepest_descent_margin import _model as training
 from simulator.study import RESIDUAL, Figure, Output, Study, upper_bound
 
 
 @parameters
 class Params:
-    inputs: tuple = array(DATASET_A[0], detail="separable", dims=("point", "feature"))
-    labels: tuple = array(DATASET_A[1], dims=("point",), integer=True)
+    inputs: tuple = array(training.DATASET_A[0], detail="separable", dims=("point", "feature"))
+    labels: tuple = array(training.DATASET_A[1], dims=("point",), integer=True)
     num_steps: int = static(40000, symbol="T", detail="of every run", at_least=1)
     step_size: float = traced(0.5, symbol="η₀", detail="steps of length η₀/√(1+t)", above=0)
     init_scale: float = traced(0.05, detail="of the diagonal network", above=0)
@@ -51,7 +40,7 @@ class Params:
 
 def theory(params):
     """Largest margins of the linear model, and of the diagonal network through them; exact."""
-    linear, residual = linear_margins(params)
+    linear, residual = training.linear_margins(params)
     return {
         "linear_margin": linear,
         "linear_alignment": jnp.ones_like(linear),
@@ -63,28 +52,30 @@ def theory(params):
 
 def simulate_direct(key, params):
     """Each optimiser to the end; margin and alignment in its own norm."""
-    rows = signed_inputs(params)
+    rows = training.signed_inputs(params)
     dim = rows.shape[1]
 
     def run(model, homogeneity, optimizer, start):
         def margins(theta):
             return model(rows, theta)
 
-        optimiser = unit_step_descent(optimizer, params.step_size)
-        theta, _ = descend(margins, start, optimiser, params.num_steps)
-        found = measures(margins, theta, homogeneity)
+        optimiser = training.unit_step_descent(optimizer, params.step_size)
+        theta, _ = training.descend(margins, start, optimiser, params.num_steps)
+        found = training.measures(margins, theta, homogeneity)
         own = OPTIMIZERS.index(optimizer)
         return found["margin"][own], found["alignment"][own]
 
     zero = jnp.zeros(dim, float)
-    linear = [run(linear_model, 1, optimizer, zero) for optimizer in OPTIMIZERS]
+    linear = [run(training.linear_model, 1, optimizer, zero) for optimizer in OPTIMIZERS]
     margin, alignment = (jnp.stack(column) for column in zip(*linear, strict=True))
 
     shape = (params.num_starts, 2 * dim)
     starts = params.init_scale * jax.random.normal(key, shape, float)
 
     def best(optimizer):
-        return jax.vmap(lambda start: run(diagonal_model, 2, optimizer, start)[0])(starts).max()
+        return jax.vmap(lambda start: run(training.diagonal_model, 2, optimizer, start)[0])(
+            starts
+        ).max()
 
     return {
         "linear_margin": margin,
@@ -94,7 +85,7 @@ def simulate_direct(key, params):
     }
 
 
-validate = validate_dataset
+validate = training.validate_dataset
 
 figures = {
     "steps": Figure(
@@ -143,7 +134,7 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     validate=validate,
-    coordinates={"geometry": geometries},
+    coordinates={"geometry": training.geometries},
     figures=figures,
     check_cells=check_cells,
 )

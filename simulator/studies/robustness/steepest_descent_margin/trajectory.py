@@ -26,43 +26,31 @@ import jax.numpy as jnp
 from simulator.maths.steepest_descent import OPTIMIZERS
 from simulator.parameters import array, choice, parameters, static, traced
 from simulator.studies.robustness.steepest_descent_margin import PAPER
-from simulator.studies.robustness.steepest_descent_margin._model import (
-    DATASET_A,
-    HOMOGENEITY,
-    RECORD_EVERY,
-    diagonal_model,
-    geometries,
-    linear_margins,
-    linear_model,
-    loss_paced_descent,
-    measures,
-    recorded_descent,
-    recorded_steps,
-    signed_inputs,
-    validate_dataset,
-)
+from simulator.studies.robustness.steepest_descent_margin import _model as training
 from simulator.study import RESIDUAL, Figure, Output, Study, both, lower_bound, upper_bound
 
 
 @parameters
 class Params:
-    inputs: tuple = array(DATASET_A[0], detail="separable", dims=("point", "feature"))
-    labels: tuple = array(DATASET_A[1], dims=("point",), integer=True)
-    model: str = choice("linear", tuple(HOMOGENEITY), "f", "w.x, or (u*v).x")
+    inputs: tuple = array(training.DATASET_A[0], detail="separable", dims=("point", "feature"))
+    labels: tuple = array(training.DATASET_A[1], dims=("point",), integer=True)
+    model: str = choice("linear", tuple(training.HOMOGENEITY), "f", "w.x, or (u*v).x")
     optimizer: str = choice(
         "gradient_descent", OPTIMIZERS, detail="steepest descent in l1, l2, linf"
     )
-    num_steps: int = static(30000, symbol="T", detail="recorded every 50", at_least=RECORD_EVERY)
+    num_steps: int = static(
+        30000, symbol="T", detail="recorded every 50", at_least=training.RECORD_EVERY
+    )
     step_size: float = traced(0.02, symbol="c", detail="decrease of the log-loss per step", above=0)
     init_scale: float = traced(0.1, detail="standard deviation", above=0)
 
 
 def theory(params):
     """Largest margins, at every step; alignment 1 and Bregman gap 0 of a stationary point."""
-    best, residual = linear_margins(params)
+    best, residual = training.linear_margins(params)
     if params.model == "diagonal":
         best = jnp.stack([best[0] / 4, best[0] / 2, best[2]])
-    steps = jnp.ones((params.num_steps // RECORD_EVERY, 1), best.dtype)
+    steps = jnp.ones((params.num_steps // training.RECORD_EVERY, 1), best.dtype)
     return {
         "margin": steps * best,
         "smoothed_margin": steps * best,
@@ -74,25 +62,25 @@ def theory(params):
 
 def simulate_direct(key, params):
     """One run from a Gaussian start; everything measured every 50 steps."""
-    rows = signed_inputs(params)
-    model = linear_model if params.model == "linear" else diagonal_model
-    homogeneity = HOMOGENEITY[params.model]
+    rows = training.signed_inputs(params)
+    model = training.linear_model if params.model == "linear" else training.diagonal_model
+    homogeneity = training.HOMOGENEITY[params.model]
 
     def margins(theta):
         return model(rows, theta)
 
     start = jax.random.normal(key, (homogeneity * rows.shape[1],), float)
-    _, records = recorded_descent(
+    _, records = training.recorded_descent(
         margins,
         params.init_scale * start,
-        loss_paced_descent(params.optimizer, params.step_size),
+        training.loss_paced_descent(params.optimizer, params.step_size),
         params.num_steps,
-        lambda theta: measures(margins, theta, homogeneity),
+        lambda theta: training.measures(margins, theta, homogeneity),
     )
     return records
 
 
-validate = validate_dataset
+validate = training.validate_dataset
 
 figures = {
     f"{optimizer}-{model}": Figure(
@@ -107,7 +95,7 @@ figures = {
         caption="Data set A; lines: the largest margins in l1, l2 and linf.",
     )
     for optimizer in OPTIMIZERS
-    for model in HOMOGENEITY
+    for model in training.HOMOGENEITY
 }
 
 _STEPS = ("step", "geometry")
@@ -144,7 +132,7 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     validate=validate,
-    coordinates={"step": recorded_steps, "geometry": geometries},
+    coordinates={"step": training.recorded_steps, "geometry": training.geometries},
     figures=figures,
     check_cells=check_cells,
 )

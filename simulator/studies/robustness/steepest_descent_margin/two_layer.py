@@ -24,15 +24,7 @@ from jax import lax
 from simulator.maths.steepest_descent import OPTIMIZERS, log_exponential_loss
 from simulator.parameters import choice, parameters, static, traced
 from simulator.studies.robustness.steepest_descent_margin import PAPER
-from simulator.studies.robustness.steepest_descent_margin._model import (
-    RECORD_EVERY,
-    geometries,
-    loss_paced_descent,
-    measures,
-    recorded_descent,
-    recorded_steps,
-    relu_network,
-)
+from simulator.studies.robustness.steepest_descent_margin import _model as training
 from simulator.study import Figure, Output, Study, simulation_only
 
 
@@ -46,7 +38,9 @@ class Params:
     optimizer: str = choice(
         "gradient_descent", OPTIMIZERS, detail="steepest descent in l1, l2, linf"
     )
-    num_steps: int = static(30000, symbol="T", detail="recorded every 50", at_least=RECORD_EVERY)
+    num_steps: int = static(
+        30000, symbol="T", detail="recorded every 50", at_least=training.RECORD_EVERY
+    )
     step_size: float = traced(0.02, symbol="c", detail="decrease of the log-loss per step", above=0)
     init_scale: float = traced(0.1, detail="standard deviation", above=0)
 
@@ -60,17 +54,17 @@ def simulate_direct(key, params):
     test_inputs, test_labels = _labelled(key_test, units, params.num_samples_test)
 
     def margins(theta):
-        return labels * relu_network(inputs, theta)
+        return labels * training.relu_network(inputs, theta)
 
     def record(theta):
-        right = test_labels * relu_network(test_inputs, theta) > 0
+        right = test_labels * training.relu_network(test_inputs, theta) > 0
         accuracy = right.astype(theta.dtype).mean()
-        return measures(margins, theta, 2) | {"test_accuracy": accuracy}
+        return training.measures(margins, theta, 2) | {"test_accuracy": accuracy}
 
     size = params.width * (params.dim + 1)
     start = params.init_scale * jax.random.normal(key_start, (size,), float)
-    optimiser = loss_paced_descent(params.optimizer, params.step_size)
-    theta, records = recorded_descent(margins, start, optimiser, params.num_steps, record)
+    optimiser = training.loss_paced_descent(params.optimizer, params.step_size)
+    theta, records = training.recorded_descent(margins, start, optimiser, params.num_steps, record)
     separated = log_exponential_loss(margins(theta)) < 0
     return records | {"separated": separated.astype(theta.dtype)}
 
@@ -147,7 +141,7 @@ STUDY = Study(
         Output("separated", "1 if L < 1 at the end of the run", where="simulation"),
     ),
     simulate_direct=simulate_direct,
-    coordinates={"step": recorded_steps, "geometry": geometries},
+    coordinates={"step": training.recorded_steps, "geometry": training.geometries},
     figures=figures,
     check_cells=check_cells,
 )
