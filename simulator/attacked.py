@@ -31,6 +31,25 @@ ARRAYS = {
 LARGEST_METRIC = 1e100
 
 
+def _is_spread(params: Any) -> bool:
+    """Whether all features, or a share of them, count alike: no few directions carry the risk."""
+    return params.spectrum != "power_law" and params.signal in ("sparse", "dense", "custom")
+
+
+def _signal_growth(params: Any) -> float:
+    """More directions with the same energy."""
+    return -0.5 if _is_spread(params) else 0.0
+
+
+def _radius_growth(params: Any) -> float:
+    """The dual norm of so many entries of that energy grows as ``d^(1/p* - 1/2)``."""
+    if not _is_spread(params):
+        return 0.0
+    powers = {"l1": 0.5, "l2": 0.0, "mahalanobis": 0.0, "linf": -0.5}
+    kind = params.attack_norm
+    return powers[kind] if kind in powers else 1 / params.attack_p - 0.5
+
+
 @parameters
 class AttackedParams:
     """Covariance, ground truth and attack."""
@@ -44,11 +63,11 @@ class AttackedParams:
     signal_exponent: float = traced(0.5, at_least=0)
     sparsity: int = traced(10, at_least=1, grows=1)
     signal_vector: tuple = array((), dims=("feature",), resampled=True)
-    signal_scale: float = traced(1.0)
+    signal_scale: float = traced(1.0, grows=_signal_growth)
     attack_metric: str = choice("power_law", METRICS)
     attack_metric_exponent: float = traced(1.0)
     attack_metric_diagonal: tuple = array((), dims=("feature",), above=0, resampled=True)
-    attack_radius: float = traced(0.1, at_least=0)
+    attack_radius: float = traced(0.1, at_least=0, grows=_radius_growth)
 
 
 def problem_of(params: Any) -> Problem:

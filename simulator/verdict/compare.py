@@ -176,7 +176,7 @@ def _unknown(points: Sequence[Point], testable: np.ndarray) -> str:
 
 def _scores(deviation: Deviation, replicates: int) -> np.ndarray:
     """z of what rounding and declared accuracy do not explain; NaN where it is unknown."""
-    value, error = deviation.value, deviation.error
+    value, error = deviation.value, deviation.whole_error
     explained = deviation.allowance + deviation.omitted.bound
     excess = np.sign(value) * np.maximum(np.abs(value) - explained, 0.0)
     known = np.isfinite(excess) & np.isfinite(error)
@@ -206,7 +206,8 @@ def _resolution(deviation: Deviation, threshold: float, replicates: float) -> np
         )
     critical = critical_ratio(threshold, deviation.skewness, replicates) + POWER_QUANTILE
     with np.errstate(invalid="ignore"):  # infinitely many times no error
-        detected = np.where(deviation.error == 0, 0.0, critical * deviation.error)
+        error = deviation.whole_error
+        detected = np.where(error == 0, 0.0, critical * error)
     # Omitted orders may be held for what they are not, and may hide as much as they are.
     omitted = deviation.omitted
     blind = deviation.rounding + omitted.bound * (1 + 1 / SAFETY)

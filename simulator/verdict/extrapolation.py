@@ -16,6 +16,10 @@ power law.
 against the resolution, so that nothing is overlooked silently. Neither ``D`` nor the next order
 that is found depends on an intercept.
 
+Deviations that no fit describes (beyond the 99.9 % quantile of its chi^2) tell less than their
+standard errors say: small sizes may not be in the regime of the large ones at all. The variance of
+the intercept then grows by the factor by which chi^2 is too large (the square of Birge's ratio).
+
 Two orders err more and leave out less than one: what resolves more is taken. Either test alone has
 the stated error rate, so that the choice, however it is made, at most doubles it; the verdict
 counts two comparisons.
@@ -23,15 +27,17 @@ counts two comparisons.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import scipy
 
 MOST_ORDERS = 2
 SAFETY = 2.0
 LEAST = 0.5  # share of what the spread of the deviations allows that is never excluded
 SURE = 2.0  # standard errors by which a next order is seen
 ENOUGH = 512  # replicates whose standard errors may weigh the sizes
+FITTING = 0.999  # quantile of chi^2 up to which a fit describes the deviations
 LEAST_ERROR = 1e-3  # of the largest along the ladder: weights stay well conditioned
 
 
@@ -61,12 +67,6 @@ class Omitted:
         """What is found in any case."""
         return self.seen - SURE * self.error
 
-    def mapped(self, function: Callable[[Any, Any], Any], other: "Omitted") -> "Omitted":
-        """A function of each attribute and that of another one."""
-        return Omitted(
-            *(function(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-        )
-
     def with_errors(self, factor: float) -> "Omitted":
         """What is expected where standard errors are so many times as large."""
         without = np.sqrt(np.maximum(np.square(self.seen) - np.square(self.error), 0.0))
@@ -76,6 +76,38 @@ class Omitted:
 
 
 NOTHING = Omitted()
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """What deviations that lie off the fit add to the error of the intercept.
+
+    Attributes
+    ----------
+    error : array or float
+        That of the intercept, as its own noise times the root of what chi^2 per degree of freedom
+        exceeds 1 by; it does not fall with the number of replicates.
+    slack : array or float
+        The part of it that noise explains, in variances of the noise.
+    """
+
+    error: np.ndarray | float = 0.0
+    slack: np.ndarray | float = 0.0
+
+    def added_to(self, noise: np.ndarray) -> np.ndarray:
+        """The error of an intercept whose noise has that standard error."""
+        with np.errstate(invalid="ignore"):
+            added = np.maximum(np.square(self.error) - self.slack * np.square(noise), 0.0)
+        return np.sqrt(np.square(noise) + added)
+
+
+NO_MISFIT = Misfit()
+Parts = TypeVar("Parts", Omitted, Misfit)
+
+
+def mapped(function: Callable[[Any, Any], Any], one: Parts, other: Parts) -> Parts:
+    """A function of each attribute of one and that of the other."""
+    return type(one)(*(function(getattr(one, f.name), getattr(other, f.name)) for f in fields(one)))
 
 
 @dataclass(frozen=True)
@@ -93,6 +125,10 @@ class Extrapolation:
         What a unit of it there adds to the intercept.
     reach : float
         The first order at the smallest size over the spread of the first order along the ladder.
+    residual : array
+        Weights of what is left of the deviations: (sizes, sizes, entries), the former those left.
+    free : int
+        Degrees of freedom of these; none where they are not known to be noise.
     """
 
     intercept: np.ndarray
@@ -100,6 +136,8 @@ class Extrapolation:
     next_order: np.ndarray
     share: np.ndarray
     reach: float
+    residual: np.ndarray
+    free: int
 
     def terms(self, deviations: np.ndarray) -> np.ndarray:
         """The fitted orders at the largest size: (orders, entries)."""
@@ -117,6 +155,17 @@ class Extrapolation:
             seen=share * np.abs(next_order),
             error=share * error,
         )
+
+    def misfit(self, deviations: np.ndarray, errors: np.ndarray, noise: np.ndarray) -> Misfit:
+        """What the deviations beside the fit tell, with the ``noise`` of the intercept."""
+        if not self.free:
+            return NO_MISFIT
+        left = (self.residual * deviations).sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            squares = np.where(left == 0, 0.0, np.square(left / errors)).sum(axis=0)
+        excess = np.maximum(squares / self.free - 1, 0.0)
+        slack = scipy.stats.chi2.ppf(FITTING, self.free) / self.free - 1
+        return Misfit(error=noise * np.sqrt(excess), slack=np.full(noise.shape, slack))
 
 
 def possible_orders(sizes: Sequence[float]) -> range:
@@ -143,14 +192,24 @@ def extrapolation(
     h = np.asarray(sizes) ** -rate
     if len(set(sizes)) < orders + 2:  # one more order could not be told from the intercept
         nothing = np.full(errors.shape, np.nan)
-        return Extrapolation(nothing, (nothing,), nothing, nothing[0], np.nan)
+        nothing_left = np.zeros((len(h), *errors.shape))
+        return Extrapolation(nothing, (nothing,), nothing, nothing[0], np.nan, nothing_left, 0)
     scale = np.array([h[-1] ** order for order in range(orders + 1)] + [h[0] ** (orders + 1)])
     powers = h[:, None] ** np.arange(orders + 2) / scale
     noise = _noise(h, errors, replicates)
     fitted = _weights(powers[:, :-1], noise)
     share = (fitted[0] * powers[:, -1:]).sum(axis=0)
     reach = float(h[0] / (h[0] - h[-1]))
-    return Extrapolation(fitted[0], tuple(fitted[1:]), _weights(powers, noise)[-1], share, reach)
+    beside = np.eye(len(h))[:, :, None] - np.einsum("ij,jkl->ikl", powers[:, :-1], fitted)
+    return Extrapolation(
+        intercept=fitted[0],
+        orders=tuple(fitted[1:]),
+        next_order=_weights(powers, noise)[-1],
+        share=share,
+        reach=reach,
+        residual=beside,
+        free=len(h) - orders - 1 if replicates >= ENOUGH else 0,
+    )
 
 
 def _noise(h: np.ndarray, errors: np.ndarray, replicates: int) -> np.ndarray:

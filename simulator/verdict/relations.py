@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from simulator.study import Approximate, Asymptotic, Bound, Exact, Exponent
-from simulator.verdict.extrapolation import NOTHING, Omitted, extrapolation, possible_orders
+from simulator.verdict.extrapolation import (
+    NO_MISFIT,
+    NOTHING,
+    Misfit,
+    Omitted,
+    extrapolation,
+    mapped,
+    possible_orders,
+)
 from simulator.verdict.points import Point
 
 
@@ -29,6 +37,8 @@ class Deviation:
         The part of it that is rounding.
     omitted : Omitted
         The deviation that orders beyond those of an extrapolation may explain.
+    misfit : Misfit
+        What deviations beside the fit of an extrapolation add to its error.
     notes : sequence of str
         One for each entry, or none.
     coarser : Deviation, optional
@@ -42,8 +52,14 @@ class Deviation:
     allowance: np.ndarray | float
     rounding: float
     omitted: Omitted = NOTHING
+    misfit: Misfit = NO_MISFIT
     notes: Sequence[str] = ()
     coarser: "Deviation | None" = None
+
+    @property
+    def whole_error(self) -> np.ndarray:
+        """Noise, and what lies beside the fit."""
+        return self.misfit.added_to(self.error)
 
     def with_replicates(self, growth: float) -> "Deviation":
         """What is expected of so many times the replicates."""
@@ -70,7 +86,8 @@ def either(first: np.ndarray, a: Deviation, b: Deviation) -> Deviation:
         reference=chosen(a.reference, b.reference),
         allowance=chosen(a.allowance, b.allowance),
         rounding=a.rounding,
-        omitted=a.omitted.mapped(chosen, b.omitted),
+        omitted=mapped(chosen, a.omitted, b.omitted),
+        misfit=mapped(chosen, a.misfit, b.misfit),
         notes=[x if take else y for take, x, y in zip(first, a.notes, b.notes, strict=True)],
     )
 
@@ -145,6 +162,7 @@ def _intercept(
         allowance=rounding,
         rounding=rounding,
         omitted=fit.omitted(deviations, errors),
+        misfit=fit.misfit(deviations, errors, error),
         notes=[
             " ".join(
                 f"size^-{order * relation.rate:g} x {value:+.3f}"

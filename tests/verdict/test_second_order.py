@@ -73,6 +73,30 @@ def test_powers_that_are_not_whole_are_bounded_where_they_are_found(power):
     assert unseen.with_errors(0.0).bound <= unseen.most
 
 
+@pytest.mark.parametrize("orders", [1, 2])
+def test_what_lies_beside_the_fit_adds_to_the_error(orders):
+    """As after a kink: small sizes are in another regime than large ones."""
+    errors = np.full((4, 1), 1e-5)
+    fit = extrapolation(EIGHTH, 1.0, orders, errors, replicates=10_000)
+    noise = np.sqrt(((fit.intercept * errors) ** 2).sum(axis=0))
+    h = 1 / np.array(EIGHTH)[:, None]
+    described = 0.003 + 0.01 * h - (orders == 2) * 0.002 * h**2
+    np.testing.assert_allclose(fit.misfit(described, errors, noise).added_to(noise), noise)
+    drawn = described + errors * np.random.default_rng(0).normal(size=(4, 2000))
+    added = fit.misfit(drawn, errors, noise * np.ones(2000)).added_to(noise * np.ones(2000))
+    assert 0 < np.mean(added > noise) < 0.004  # what noise explains is not held for a misfit
+    bent = described + np.where(h > 3, 0.004, 0.0)
+    missed = np.linalg.norm(_left(h, bent, orders)) / 1e-5 / np.sqrt(3 - orders)
+    misfit = fit.misfit(bent, errors, noise)
+    np.testing.assert_allclose(misfit.added_to(noise), noise * missed, rtol=1e-3)
+    np.testing.assert_allclose(misfit.added_to(noise / 10), noise * missed, rtol=1e-3)
+
+
+def _left(h, deviations, orders):
+    powers = h ** np.arange(orders + 1)
+    return deviations - powers @ np.linalg.lstsq(powers, deviations, rcond=None)[0]
+
+
 def test_standard_errors_of_few_replicates_do_not_weigh_the_sizes():
     errors = np.random.default_rng(0).uniform(1, 30, (4, 1))
     few, many = (extrapolation(EIGHTH, 1.0, 2, errors, count).intercept for count in (511, 512))

@@ -19,6 +19,8 @@ Both are far from tight here: ``violation_probability`` is 0 to double precision
 have weight ``w_h`` in the corpus, the mean error on them is at most ``R / w_h``: a small risk means
 that harmful answers are mimicked, too.
 
+Verdicts resolve 0.3 %: 0.1 % takes 10^6 replicates.
+
 Reference: arXiv 2408.01420 (pretraining; its form of the bound has no ``2 sqrt(N)``).
 """
 
@@ -147,5 +149,6 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     simulate_fast=simulate_fast,
     figures=figures,
+    tolerance=0.003,
     check_cells=check_cells,
 )

@@ -17,6 +17,8 @@ the largest.
 
 Simulation. A mini-batch's gradient along ``∇J``: unbiased, so its size does not matter.
 
+Verdicts resolve 0.3 %: 0.1 % takes 7 10^5 replicates.
+
 Reference: arXiv 2502.04270 (gradient alignment of T-PILAF).
 """
 
@@ -147,5 +149,6 @@ STUDY = Study(
     simulate_fast=simulate_fast,
     validate=validate,
     figures=figures,
+    tolerance=0.003,
     check_cells=check_cells,
 )

@@ -18,6 +18,8 @@ reference tends to that of ``π*``.
 Control variates are those of ``pilaf`` after every round: the rounds' gradients are uncorrelated,
 and have the covariances of their own samplers.
 
+Verdicts resolve 1 %: 0.1 % takes 5 10^5 replicates, minutes of fits.
+
 Reference: arXiv 2502.04270 (iterative DPO; the formula is this package's own).
 """
 

@@ -207,7 +207,7 @@ STUDY = Study(
     validate=validate,
     coordinates={"generation": lambda params: range(1, params.num_generations + 1)},
     figures=figures,
-    tolerance=0.02,  # beyond the accuracy
+    tolerance=0.01,  # beyond the accuracy
     check_cells=tuple(
         {
             "law": law,

@@ -13,8 +13,9 @@ noise is the residual times ``noise_scale``. Error: ``‖ŵ - w‖²_Σ``, a mea
 Theory. That of ``ridge-collapse`` with the data's ``λ_k``, ``s_k = λ_k w_k²`` and ``σ² =
 mean(residual²)``, the same for every law: the equivalents of Gaussian rows, relative error O(1/df2)
 under ``gaussian``. How far other laws are from it depends on the data: the verdict allows
-`ACCURACY` and says *disagrees* beyond. Penalties are positive: a sample with replacement may miss
-a direction, so that without penalty no mean exists.
+`ACCURACY` and says *disagrees* beyond. It resolves 3 % more: every replicate draws the rows of all
+fits, and 1 % takes ten times as many. Penalties are positive: a sample with replacement may miss a
+direction, so that without penalty no mean exists.
 
 Reference: E. Dohmatob, Y. Feng, J. Kempe, "Model Collapse Demystified: The Case of Regression",
 NeurIPS 2024, arXiv 2402.07712 (there, section 5: real data through their spectrum).
@@ -165,7 +166,7 @@ STUDY = Study(
     simulate_direct=simulate_direct,
     validate=validate,
     figures=figures,
-    tolerance=0.1,  # beyond the accuracy
+    tolerance=0.03,  # beyond the accuracy
     check_cells=tuple(
         {"law": law, "noise_scale": 0.8, "noise_scale_generator": 1.2, "num_generations": 2}
         for law in LAWS

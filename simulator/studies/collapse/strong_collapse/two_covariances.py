@@ -194,8 +194,8 @@ figures = {
 
 check_cells = (
     {"dim": 32, "num_samples": 640, "synthetic_fraction": 0.3, "ridge": 0.05,
-     "spectrum_synthetic": "power_law", "spectrum_exponent_synthetic": 0.8,
-     "covariance_scale_synthetic": 4.0, "noise_std_real": 0.4, "noise_std_synthetic": 0.6,
+     "spectrum_synthetic": "power_law", "spectrum_exponent_synthetic": 0.3,
+     "covariance_scale_synthetic": 2.0, "noise_std_real": 0.4, "noise_std_synthetic": 0.6,
      "signal_variance": 1.4, "synthetic_shift": 0.9},
     {"dim": 32, "num_samples": 640, "synthetic_fraction": 0.45, "ridge": 0.03,
      "spectrum": "power_law", "spectrum_exponent": 0.7, "spectrum_synthetic": "power_law",

@@ -17,6 +17,8 @@ so the exponent is ``min(1 - 1/beta, 1/2)``; with a cut ``l1 -> 2 m_k``, half of
 missing and half from renormalising the rest. The theory is exact to 1e-7 at any T for one context,
 to 2e-6 for several; in float32 its relative error is below 1e-4.
 
+Verdicts resolve 1 %: 0.1 % takes 10^6 replicates, minutes.
+
 References
 ----------
 Dohmatob, Feng, Yang, Charton, Kempe, "A Tale of Tails: Model Collapse as a Change of Scaling

@@ -15,6 +15,8 @@ so that equal sizes lose ``E_n / E_1 ~ (n/2)^c``, c = 1 - 1/beta: sub-linear in 
 and ``x^c`` is subadditive, hence ``test_error_upper_bound``. Multinomial samples follow the same
 formula up to O(n / min(T, T_0)).
 
+Verdicts resolve 1 %: 0.1 % takes 4 10^5 replicates, minutes.
+
 References
 ----------
 Dohmatob, Feng, Yang, Charton, Kempe, "A Tale of Tails: Model Collapse as a Change of Scaling

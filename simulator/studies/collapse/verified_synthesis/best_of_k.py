@@ -14,6 +14,8 @@ Theory. Exact:
 or rejects, first accepted of K, keeps the accuracy of ``verified-synthesis`` and raises its keep
 rate to ``1 - (1 - π)^K``.)
 
+Verdicts resolve 0.1 %.
+
 Reference: arXiv 2406.07515 (selection among several candidates); the formula is elementary.
 """
 
@@ -86,5 +88,6 @@ STUDY = Study(
     theory=theory,
     simulate_direct=simulate_direct,
     figures=figures,
+    tolerance=0.001,
     check_cells=check_cells,
 )

@@ -21,6 +21,8 @@ Below it the two coordinates solve ``F(w) = 0`` (see `_perturbed`). Relative err
 and beyond the critical radius the groups tie, and the mean of the larger error exceeds the larger
 mean by O(M^-1/2).
 
+Verdicts resolve 1 %: logistic fits to 0.1 % take 4 10^5 replicates, minutes.
+
 Reference: arXiv 2403.09869 (the prior; the formulas are this package's own).
 """
 

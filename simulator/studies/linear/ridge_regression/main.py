@@ -280,7 +280,7 @@ check_cells = (
     {"dim": 32, "num_samples": 640, "ridge": 0.07, "noise_std": 0.7, "signal_variance": 1.6},
     # With more noise, the share of the bias changes beyond the ladder.
     {"dim": 32, "num_samples": 640, "ridge": 0.02, "noise_std": 0.001, "spectrum": "power_law",
-     "spectrum_exponent": 1.2, "source_exponent": 0.4, "signal_variance": 1.6},
+     "spectrum_exponent": 0.8, "source_exponent": 0.4, "signal_variance": 1.6},
     {"dim": 40, "num_samples": 200, "ridge": 0.0, "noise_std": 0.8},
 )  # fmt: skip
 

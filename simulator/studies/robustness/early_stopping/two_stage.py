@@ -16,8 +16,10 @@ Theory. With ``g_k ~ N(w0_k, σ²/((n-d-1) λ_k))`` for the estimate, the path o
     λ = r ŝ,     or     λ = r ŝ (r b̂ + c0 ŝ)/(ŝ + c0 r b̂),     λ = θ (linf), θ b̂ (others).
 
 The risk follows from ``a² = Σ λ_k E(v_k - w0_k)²`` and ``b̂``: asymptotic, relative error O(1/n)
-away from thresholds. Without label noise it is exact, ``risk_proxy_minimizer`` and ``risk_optimal``
-of the study ``early-stopping``.
+away from the radii at which stage 2 starts to move, or has forgotten all. Without label noise it is
+exact, ``risk_proxy_minimizer`` and ``risk_optimal`` of the study ``early-stopping``.
+
+Verdicts resolve 0.5 %; 0.1 % takes twenty times the replicates.
 
 Reference: M. Scetbon, E. Dohmatob, arXiv 2301.13486, AISTATS 2023, section 6 (the estimator); its
 asymptotics are this package's own.
@@ -204,10 +206,11 @@ figures = {
 }  # fmt: skip
 
 check_cells = (
-    {"dim": 48, "spectrum_exponent": 0.6, "signal_exponent": 0.4, "covariance_scale": 0.8,
-     "signal_scale": 1.3, "attack_radius": 0.4, "noise_std": 0.7, "num_samples": 192},
-    {"dim": 48, "spectrum": "isotropic", "signal": "sparse", "sparsity": 8, "attack_norm": "linf",
-     "attack_radius": 0.3, "noise_std": 0.6, "num_samples": 192},
+    {"dim": 48, "spectrum": "custom", "eigenvalues": [4.0] * 24 + [0.2] * 24, "signal": "dense",
+     "signal_scale": 0.2, "attack_radius": 0.9, "noise_std": 0.7, "num_samples": 192},
+    {"dim": 48, "spectrum": "isotropic", "signal": "custom",
+     "signal_vector": [0.4] * 24 + [0.1] * 24,
+     "noise_std": 0.7, "num_samples": 192, "attack_norm": "linf", "attack_radius": 0.18},
 )  # fmt: skip
 
 STUDY = Study(
@@ -230,6 +233,6 @@ STUDY = Study(
     validate=validate,
     figures=figures,
     check_cells=check_cells,
-    tolerance=0.03,
+    tolerance=0.005,
     residual_tolerance=1e-8,
 )
