@@ -385,6 +385,7 @@ TESTS = Tests(
     cases=CASES,
     mutants=MUTANTS,
     expected={
+        "resolution": (0.1, "convex problems: finer takes a minute"),
         "float32": (
             1e-4,
             "V and its conjugates: differences of rounded logarithms at the root",

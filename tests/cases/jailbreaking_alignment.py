@@ -116,4 +116,9 @@ MUTANTS = [
     Mutant("one harmful explanation fewer", at=lambda p: {"num_harmful": p.num_harmful - 1}),
 ]  # fmt: skip
 
-TESTS = Tests(cases=CASES, mutants=MUTANTS, cells={"small": POINT})
+TESTS = Tests(
+    cases=CASES,
+    mutants=MUTANTS,
+    cells={"small": POINT},
+    expected={"resolution": (0.1, "a standard deviation: finer is slow")},
+)

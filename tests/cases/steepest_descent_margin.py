@@ -100,5 +100,8 @@ MUTANTS = [
 TESTS = Tests(
     cases=CASES,
     mutants=MUTANTS,
+    expected={
+        "resolution": (0.1, "convex problems: finer takes minutes"),
+    },
     cells={"small": {"dim": 24, "sample_ratio": 1.25}},
 )

@@ -238,6 +238,7 @@ TESTS = Tests(
     },
     ends={"few samples": {"dim": 12, "num_samples": 8, "ridge": 0.0, "num_steps": 2}},
     expected={
+        "resolution": (0.1, "small sizes leave out more than that"),
         "float32": (5e-5, "n - df2 loses in single precision what df2 has of n"),
         "other methods": (0.05, "they draw teacher, shift and noise, a hundredfold variance"),
         "no slope at ends": {"synthetic_shift": "the cross term is a square root of it"},

@@ -284,6 +284,7 @@ TESTS = Tests(
         },
     },
     expected={
+        "resolution": (0.1, "small sizes leave out more than that"),
         "float32": (5e-5, "n - df2 loses in single precision what df2 has of n"),
         "other methods": (0.05, "they draw teacher, shift and noise, a hundredfold variance"),
     },

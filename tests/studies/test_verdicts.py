@@ -10,9 +10,9 @@ from simulator.verdict.check import least_noisy
 from tests.cases import collected, load
 from tests.studies.battery import STUDIES, WITH_BOTH, cells, each
 
-#: Coarser than a user's check (the study's own tolerance), to keep the suite short; `make
+#: Coarser than most users' checks (the study's own tolerance), to keep the suite short; `make
 #: test-all` runs the fine one.
-TOLERANCE = 0.1
+TOLERANCE = 0.05
 
 
 @each(WITH_BOTH)
