@@ -18,7 +18,8 @@ that is found depends on an intercept.
 
 Deviations that no fit describes (beyond the 99.9 % quantile of its chi^2) tell less than their
 standard errors say: small sizes may not be in the regime of the large ones at all. The variance of
-the intercept then grows by the factor by which chi^2 is too large (the square of Birge's ratio).
+the intercept then grows by the factor by which chi^2 is too large (the square of Birge's ratio);
+what is added does not fall with the number of replicates.
 
 Two orders err more and leave out less than one: what resolves more is taken. Either test alone has
 the stated error rate, so that the choice, however it is made, at most doubles it; the verdict
@@ -27,7 +28,7 @@ counts two comparisons.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import scipy
@@ -67,6 +68,12 @@ class Omitted:
         """What is found in any case."""
         return self.seen - SURE * self.error
 
+    def mapped(self, function: Callable[[Any, Any], Any], other: "Omitted") -> "Omitted":
+        """A function of each attribute and that of another one."""
+        return Omitted(
+            *(function(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        )
+
     def with_errors(self, factor: float) -> "Omitted":
         """What is expected where standard errors are so many times as large."""
         without = np.sqrt(np.maximum(np.square(self.seen) - np.square(self.error), 0.0))
@@ -76,38 +83,6 @@ class Omitted:
 
 
 NOTHING = Omitted()
-
-
-@dataclass(frozen=True)
-class Misfit:
-    """What deviations that lie off the fit add to the error of the intercept.
-
-    Attributes
-    ----------
-    error : array or float
-        That of the intercept, as its own noise times the root of what chi^2 per degree of freedom
-        exceeds 1 by; it does not fall with the number of replicates.
-    slack : array or float
-        The part of it that noise explains, in variances of the noise.
-    """
-
-    error: np.ndarray | float = 0.0
-    slack: np.ndarray | float = 0.0
-
-    def added_to(self, noise: np.ndarray) -> np.ndarray:
-        """The error of an intercept whose noise has that standard error."""
-        with np.errstate(invalid="ignore"):
-            added = np.maximum(np.square(self.error) - self.slack * np.square(noise), 0.0)
-        return np.sqrt(np.square(noise) + added)
-
-
-NO_MISFIT = Misfit()
-Parts = TypeVar("Parts", Omitted, Misfit)
-
-
-def mapped(function: Callable[[Any, Any], Any], one: Parts, other: Parts) -> Parts:
-    """A function of each attribute of one and that of the other."""
-    return type(one)(*(function(getattr(one, f.name), getattr(other, f.name)) for f in fields(one)))
 
 
 @dataclass(frozen=True)
@@ -156,16 +131,17 @@ class Extrapolation:
             error=share * error,
         )
 
-    def misfit(self, deviations: np.ndarray, errors: np.ndarray, noise: np.ndarray) -> Misfit:
-        """What the deviations beside the fit tell, with the ``noise`` of the intercept."""
+    def misfit(self, deviations: np.ndarray, errors: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """What deviations beside the fit add to the error of the intercept, whose noise is given.
+
+        Its noise times the root of what chi^2 has above its quantile, per degree of freedom.
+        """
         if not self.free:
-            return NO_MISFIT
+            return np.zeros_like(noise)
         left = (self.residual * deviations).sum(axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            squares = np.where(left == 0, 0.0, np.square(left / errors)).sum(axis=0)
-        excess = np.maximum(squares / self.free - 1, 0.0)
-        slack = scipy.stats.chi2.ppf(FITTING, self.free) / self.free - 1
-        return Misfit(error=noise * np.sqrt(excess), slack=np.full(noise.shape, slack))
+        squares = np.square(left / np.where(errors > 0, errors, np.inf)).sum(axis=0)
+        beyond = np.maximum(squares - scipy.stats.chi2.ppf(FITTING, self.free), 0.0)
+        return noise * np.sqrt(beyond / self.free)
 
 
 def possible_orders(sizes: Sequence[float]) -> range:

@@ -9,15 +9,7 @@ from typing import Any
 import numpy as np
 
 from simulator.study import Approximate, Asymptotic, Bound, Exact, Exponent
-from simulator.verdict.extrapolation import (
-    NO_MISFIT,
-    NOTHING,
-    Misfit,
-    Omitted,
-    extrapolation,
-    mapped,
-    possible_orders,
-)
+from simulator.verdict.extrapolation import NOTHING, Omitted, extrapolation, possible_orders
 from simulator.verdict.points import Point
 
 
@@ -37,7 +29,7 @@ class Deviation:
         The part of it that is rounding.
     omitted : Omitted
         The deviation that orders beyond those of an extrapolation may explain.
-    misfit : Misfit
+    misfit : array or float
         What deviations beside the fit of an extrapolation add to its error.
     notes : sequence of str
         One for each entry, or none.
@@ -52,14 +44,14 @@ class Deviation:
     allowance: np.ndarray | float
     rounding: float
     omitted: Omitted = NOTHING
-    misfit: Misfit = NO_MISFIT
+    misfit: np.ndarray | float = 0.0
     notes: Sequence[str] = ()
     coarser: "Deviation | None" = None
 
     @property
     def whole_error(self) -> np.ndarray:
         """Noise, and what lies beside the fit."""
-        return self.misfit.added_to(self.error)
+        return np.hypot(self.error, self.misfit)
 
     def with_replicates(self, growth: float) -> "Deviation":
         """What is expected of so many times the replicates."""
@@ -86,8 +78,8 @@ def either(first: np.ndarray, a: Deviation, b: Deviation) -> Deviation:
         reference=chosen(a.reference, b.reference),
         allowance=chosen(a.allowance, b.allowance),
         rounding=a.rounding,
-        omitted=mapped(chosen, a.omitted, b.omitted),
-        misfit=mapped(chosen, a.misfit, b.misfit),
+        omitted=a.omitted.mapped(chosen, b.omitted),
+        misfit=chosen(a.misfit, b.misfit),
         notes=[x if take else y for take, x, y in zip(first, a.notes, b.notes, strict=True)],
     )
 
