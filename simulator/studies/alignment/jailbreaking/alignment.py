@@ -184,8 +184,7 @@ check_cells = (
 STUDY = Study(
     name="jailbreaking.alignment",
     title="harmful mass after RLHF and E-RLHF, and of their direct fits",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             _RATE,
@@ -214,10 +213,6 @@ STUDY = Study(
             objective_erlhf="the same of E-RLHF",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    figures=figures,
-    tolerance=0.05,
-    check_cells=check_cells,
-)
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, figures=figures,
+    tolerance=0.05, check_cells=check_cells,
+)  # fmt: skip

@@ -117,8 +117,7 @@ check_cells = (
 STUDY = Study(
     name="jailbreaking.attack",
     title="success of K random rephrasings before and after alignment",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             exact(),
@@ -130,11 +129,6 @@ STUDY = Study(
             kl_regularization_for_half_success="β at which RLHF has success rate 1/2, or inf"
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    controls=controls,
-    figures=figures,
-    tolerance=0.01,
-    check_cells=check_cells,
-)
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, controls=controls,
+    figures=figures, tolerance=0.01, check_cells=check_cells,
+)  # fmt: skip

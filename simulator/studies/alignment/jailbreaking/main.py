@@ -195,8 +195,7 @@ check_cells = (
 STUDY = Study(
     name="jailbreaking",
     title="harmful outputs within the reach of an attack, by volumes in the simplex",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             exact(),
@@ -212,11 +211,6 @@ STUDY = Study(
             paper_lower_bound="the bound with it, which may exceed the true probability",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    controls=controls,
-    figures=figures,
-    tolerance=0.01,
-    check_cells=check_cells,
-)
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, controls=controls,
+    figures=figures, tolerance=0.01, check_cells=check_cells,
+)  # fmt: skip

@@ -134,8 +134,7 @@ check_cells = (
 STUDY = Study(
     name="jailbreaking.pac-bayes",
     title="risk of a Gibbs posterior over models, and PAC-Bayes bounds",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=both(
         exact(),
         population_risk="mean total variation of the posterior's models from the world",
@@ -145,10 +144,6 @@ STUDY = Study(
         catoni_bound="mean of Catoni's bound",
         violation_probability="chance that the risk is above Maurer's bound",
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    figures=figures,
-    tolerance=0.003,
-    check_cells=check_cells,
-)
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, figures=figures,
+    tolerance=0.003, check_cells=check_cells,
+)  # fmt: skip

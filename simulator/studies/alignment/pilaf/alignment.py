@@ -132,8 +132,7 @@ check_cells = (
 STUDY = Study(
     name="pilaf.alignment",
     title="direction of the preference loss's gradient against that of the value",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(exact(), gradient_projection="-∇L along ∇J; simulated: of a mini-batch"),
         *theory_only(
@@ -144,11 +143,6 @@ STUDY = Study(
             mean_partition="Z̄ at θ",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    validate=validate,
-    figures=figures,
-    tolerance=0.003,
-    check_cells=check_cells,
-)
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, validate=validate,
+    figures=figures, tolerance=0.003, check_cells=check_cells,
+)  # fmt: skip

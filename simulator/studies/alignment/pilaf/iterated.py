@@ -150,8 +150,7 @@ check_cells = (
 STUDY = Study(
     name="pilaf.iterated",
     title="rounds of labelling and refitting",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             asymptotic("O(1/n) relative"),
@@ -164,13 +163,8 @@ STUDY = Study(
             kl_to_reference="E KL(π | π_ref) after each round; theory: of the best policy",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    controls=estimation.controls_of,
-    validate=validate,
-    coordinates={"round": lambda params: range(1, params.num_rounds + 1)},
-    figures=figures,
-    tolerance=0.01,
-    check_cells=check_cells,
-)
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast,
+    controls=estimation.controls_of, validate=validate,
+    coordinates={"round": lambda params: range(1, params.num_rounds + 1)}, figures=figures,
+    tolerance=0.01, check_cells=check_cells,
+)  # fmt: skip

@@ -161,8 +161,7 @@ check_cells = (
 STUDY = Study(
     name="pilaf",
     title="labels needed by each sampler of response pairs",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             asymptotic("O(1/n) relative, with a large constant for small β"),
@@ -182,12 +181,7 @@ STUDY = Study(
             regret_coefficient_per_informative_pair="regret_coefficient times that probability",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    controls=estimation.controls_of,
-    validate=validate,
-    figures=figures,
-    tolerance=0.06,
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast,
+    controls=estimation.controls_of, validate=validate, figures=figures, tolerance=0.06,
     check_cells=check_cells,
-)
+)  # fmt: skip

@@ -121,14 +121,7 @@ check_cells = (
 STUDY = Study(
     name="pilaf.online",
     title="online preference learning by gradient steps",
-    paper=PAPER,
-    params=Params,
-    outputs=both(_relation, online_regret="J* - J after the last step"),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    validate=validate,
-    figures=figures,
-    tolerance=0.01,
-    check_cells=check_cells,
-)
+    paper=PAPER, params=Params, outputs=both(_relation, online_regret="J* - J after the last step"),
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, validate=validate,
+    figures=figures, tolerance=0.01, check_cells=check_cells,
+)  # fmt: skip

@@ -278,8 +278,7 @@ check_cells = (
 STUDY = Study(
     name="data-accumulation.gaussian",
     title="a Gaussian fitted to its own samples, with and without the real ones",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *_along(
             exact("an exact recursion"),
@@ -305,13 +304,10 @@ STUDY = Study(
         ),
         *theory_only(log_variance_drift="growth of log det / d per generation (replace)"),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    controls=controls,
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, controls=controls,
     validate=validate,
     coordinates={"generation": lambda params: range(1, params.num_generations + 1)},
     figures=figures,
     tolerance=0.05,  # of divergences whose spread is their mean, extrapolated over sizes
     check_cells=check_cells,
-)
+)  # fmt: skip

@@ -246,8 +246,7 @@ check_cells = (
 STUDY = Study(
     name="data-accumulation",
     title="linear regression on real and synthetic data, accumulated or replaced",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             _relation,
@@ -268,9 +267,7 @@ STUDY = Study(
             optimal_synthetic_weight="best weight of a synthetic row, many rows per feature",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast,
     simulate_conditional=simulate_conditional,
     shortcuts=(
         ("fast", linear.every_fit_is_determined, simulate_determined_fast),
@@ -282,4 +279,4 @@ STUDY = Study(
     figures=figures,
     tolerance=0.05,  # of subsets, whose rows are drawn one by one
     check_cells=check_cells,
-)
+)  # fmt: skip

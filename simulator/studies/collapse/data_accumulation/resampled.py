@@ -186,8 +186,7 @@ figures = {
 STUDY = Study(
     name="data-accumulation.resampled",
     title="real data kept or replaced, on the rows of a data set",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             approximate("Gaussian equivalent; data may deviate by more", accuracy=ACCURACY),
@@ -202,9 +201,7 @@ STUDY = Study(
             real_fraction="share of the real rows in the weight of the training data",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    validate=validate,
+    theory=theory, simulate_direct=simulate_direct, validate=validate,
     coordinates={"generation": lambda params: range(1, params.num_generations + 1)},
     figures=figures,
     tolerance=0.01,  # beyond the accuracy
@@ -222,4 +219,4 @@ STUDY = Study(
         for law, policy in (("targets", "accumulate"), ("features", "replace"))
         + (("gaussian", "accumulate"),)
     ),
-)
+)  # fmt: skip

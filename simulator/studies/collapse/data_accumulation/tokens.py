@@ -210,8 +210,7 @@ check_cells = (
 STUDY = Study(
     name="data-accumulation.tokens",
     title="token frequencies learnt from tokens of the last model, with and without the real ones",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *_along(
             _support_relation,
@@ -229,11 +228,7 @@ STUDY = Study(
             num_samples_effective="size of a real sample that misses tokens as often",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast,
     coordinates={"generation": lambda params: range(1, params.num_generations + 1)},
-    figures=figures,
-    tolerance=0.03,
-    check_cells=check_cells,
-)
+    figures=figures, tolerance=0.03, check_cells=check_cells,
+)  # fmt: skip

@@ -229,8 +229,7 @@ check_cells = (
 STUDY = Study(
     name="ridge-collapse",
     title="iterated self-training of linear regressors",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             _relation,
@@ -249,12 +248,8 @@ STUDY = Study(
             df2="second-order degrees of freedom",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    simulate_conditional=simulate_conditional,
-    simulate_path=simulate_path,
-    along=("ridge",),
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast,
+    simulate_conditional=simulate_conditional, simulate_path=simulate_path, along=("ridge",),
     shortcuts=(
         ("fast", _simulation.everything_is_unbiased, _simulation.simulate_unbiased_fits),
         ("fast", _simulation.generators_are_unbiased, _simulation.simulate_unbiased_generators),
@@ -262,10 +257,6 @@ STUDY = Study(
         ("path", _simulation.one_isotropic_ridge, _simulation.average_isotropic_ridges),
         ("path", eigenbasis.shrinks_too_little, _simulation.averaged),
     ),
-    complete=eigenbasis.completed,
-    controls=_controls.means,
-    validate=validate,
-    figures=figures,
-    tolerance=0.01,
-    check_cells=check_cells,
-)
+    complete=eigenbasis.completed, controls=_controls.means, validate=validate, figures=figures,
+    tolerance=0.01, check_cells=check_cells,
+)  # fmt: skip

@@ -144,8 +144,7 @@ figures = {
 STUDY = Study(
     name="ridge-collapse.resampled",
     title="iterated self-training of linear regressors on a data set",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             approximate("Gaussian equivalent; data may deviate by more", accuracy=ACCURACY),
@@ -162,13 +161,10 @@ STUDY = Study(
             df2="second-order degrees of freedom",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    validate=validate,
-    figures=figures,
+    theory=theory, simulate_direct=simulate_direct, validate=validate, figures=figures,
     tolerance=0.03,  # beyond the accuracy
     check_cells=tuple(
         {"law": law, "noise_scale": 0.8, "noise_scale_generator": 1.2, "num_generations": 2}
         for law in LAWS
     ),
-)
+)  # fmt: skip

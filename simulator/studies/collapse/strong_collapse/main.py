@@ -209,18 +209,10 @@ check_cells = (
 STUDY = Study(
     name="strong-collapse",
     title="ridge regression on a mixture of real and synthetic data",
-    paper=PAPER,
-    params=Params,
-    outputs=ERRORS + DIAGNOSTICS,
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    simulate_conditional=simulate_conditional,
-    realised=mixture.realised,
-    controls=controls,
-    complete=mixture.completed,
-    validate=mixture.validate,
-    figures=figures,
+    paper=PAPER, params=Params, outputs=ERRORS + DIAGNOSTICS, theory=theory,
+    simulate_direct=simulate_direct, simulate_fast=simulate_fast,
+    simulate_conditional=simulate_conditional, realised=mixture.realised, controls=controls,
+    complete=mixture.completed, validate=mixture.validate, figures=figures,
     tolerance=0.001,  # designs' statistics take the noise out; many samples, the third order
     check_cells=check_cells,
-)
+)  # fmt: skip

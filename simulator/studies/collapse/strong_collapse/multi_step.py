@@ -180,8 +180,7 @@ check_cells = (
 STUDY = Study(
     name="strong-collapse.multi-step",
     title="iterated mixing: models label the synthetic share of their successor's data",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         Output(
             "test_error",
@@ -190,16 +189,10 @@ STUDY = Study(
             dims=("step",),
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    simulate_conditional=simulate_conditional,
-    controls=controls,
-    realised=mixture.realised,
-    complete=mixture.completed,
-    validate=mixture.validate,
-    coordinates={"step": lambda params: range(params.num_steps + 1)},
-    figures=figures,
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast,
+    simulate_conditional=simulate_conditional, controls=controls, realised=mixture.realised,
+    complete=mixture.completed, validate=mixture.validate,
+    coordinates={"step": lambda params: range(params.num_steps + 1)}, figures=figures,
     tolerance=0.003,  # a few thousand replicates; designs' statistics take the noise out
     check_cells=check_cells,
-)
+)  # fmt: skip

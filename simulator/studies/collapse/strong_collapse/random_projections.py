@@ -125,17 +125,10 @@ check_cells = (
 STUDY = Study(
     name="strong-collapse.random-projections",
     title="random-feature regression on a mixture of real and synthetic data",
-    paper=PAPER,
-    params=Params,
-    outputs=ERRORS + classical.DIAGNOSTICS,
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    simulate_conditional=simulate_conditional,
-    realised=_mixture.realised,
-    complete=_mixture.completed,
-    validate=_mixture.validate,
-    figures=figures,
+    paper=PAPER, params=Params, outputs=ERRORS + classical.DIAGNOSTICS, theory=theory,
+    simulate_direct=simulate_direct, simulate_fast=simulate_fast,
+    simulate_conditional=simulate_conditional, realised=_mixture.realised,
+    complete=_mixture.completed, validate=_mixture.validate, figures=figures,
     tolerance=0.01,  # the projection's noise takes ten thousand replicates
     check_cells=check_cells,
-)
+)  # fmt: skip

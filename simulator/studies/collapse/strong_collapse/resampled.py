@@ -132,8 +132,7 @@ figures = {
 STUDY = Study(
     name="strong-collapse.resampled",
     title="ridge regression on a data set, a share of whose labels is synthetic",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             approximate("Gaussian equivalent; data may deviate by more", accuracy=ACCURACY),
@@ -149,14 +148,11 @@ STUDY = Study(
             df2="second-order degrees of freedom",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    realised=realised,
-    validate=validate,
+    theory=theory, simulate_direct=simulate_direct, realised=realised, validate=validate,
     figures=figures,
     tolerance=0.03,  # beyond the accuracy
     check_cells=tuple(
         {"law": law, "noise_scale": 0.8, "noise_std_synthetic": 0.3, "num_samples": 70}
         for law in LAWS
     ),
-)
+)  # fmt: skip

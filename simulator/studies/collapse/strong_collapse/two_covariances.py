@@ -213,8 +213,7 @@ check_cells = (
 STUDY = Study(
     name="strong-collapse.two-covariances",
     title="ridge regression on a mixture whose synthetic inputs have another covariance",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             _NEAR,
@@ -224,15 +223,9 @@ STUDY = Study(
             synthetic_error="response to the shift of the synthetic labels",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    simulate_conditional=simulate_conditional,
-    controls=controls,
-    realised=_mixture.realised,
-    complete=completed,
-    validate=validate,
-    figures=figures,
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast,
+    simulate_conditional=simulate_conditional, controls=controls, realised=_mixture.realised,
+    complete=completed, validate=validate, figures=figures,
     tolerance=0.01,  # of the interpolating fit; 0.2 % of the others
     check_cells=check_cells,
-)
+)  # fmt: skip

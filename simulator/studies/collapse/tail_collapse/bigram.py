@@ -150,8 +150,7 @@ check_cells = (
 STUDY = Study(
     name="tail-collapse.bigram",
     title="L1 error of a bigram table trained on a Zipf law with a cut tail",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         Output("l1_error", "mean L1 distance of predicted and real next-token laws", exact()),
         Output(
@@ -162,9 +161,6 @@ STUDY = Study(
         ),
         Output("plateau_error", "limit 2 m_k under a cut, 0 without", where="theory"),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    check_cells=check_cells,
-    figures=figures,
-)
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast,
+    check_cells=check_cells, figures=figures,
+)  # fmt: skip

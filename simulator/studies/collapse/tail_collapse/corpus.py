@@ -164,8 +164,7 @@ check_cells = (
 STUDY = Study(
     name="tail-collapse.corpus",
     title="Error of an infinite memory of a corpus whose training data lose the tail",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         Output(
             "test_error",
@@ -182,12 +181,8 @@ STUDY = Study(
         *theory_only(plateau_error="mass m_k of the corpus beyond the cutoff"),
         Output("num_distinct_tokens", "expected distinct tokens in the sample", exact()),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast,
     shortcuts=(("fast", lambda params: params.num_samples <= draws.FEW, simulate_few),),
-    validate=validate,
-    figures=figures,
-    check_cells=check_cells,
+    validate=validate, figures=figures, check_cells=check_cells,
     tolerance=0.012,  # a standard deviation to 1 % takes more replicates than a check runs
-)
+)  # fmt: skip

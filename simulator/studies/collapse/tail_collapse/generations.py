@@ -210,8 +210,7 @@ check_cells = (
 STUDY = Study(
     name="tail-collapse.generations",
     title="Error of an infinite memory at the end of a chain of generations",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         Output("test_error", "probability that a real token is extinct", _relation),
         Output("num_samples_effective", "size T_eff of one equivalent real sample", where="theory"),
@@ -223,9 +222,6 @@ STUDY = Study(
             where="theory",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    check_cells=check_cells,
-    figures=figures,
-)
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast,
+    check_cells=check_cells, figures=figures,
+)  # fmt: skip

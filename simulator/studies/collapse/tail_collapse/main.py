@@ -263,8 +263,7 @@ check_cells = (
 STUDY = Study(
     name="tail-collapse",
     title="Error of an infinite memory trained on data with a cut or thinned tail",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         Output(
             "test_error",
@@ -287,11 +286,7 @@ STUDY = Study(
         Output("plateau_error", "mass m_k of the real law beyond the cutoff", where="theory"),
         Output("num_distinct_tokens", "expected distinct tokens in the sample", exact()),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    shortcuts=(("fast", few, simulate_few),),
-    check_cells=check_cells,
-    figures=figures,
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast,
+    shortcuts=(("fast", few, simulate_few),), check_cells=check_cells, figures=figures,
     tolerance=0.012,  # a standard deviation to 1 % takes more replicates than a check runs
-)
+)  # fmt: skip

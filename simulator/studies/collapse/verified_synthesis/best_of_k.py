@@ -82,12 +82,8 @@ check_cells = (
 STUDY = Study(
     name="verified-synthesis.best-of-k",
     title="keeping the best-scored of K candidates",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=both(exact(), kept_label_accuracy="share of prompts whose kept candidate is correct"),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    figures=figures,
-    tolerance=0.001,
+    theory=theory, simulate_direct=simulate_direct, figures=figures, tolerance=0.001,
     check_cells=check_cells,
-)
+)  # fmt: skip

@@ -77,8 +77,7 @@ check_cells = (
 STUDY = Study(
     name="verified-synthesis.eigenvalues",
     title="predicting eigenvalues from the first accepted of K candidates",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *theory_only(breakdown_error="largest label error that selection can absorb, a proxy"),
         *simulation_only(
@@ -96,9 +95,6 @@ STUDY = Study(
             test_accuracy_clean="accuracy of the same model trained on clean labels",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    validate=validate,
-    figures=figures,
+    theory=theory, simulate_direct=simulate_direct, validate=validate, figures=figures,
     check_cells=check_cells,
-)
+)  # fmt: skip

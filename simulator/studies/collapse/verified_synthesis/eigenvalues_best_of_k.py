@@ -60,15 +60,12 @@ check_cells = (
 STUDY = Study(
     name="verified-synthesis.eigenvalues-best-of-k",
     title="predicting eigenvalues from the best-scored of K candidates",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=simulation_only(
         generator_accuracy="share of test inputs that the generator predicts correctly",
         kept_label_accuracy="share of correct labels among the kept",
         test_accuracy="accuracy of the model trained on the kept labels",
         test_accuracy_clean="accuracy of the same model trained on clean labels",
     ),
-    simulate_direct=simulate_direct,
-    figures=figures,
-    check_cells=check_cells,
-)
+    simulate_direct=simulate_direct, figures=figures, check_cells=check_cells,
+)  # fmt: skip

@@ -201,8 +201,7 @@ check_cells = (
 STUDY = Study(
     name="verified-synthesis.halfspace",
     title="a linear verifier selects the labels of a linear generator",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(exact(), generator_accuracy="share of right synthetic labels"),
         *theory_only(verifier_accuracy="accuracy of the verifier's halfspace"),
@@ -226,11 +225,6 @@ STUDY = Study(
             bayes_accuracy="accuracy of the best classifier",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    validate=validate,
-    figures=figures,
-    tolerance=0.005,
-    check_cells=check_cells,
-)
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, validate=validate,
+    figures=figures, tolerance=0.005, check_cells=check_cells,
+)  # fmt: skip

@@ -159,8 +159,7 @@ check_cells = (
 STUDY = Study(
     name="verified-synthesis",
     title="training on synthetic data that an imperfect verifier selects",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(exact(), keep_rate="share of the synthetic samples that is kept"),
         *both(
@@ -179,11 +178,6 @@ STUDY = Study(
             bayes_accuracy="accuracy of the best classifier",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    validate=validate,
-    figures=figures,
-    tolerance=0.003,
-    check_cells=check_cells,
-)
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, validate=validate,
+    figures=figures, tolerance=0.003, check_cells=check_cells,
+)  # fmt: skip

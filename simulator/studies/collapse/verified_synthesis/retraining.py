@@ -144,8 +144,7 @@ check_cells = (
 STUDY = Study(
     name="verified-synthesis.retraining",
     title="verified retraining over generations",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             asymptotic("O(1/d); generation 0 exact"),
@@ -154,12 +153,7 @@ STUDY = Study(
         ),
         *theory_only(verifier_accuracy="accuracy of the verifier, the limit for infinite data"),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    validate=validate,
-    coordinates={"generation": lambda params: range(params.num_generations + 1)},
-    figures=figures,
-    tolerance=0.003,
-    check_cells=check_cells,
-)
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, validate=validate,
+    coordinates={"generation": lambda params: range(params.num_generations + 1)}, figures=figures,
+    tolerance=0.003, check_cells=check_cells,
+)  # fmt: skip

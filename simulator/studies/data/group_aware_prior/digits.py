@@ -135,15 +135,13 @@ figures = {
 STUDY = Study(
     name="group-aware-prior.digits",
     title="handwritten digits with a spurious mark",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=simulation_only(
         majority_error="error on test images whose mark agrees with the label",
         minority_error="error on the same images with the other mark",
         worst_group_error="the larger of the two",
         average_error="error on the training law",
     ),
-    simulate_direct=simulate_direct,
-    figures=figures,
+    simulate_direct=simulate_direct, figures=figures,
     check_cells=({"num_steps": 20, "num_group_samples": 40},),
-)
+)  # fmt: skip

@@ -131,17 +131,11 @@ check_cells = (
 STUDY = Study(
     name="group-aware-prior.last-layer",
     title="the best robust head on two features learnt from biased data",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(asymptotic("O(1/d)"), worst_group_error="error of the worst group"),
         *theory_only(minimax_error="smallest worst-group error of any linear classifier"),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    controls=controls,
-    figures=figures,
-    tolerance=0.001,
-    check_cells=check_cells,
-)
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, controls=controls,
+    figures=figures, tolerance=0.001, check_cells=check_cells,
+)  # fmt: skip

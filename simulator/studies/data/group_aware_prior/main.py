@@ -144,8 +144,7 @@ check_cells = (
 STUDY = Study(
     name="group-aware-prior",
     title="a group-balanced set as a prior: errors of all groups at finite size",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             asymptotic("O(1/d)"),
@@ -162,12 +161,6 @@ STUDY = Study(
         ),
         *theory_only(minimax_error="smallest worst-group error of any linear classifier"),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    controls=controls,
-    validate=validate,
-    figures=figures,
-    tolerance=0.02,
-    check_cells=check_cells,
-)
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, controls=controls,
+    validate=validate, figures=figures, tolerance=0.02, check_cells=check_cells,
+)  # fmt: skip

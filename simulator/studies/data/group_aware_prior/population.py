@@ -289,8 +289,7 @@ check_cells = (
 STUDY = Study(
     name="group-aware-prior.population",
     title="a perturbed group-aware prior with many samples",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             asymptotic("O(d/N + d/M)"),
@@ -307,13 +306,7 @@ STUDY = Study(
         ),
         *theory_only(minimax_error="smallest worst-group error of any linear classifier"),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    controls=controls,
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, controls=controls,
     shortcuts=(("fast", lambda params: params.loss == "logistic", simulate_direct),),
-    validate=validate,
-    figures=figures,
-    tolerance=0.01,
-    check_cells=check_cells,
-)
+    validate=validate, figures=figures, tolerance=0.01, check_cells=check_cells,
+)  # fmt: skip

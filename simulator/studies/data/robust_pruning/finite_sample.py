@@ -221,8 +221,7 @@ check_cells = (
 STUDY = Study(
     name="robust-pruning.finite-sample",
     title="thresholds fitted on a pruned data set",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         Output("threshold", "the fitted threshold", _in_threshold),
         Output(
@@ -240,13 +239,8 @@ STUDY = Study(
         Output("average_risk", "their mean with the original priors", _in_threshold),
         Output("excess_risk", "risk on the law of what is kept, above its minimum", _in_excess),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast,
     shortcuts=(("fast", lambda params: params.estimator == "erm", simulate_direct),),
-    validate=validate,
-    coordinates={"class": lambda params: range(2)},
-    figures=figures,
-    tolerance=0.1,
-    check_cells=check_cells,
-)
+    validate=validate, coordinates={"class": lambda params: range(2)}, figures=figures,
+    tolerance=0.1, check_cells=check_cells,
+)  # fmt: skip

@@ -146,8 +146,7 @@ check_cells = (
 STUDY = Study(
     name="robust-pruning.high-dim",
     title="pruning when the direction is learnt from what is kept",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             asymptotic("O(1/D)"),
@@ -163,12 +162,7 @@ STUDY = Study(
         ),
         *theory_only(risk_gap="difference of the class risks in the limit"),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    validate=validate,
-    coordinates={"class": lambda params: range(2)},
-    figures=figures,
-    tolerance=0.05,
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, validate=validate,
+    coordinates={"class": lambda params: range(2)}, figures=figures, tolerance=0.05,
     check_cells=check_cells,
-)
+)  # fmt: skip

@@ -124,10 +124,6 @@ figures = {
 STUDY = Study(
     name="robust-pruning.images",
     title="pruning a set of labelled images",
-    paper=PAPER,
-    params=Params,
-    outputs=outputs(),
-    simulate_direct=simulate_direct,
-    figures=figures,
+    paper=PAPER, params=Params, outputs=outputs(), simulate_direct=simulate_direct, figures=figures,
     check_cells=({"num_steps": 20, "density": 0.3, "data": "digits_imbalanced"},),
-)
+)  # fmt: skip

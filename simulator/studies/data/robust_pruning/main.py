@@ -72,8 +72,7 @@ figures = {
 STUDY = Study(
     name="robust-pruning",
     title="class by class pruning and the worst class, two classes on a line",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *theory_only(threshold="minimiser of the pruned average risk; ±inf: a constant rule"),
         *theory_only(
@@ -89,8 +88,6 @@ STUDY = Study(
             minimax_risk="smallest worst-class risk of any threshold",
         ),
     ),
-    theory=theory,
-    validate=check_classes,
-    coordinates={"class": lambda params: range(2)},
+    theory=theory, validate=check_classes, coordinates={"class": lambda params: range(2)},
     figures=figures,
-)
+)  # fmt: skip

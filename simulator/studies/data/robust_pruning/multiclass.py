@@ -118,10 +118,6 @@ check_cells = (
 STUDY = Study(
     name="robust-pruning.multiclass",
     title="pruning the data of a trained classifier of K Gaussian classes",
-    paper=PAPER,
-    params=Params,
-    outputs=outputs(),
-    simulate_direct=simulate_direct,
-    figures=figures,
+    paper=PAPER, params=Params, outputs=outputs(), simulate_direct=simulate_direct, figures=figures,
     check_cells=check_cells,
-)
+)  # fmt: skip

@@ -302,8 +302,7 @@ check_cells = (
 STUDY = Study(
     name="concave-bandits.gaussian-contexts",
     title="concave value of average rewards with Gaussian contexts",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *OPTIMUM,
         *theory_only(
@@ -326,13 +325,7 @@ STUDY = Study(
         ),
         NOISE,
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_conditional=simulate_conditional,
-    validate=validate,
-    coordinates={"round": bandit.rounds_of},
-    figures=figures,
-    residual_tolerance=1e-8,
-    check_cells=check_cells,
-    tolerance=0.03,
+    theory=theory, simulate_direct=simulate_direct, simulate_conditional=simulate_conditional,
+    validate=validate, coordinates={"round": bandit.rounds_of}, figures=figures,
+    residual_tolerance=1e-8, check_cells=check_cells, tolerance=0.03,
 )  # fmt: skip

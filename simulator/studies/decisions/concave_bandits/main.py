@@ -348,8 +348,7 @@ check_cells = (
 STUDY = Study(
     name="concave-bandits",
     title="concave value of the average rewards of arms",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *OPTIMUM,
         *theory_only(stationary_regret="mean regret of the best fixed mixture"),
@@ -360,14 +359,7 @@ STUDY = Study(
         Output("nonsmooth_coefficient", "limit of sqrt(T) E regret (ggf)", ggf_loop),
         NOISE,
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_conditional=simulate_conditional,
-    complete=complete,
-    validate=validate,
-    coordinates={"round": bandit.rounds_of},
-    figures=figures,
-    residual_tolerance=1e-8,
-    check_cells=check_cells,
-    tolerance=0.05,
+    theory=theory, simulate_direct=simulate_direct, simulate_conditional=simulate_conditional,
+    complete=complete, validate=validate, coordinates={"round": bandit.rounds_of}, figures=figures,
+    residual_tolerance=1e-8, check_cells=check_cells, tolerance=0.05,
 )  # fmt: skip

@@ -266,8 +266,7 @@ check_cells = (
 STUDY = Study(
     name="concave-bandits.ranking",
     title="fair rankings whose clicks are learnt",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *OPTIMUM,
         Output(
@@ -281,12 +280,7 @@ STUDY = Study(
         *SEEN,
         *simulation_only(doubling_increment="T regret_controlled, less that at half of T"),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    validate=validate,
-    coordinates={"round": bandit.rounds_of},
-    figures=figures,
-    residual_tolerance=1e-8,
-    check_cells=check_cells,
-    tolerance=0.015,
+    theory=theory, simulate_direct=simulate_direct, validate=validate,
+    coordinates={"round": bandit.rounds_of}, figures=figures, residual_tolerance=1e-8,
+    check_cells=check_cells, tolerance=0.015,
 )  # fmt: skip

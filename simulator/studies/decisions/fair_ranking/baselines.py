@@ -188,20 +188,15 @@ _SMALL = {
 STUDY = Study(
     name="fair-ranking.baselines",
     title="batch, controlled and unfair rankings",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *OUTPUTS,
         *theory_only(constrained_utility="largest mean utility with exposure as merit"),
         Output("regret", "f* less f of the averages", _relation, dims=("round",)),
         *SEEN,
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    complete=ranking.complete,
-    validate=ranking.validate,
-    coordinates={"round": epochs},
-    figures=figures,
+    theory=theory, simulate_direct=simulate_direct, complete=ranking.complete,
+    validate=ranking.validate, coordinates={"round": epochs}, figures=figures,
     residual_tolerance=1e-8,
     check_cells=(
         _SMALL | {"algorithm": "relevance"},
@@ -209,4 +204,4 @@ STUDY = Study(
         _SMALL | {"algorithm": "batch_frank_wolfe", "objective": "quality_weighted"},
     ),
     tolerance=0.01,
-)
+)  # fmt: skip

@@ -201,8 +201,7 @@ check_cells = (
 STUDY = Study(
     name="fair-ranking",
     title="online ranking with fairness of exposure",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *OUTPUTS,
         Output("regret", "f* less f of the averages", upper_bound(), dims=("round",)),
@@ -231,13 +230,7 @@ STUDY = Study(
             dispersion=Dispersion("std", "regret_std"),
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    complete=ranking.complete,
-    validate=ranking.validate,
-    coordinates={"round": epochs},
-    figures=figures,
-    residual_tolerance=1e-8,
-    check_cells=check_cells,
-    tolerance=0.05,
-)
+    theory=theory, simulate_direct=simulate_direct, complete=ranking.complete,
+    validate=ranking.validate, coordinates={"round": epochs}, figures=figures,
+    residual_tolerance=1e-8, check_cells=check_cells, tolerance=0.05,
+)  # fmt: skip

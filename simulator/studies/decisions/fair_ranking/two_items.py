@@ -227,8 +227,7 @@ figures = {
 STUDY = Study(
     name="fair-ranking.two-items",
     title="the online ranker on two items, exactly",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *theory_only(
             optimal_value="f*",
@@ -262,11 +261,9 @@ STUDY = Study(
             dispersion=Dispersion("std", "regret_std"),
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    validate=validate,
+    theory=theory, simulate_direct=simulate_direct, validate=validate,
     coordinates={"round": lambda params: log_spaced(params.num_rounds, params.num_checkpoints)},
     figures=figures,
     check_cells=({"num_rounds": 200, "num_checkpoints": 2, "fairness_weight": 1.3},),
     tolerance=0.04,
-)
+)  # fmt: skip

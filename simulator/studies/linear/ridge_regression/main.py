@@ -287,8 +287,7 @@ check_cells = (
 STUDY = Study(
     name="ridge-regression",
     title="ridge regression: train and test error, bias and variance, the best penalty",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             _relation,
@@ -303,17 +302,10 @@ STUDY = Study(
             df2="second-order degrees of freedom",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    simulate_conditional=simulate_conditional,
-    simulate_path=simulate_path,
-    along=("ridge",),
-    shortcuts=(("path", eigenbasis.shrinks_too_little, simulate_conditional),),
-    controls=controls,
-    complete=eigenbasis.completed,
-    validate=validate,
-    figures=figures,
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast,
+    simulate_conditional=simulate_conditional, simulate_path=simulate_path, along=("ridge",),
+    shortcuts=(("path", eigenbasis.shrinks_too_little, simulate_conditional),), controls=controls,
+    complete=eigenbasis.completed, validate=validate, figures=figures,
     tolerance=0.001,  # the inputs' statistics take the noise out; many samples, the third order
     check_cells=check_cells,
-)
+)  # fmt: skip

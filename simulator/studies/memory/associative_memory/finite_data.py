@@ -182,8 +182,7 @@ check_cells = (
 STUDY = Study(
     name="associative-memory.finite-data",
     title="Recall error of an associative memory built from T tokens",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         Output("test_error", "probability of a wrong class for a token of the real law", _relation),
         Output(
@@ -196,13 +195,8 @@ STUDY = Study(
         Output("per_token_error_std", "standard deviation of one recall", dims=("token",),
                where="theory"),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    simulate_conditional=simulate_conditional,
-    validate=_errors.check_dimension,
-    tolerance=0.05,
-    check_cells=check_cells,
-    coordinates={"token": lambda params: np.arange(params.num_tokens)},
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast,
+    simulate_conditional=simulate_conditional, validate=_errors.check_dimension, tolerance=0.05,
+    check_cells=check_cells, coordinates={"token": lambda params: np.arange(params.num_tokens)},
     figures=figures,
 )  # fmt: skip

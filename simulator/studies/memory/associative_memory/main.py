@@ -281,8 +281,7 @@ check_cells = (
 STUDY = Study(
     name="associative-memory",
     title="Recall error of a matrix of random associations, infinite data",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *OUTPUTS,
         Output(
@@ -315,13 +314,8 @@ STUDY = Study(
             where="theory",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    simulate_conditional=simulate_conditional,
-    validate=_errors.check_dimension,
-    tolerance=0.05,
-    check_cells=check_cells,
-    coordinates={"token": lambda params: np.arange(params.num_tokens)},
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast,
+    simulate_conditional=simulate_conditional, validate=_errors.check_dimension, tolerance=0.05,
+    check_cells=check_cells, coordinates={"token": lambda params: np.arange(params.num_tokens)},
     figures=figures,
-)
+)  # fmt: skip

@@ -151,16 +151,11 @@ check_cells = (
 STUDY = Study(
     name="associative-memory.sgd",
     title="Recall error of an associative memory trained by one pass of SGD",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         Output("test_error", "probability of a wrong class after one pass", _relation),
         Output("per_token_error", "probability of a wrong class, by token", dims=("token",)),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    validate=validate,
-    check_cells=check_cells,
-    coordinates={"token": lambda params: np.arange(params.num_tokens)},
-    figures=figures,
+    theory=theory, simulate_direct=simulate_direct, validate=validate, check_cells=check_cells,
+    coordinates={"token": lambda params: np.arange(params.num_tokens)}, figures=figures,
 )  # fmt: skip

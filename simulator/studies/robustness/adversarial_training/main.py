@@ -263,8 +263,7 @@ check_cells = (
 STUDY = Study(
     name="adversarial-training",
     title="High-dimensional adversarial training: attack norm against penalty norm",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *ERRORS,
         *both(
@@ -275,14 +274,7 @@ STUDY = Study(
         ),
         *CONJUGATES,
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    simulate_conditional=simulate_conditional,
-    realised=realised,
-    validate=validate,
-    check_cells=check_cells,
-    figures=figures,
-    tolerance=0.03,
-    residual_tolerance=1e-8,
-)
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast,
+    simulate_conditional=simulate_conditional, realised=realised, validate=validate,
+    check_cells=check_cells, figures=figures, tolerance=0.03, residual_tolerance=1e-8,
+)  # fmt: skip

@@ -175,22 +175,14 @@ check_cells = (
 STUDY = Study(
     name="early-stopping.finite-sample",
     title="adversarial risk along gradient descent on finitely many samples",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         Output("risk_path", "adversarial risk at each time", _relation, dims=("time",)),
         Output("excess_risk_path", "risk without attack", asymptotic("O(1/n)"), dims=("time",)),
         Output("dual_norm_path", "‖w(t)‖⋆", _relation, dims=("time",)),
         *theory_only(risk_optimal="smallest adversarial risk of all predictors: a lower bound"),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    complete=completed,
-    validate=stopping.validate_descent,
-    coordinates={"time": stopping.time_coordinates},
-    figures=figures,
-    check_cells=check_cells,
-    tolerance=0.02,
-    residual_tolerance=1e-8,
-)
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, complete=completed,
+    validate=stopping.validate_descent, coordinates={"time": stopping.time_coordinates},
+    figures=figures, check_cells=check_cells, tolerance=0.02, residual_tolerance=1e-8,
+)  # fmt: skip

@@ -185,8 +185,7 @@ check_cells = (
 STUDY = Study(
     name="early-stopping",
     title="when gradient descent on an attacked linear model should stop",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             exact(),
@@ -207,15 +206,8 @@ STUDY = Study(
             suboptimality_ratio="risk_early_stopped / risk_optimal",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    controls=controls,
-    complete=completed,
-    validate=stopping.validate_descent,
-    coordinates={"time": stopping.time_coordinates},
-    figures=figures,
-    check_cells=check_cells,
-    tolerance=0.001,
-    residual_tolerance=1e-9,
-)
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, controls=controls,
+    complete=completed, validate=stopping.validate_descent,
+    coordinates={"time": stopping.time_coordinates}, figures=figures, check_cells=check_cells,
+    tolerance=0.001, residual_tolerance=1e-9,
+)  # fmt: skip

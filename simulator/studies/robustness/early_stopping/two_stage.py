@@ -216,8 +216,7 @@ check_cells = (
 STUDY = Study(
     name="early-stopping.two-stage",
     title="least squares first, the robust optimum of its estimate second",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             asymptotic("O(1/n) away from thresholds"),
@@ -226,13 +225,7 @@ STUDY = Study(
         ),
         *theory_only(risk_optimal="smallest adversarial risk of all predictors"),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    complete=completed,
-    validate=validate,
-    figures=figures,
-    check_cells=check_cells,
-    tolerance=0.005,
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, complete=completed,
+    validate=validate, figures=figures, check_cells=check_cells, tolerance=0.005,
     residual_tolerance=1e-8,
-)
+)  # fmt: skip

@@ -182,8 +182,7 @@ check_cells = (
 STUDY = Study(
     name="implicit-bias",
     title="price of the optimiser's implicit bias in robust linear classification",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         Output("attack_radius_max", "largest separable radius ε_max = e_max √d", _limit()),
         Output("attack_radius", "ε = f ε_max", _limit()),
@@ -195,12 +194,7 @@ STUDY = Study(
         Output("robust_margin_l2", "robust margin over ‖w‖₂ of the l2 solution", _limit()),
         Output("support_fraction_l2", "training points on the robust margin (l2)", where="theory"),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    realised=realised,
-    validate=validate,
-    coordinates={"geometry": lambda params: ["l1", "l2"]},
-    figures=figures,
-    tolerance=0.1,
+    theory=theory, simulate_direct=simulate_direct, realised=realised, validate=validate,
+    coordinates={"geometry": lambda params: ["l1", "l2"]}, figures=figures, tolerance=0.1,
     check_cells=check_cells,
-)
+)  # fmt: skip

@@ -153,8 +153,7 @@ check_cells = (
 STUDY = Study(
     name="implicit-bias.sparse-inputs",
     title="price of implicit bias for inputs with few non-zero entries",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=tuple(
         Output(name, meaning, dims=dims, where="simulation")
         for name, meaning, dims in (
@@ -168,9 +167,6 @@ STUDY = Study(
             ("robust_margin_l2", "robust margin over ‖w‖₂ of the l2 solution", ()),
         )
     ),
-    simulate_direct=simulate_direct,
-    validate=validate,
-    coordinates={"geometry": lambda params: ["l1", "l2"]},
-    figures=figures,
-    check_cells=check_cells,
-)
+    simulate_direct=simulate_direct, validate=validate,
+    coordinates={"geometry": lambda params: ["l1", "l2"]}, figures=figures, check_cells=check_cells,
+)  # fmt: skip

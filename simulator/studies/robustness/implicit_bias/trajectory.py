@@ -156,8 +156,7 @@ check_cells = (
 STUDY = Study(
     name="implicit-bias.trajectory",
     title="robust margins and errors along the optimisers of the robust exponential loss",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         Output(
             "robust_margin_fraction",
@@ -172,14 +171,11 @@ STUDY = Study(
             adversarial_error="error under attack",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    validate=_validate,
+    theory=theory, simulate_direct=simulate_direct, validate=_validate,
     coordinates={
         "step": lambda params: [
             RECORD_EVERY * (1 + i) for i in range(params.num_steps // RECORD_EVERY)
         ]
     },
-    figures=figures,
-    check_cells=check_cells,
-)
+    figures=figures, check_cells=check_cells,
+)  # fmt: skip

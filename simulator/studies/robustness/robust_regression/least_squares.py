@@ -156,19 +156,12 @@ check_cells = (
 STUDY = Study(
     name="robust-regression.least-squares",
     title="adversarial risk of least squares on finitely many samples",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         Output("risk_least_squares", "adversarial risk of least squares", _in_risk),
         Output("standard_risk_least_squares", "its risk without attack, σ² included", exact()),
         *theory_only(risk_ground_truth="adversarial risk of w0, the limit of many samples"),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    complete=completed,
-    validate=validate,
-    figures=figures,
-    check_cells=check_cells,
-    tolerance=0.001,
-)
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, complete=completed,
+    validate=validate, figures=figures, check_cells=check_cells, tolerance=0.001,
+)  # fmt: skip

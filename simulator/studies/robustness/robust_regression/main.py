@@ -181,8 +181,7 @@ check_cells = (
 STUDY = Study(
     name="robust-regression",
     title="the smallest adversarial risk of linear regression, for attacks in any norm",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             exact(),
@@ -201,14 +200,7 @@ STUDY = Study(
             radius_high="radius from which on 0 is optimal",
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    simulate_fast=simulate_fast,
-    controls=controls,
-    complete=completed,
-    validate=validate_truth,
-    figures=figures,
-    check_cells=check_cells,
-    tolerance=0.001,
-    residual_tolerance=1e-9,
-)
+    theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast, controls=controls,
+    complete=completed, validate=validate_truth, figures=figures, check_cells=check_cells,
+    tolerance=0.001, residual_tolerance=1e-9,
+)  # fmt: skip

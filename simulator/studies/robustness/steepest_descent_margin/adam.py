@@ -86,8 +86,7 @@ check_cells = (
 STUDY = Study(
     name="steepest-descent-margin.adam",
     title="margins that Adam reaches, by its stability constant",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         Output(
             "margin_fraction",
@@ -96,11 +95,6 @@ STUDY = Study(
             dims=("geometry",),
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    deterministic=True,
-    validate=validate,
-    coordinates={"geometry": training.geometries},
-    figures=figures,
-    check_cells=check_cells,
-)
+    theory=theory, simulate_direct=simulate_direct, deterministic=True, validate=validate,
+    coordinates={"geometry": training.geometries}, figures=figures, check_cells=check_cells,
+)  # fmt: skip

@@ -105,8 +105,7 @@ check_cells = (
 STUDY = Study(
     name="steepest-descent-margin.dataset",
     title="margins that steepest descent reaches on a given data set",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         Output(
             "linear_margin",
@@ -131,10 +130,6 @@ STUDY = Study(
             upper_bound("not always attained: other KKT points"),
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    validate=validate,
-    coordinates={"geometry": training.geometries},
-    figures=figures,
-    check_cells=check_cells,
-)
+    theory=theory, simulate_direct=simulate_direct, validate=validate,
+    coordinates={"geometry": training.geometries}, figures=figures, check_cells=check_cells,
+)  # fmt: skip

@@ -218,8 +218,7 @@ check_cells = (
 STUDY = Study(
     name="steepest-descent-margin",
     title="largest l1, l2 and linf margins of Gaussian data and their generalisation",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         Output(
             "margin",
@@ -234,12 +233,7 @@ STUDY = Study(
             dims=("geometry",),
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    realised=realised,
-    validate=validate,
-    coordinates={"geometry": lambda params: list(GEOMETRIES)},
-    figures=figures,
-    tolerance=0.02,
+    theory=theory, simulate_direct=simulate_direct, realised=realised, validate=validate,
+    coordinates={"geometry": lambda params: list(GEOMETRIES)}, figures=figures, tolerance=0.02,
     check_cells=check_cells,
-)
+)  # fmt: skip

@@ -108,8 +108,7 @@ check_cells = (
 STUDY = Study(
     name="steepest-descent-margin.trajectory",
     title="margins and stationarity along steepest descent",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *both(
             upper_bound(),
@@ -129,10 +128,7 @@ STUDY = Study(
         Output("log_loss", "log sum_i exp(-m_i)", dims=("step",), where="simulation"),
         Output("parameter_norm", "norm of all parameters", dims=_STEPS, where="simulation"),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    validate=validate,
-    coordinates={"step": training.recorded_steps, "geometry": training.geometries},
-    figures=figures,
+    theory=theory, simulate_direct=simulate_direct, validate=validate,
+    coordinates={"step": training.recorded_steps, "geometry": training.geometries}, figures=figures,
     check_cells=check_cells,
-)
+)  # fmt: skip

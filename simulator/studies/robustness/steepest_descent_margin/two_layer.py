@@ -118,8 +118,7 @@ check_cells = (
 STUDY = Study(
     name="steepest-descent-margin.two-layer",
     title="margins of a two-layer ReLU student along steepest descent",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         *simulation_only(
             dims=_STEPS,
@@ -141,7 +140,6 @@ STUDY = Study(
         Output("separated", "1 if L < 1 at the end of the run", where="simulation"),
     ),
     simulate_direct=simulate_direct,
-    coordinates={"step": training.recorded_steps, "geometry": training.geometries},
-    figures=figures,
+    coordinates={"step": training.recorded_steps, "geometry": training.geometries}, figures=figures,
     check_cells=check_cells,
-)
+)  # fmt: skip

@@ -96,8 +96,7 @@ check_cells = (
 STUDY = Study(
     name="steepest-descent-margin.two-points",
     title="largest margin of a two-layer ReLU network on two points",
-    paper=PAPER,
-    params=Params,
+    paper=PAPER, params=Params,
     outputs=(
         Output(
             "relu_margin_l2",
@@ -105,9 +104,6 @@ STUDY = Study(
             upper_bound("attained by the best start"),
         ),
     ),
-    theory=theory,
-    simulate_direct=simulate_direct,
-    validate=validate,
-    figures=figures,
+    theory=theory, simulate_direct=simulate_direct, validate=validate, figures=figures,
     check_cells=check_cells,
-)
+)  # fmt: skip
