@@ -149,8 +149,8 @@ figures = {
 check_cells = (
     {"dim": 48, "spectrum_exponent": 0.6, "signal_exponent": 0.4, "covariance_scale": 0.8,
      "signal_scale": 1.3, "attack_radius": 0.3, "noise_std": 0.7, "num_samples": 1920},
-    {"dim": 12, "spectrum": "ar1", "correlation": -0.5, "signal": "harmonic", "attack_norm": "linf",
-     "attack_radius": 0.2, "noise_std": 0.6, "num_samples": 3840},
+    {"dim": 12, "spectrum": "ar1", "correlation": -0.5, "signal": "dense", "signal_scale": 0.3,
+     "attack_norm": "linf", "attack_radius": 0.2, "noise_std": 0.6, "num_samples": 3840},
 )  # fmt: skip
 
 STUDY = Study(
