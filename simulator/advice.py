@@ -22,6 +22,7 @@ from simulator.data.population import Population, labeller_shift, population
 from simulator.equality import ByValue
 from simulator.search import NoSolution
 
+RESOLUTION = 0.1  # beyond the accuracy: a plan is no finer
 RIDGE, STRONG = "ridge-collapse.resampled", "strong-collapse.resampled"
 SIZES = (1, 2, 4)  # times the rows of the data
 LABELLERS = 9  # of which the typical one is taken: a few rows may make a lucky model
@@ -186,7 +187,9 @@ def advise(
         "ridge": sizes[0].ridge,
         **data.parameters(),
     }
-    verdict = api.check(RIDGE, replicates=replicates, dtype="float32", seed=seed, **fit)
+    verdict = api.check(
+        RIDGE, replicates=replicates, tolerance=RESOLUTION, dtype="float32", seed=seed, **fit
+    )
     found = verdict.worst("test_error")
     return Decision(
         name=data.name,
