@@ -152,8 +152,8 @@ def parameters(cls: type) -> Any:
         kind: Any = "array" if options.get("dims") else _TYPES[item.type]
         declared[item.name] = Parameter(name=item.name, type=kind, default=item.default, **options)
     # By name: the type checker does not know the attributes.
-    setattr(cls, "declarations", MappingProxyType(declared))  # noqa: B010
-    setattr(cls, "__repr__", _only_what_was_given)  # noqa: B010
+    setattr(cls, "declarations", MappingProxyType(declared))  # noqa: B010 - unknown to mypy
+    setattr(cls, "__repr__", _only_what_was_given)  # noqa: B010 - likewise
     return jax.tree_util.register_dataclass(
         cls,
         data_fields=[

@@ -127,6 +127,5 @@ TESTS = Tests(
     mutants=MUTANTS,
     expected={
         "float32": (1e-4, "sizes at a root"),
-        "resolution": (0.01, "the noise of the estimate counts for no more at some sizes"),
     },
 )  # fmt: skip

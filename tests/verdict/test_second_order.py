@@ -1,5 +1,6 @@
 """Asymptotic theories: what is extrapolated, and that many replicates reject no right one."""
 
+import argparse
 import dataclasses
 
 import numpy as np
@@ -12,6 +13,7 @@ from simulator.verdict.check import ladder
 from simulator.verdict.compare import comparable
 from simulator.verdict.extrapolation import extrapolation, possible_orders
 from tests.false_alarms import comparisons
+from tests.many_replicates import climb
 from tests.toy import ASYMPTOTIC, STUDY, asymptotic_theory
 from tests.verdict.models import scaled
 
@@ -146,6 +148,16 @@ def test_many_replicates_of_a_small_size_reject_no_right_theory():
     for factor in (1 + right.resolution, 1 - right.resolution):  # of the deviation, that is
         wrong = judge(scaled(ASYMPTOTIC, 1 / factor), evidence, tolerance=0.05)
         assert wrong.status == "disagrees"
+
+
+def test_more_replicates_are_judged_until_the_time_is_up():
+    given = argparse.Namespace(seconds=0, seed=0)
+    right = climb(ASYMPTOTIC, {"dim": 16, "num_samples": 53}, given)
+    assert right["replicates"] == 4096
+    assert right["rejected"] == []
+    assert abs(right["z"]) < right["threshold"]
+    wrong = climb(scaled(ASYMPTOTIC, 0.8), {"dim": 16, "num_samples": 53}, given)
+    assert wrong["rejected"] == ["test_error"]
 
 
 @pytest.mark.slow
