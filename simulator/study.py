@@ -16,29 +16,13 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from simulator.outputs import (  # isort: skip
+    NO_RELATION, Approximate, Asymptotic, Bound, Dispersion, Exact, Exponent, Output, Relation,
+    Unrelated, approximate, asymptotic, both, exact, exponent, lower_bound, simulation_only,
+    theory_only, upper_bound,
+)  # fmt: skip
 from simulator import checks, html
 from simulator.door import OfArrays, of_arrays
-from simulator.outputs import (
-    NO_RELATION,
-    Approximate,
-    Asymptotic,
-    Bound,
-    Dispersion,
-    Exact,
-    Exponent,
-    Output,
-    Relation,
-    Unrelated,
-    approximate,
-    asymptotic,
-    both,
-    exact,
-    exponent,
-    lower_bound,
-    simulation_only,
-    theory_only,
-    upper_bound,
-)
 from simulator.paper import Paper
 from simulator.parameters import METHODS, Method, Parameter
 from simulator.spelling import meant, suggestion

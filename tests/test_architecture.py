@@ -1,9 +1,11 @@
 """Arrows run one way, imports touch nothing, and the library leaves JAX's configuration alone."""
 
 import ast
+import itertools
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 import simulator
 
 PACKAGE = Path(__file__).parents[1] / "simulator"
+LINE = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["tool"]["ruff"]["line-length"]
 DECLARATIONS = {
     *("study", "outputs", "parameters", "parameter", "paper", "vocabulary"),
     *("large_array", "eigenbasis", "attacked", "data_set"),
@@ -109,6 +112,17 @@ def test_a_study_imports_no_other_paper(path):
         names = module.split(".")
         if names[:2] == ["simulator", "studies"] and len(names) > 2:
             assert names[2:4] == [parts[0], paper], f"{path.name} imports {module}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_an_import_has_as_many_names_on_a_line_as_fit(path):
+    lines = path.read_text().splitlines()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom):
+            names = lines[node.lineno : node.end_lineno - 1]
+            for line, following in itertools.pairwise(names):
+                longer = f"{line} {following.split(',')[0].strip()},"
+                assert len(longer) > LINE, f"one name per line: {node.module}"
 
 
 LIBRARY = [path for path in MODULES if layer(path) != "cli"]  # an application may

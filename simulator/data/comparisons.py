@@ -17,17 +17,11 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 from scipy.special import expit, ndtri
 
+from simulator.data.files import (  # isort: skip
+    DataError, check_widths, checked_path, is_number, is_whole, read_rows, shown,
+)  # fmt: skip
 from simulator.data.checks import number, whole_number
 from simulator.data.corpus import COUNT_NAMES
-from simulator.data.files import (
-    DataError,
-    check_widths,
-    checked_path,
-    is_number,
-    is_whole,
-    read_rows,
-    shown,
-)
 from simulator.equality import ByValue
 from simulator.maths import bradley_terry
 from simulator.maths.preferences import pair_law, tilted

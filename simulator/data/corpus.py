@@ -26,19 +26,11 @@ from typing import Any, Literal
 import numpy as np
 from scipy import optimize, special
 
+from simulator.data.files import (  # isort: skip
+    DataError, check_widths, checked_path, is_number, kind_of, read_npy, read_rows, shown, text,
+)  # fmt: skip
 from simulator.checks import plain_array
 from simulator.data.checks import number, numbers
-from simulator.data.files import (
-    DataError,
-    check_widths,
-    checked_path,
-    is_number,
-    kind_of,
-    read_npy,
-    read_rows,
-    shown,
-    text,
-)
 from simulator.equality import ByValue
 from simulator.large_array import LargeArray
 

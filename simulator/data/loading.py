@@ -18,20 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from simulator.data.files import (  # isort: skip
+    DataError, are_row_labels, check_widths, checked_path, content, is_whole, kind_of, read_idx,
+    read_npy, read_rows,
+)  # fmt: skip
 from simulator.checks import plain_array
 from simulator.data.columns import Chosen, Column, column_of, columns_of_frame, numeric
-from simulator.data.files import (
-    DataError,
-    are_row_labels,
-    check_widths,
-    checked_path,
-    content,
-    is_whole,
-    kind_of,
-    read_idx,
-    read_npy,
-    read_rows,
-)
 from simulator.data.header import header_of, is_named
 from simulator.equality import ByValue
 

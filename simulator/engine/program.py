@@ -13,13 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simulator.engine.batch_size import (
-    Cost,
-    batch_size,
-    cost_of_lane,
-    fits_in_memory,
-    open_loops,
-)
+from simulator.engine.batch_size import (  # isort: skip
+    Cost, batch_size, cost_of_lane, fits_in_memory, open_loops,
+)  # fmt: skip
 from simulator.engine.cells import Values, draws_key
 from simulator.engine.declared import refuse_undeclared
 from simulator.engine.setting import Setting

@@ -22,14 +22,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from simulator.maths.resolvent import (
-    degrees_of_freedom,
-    effective_penalty,
-    residual_fraction,
-    samples_left,
-    shrinkage,
-    survival,
-)
+from simulator.maths.resolvent import (  # isort: skip
+    degrees_of_freedom, effective_penalty, residual_fraction, samples_left, shrinkage, survival,
+)  # fmt: skip
 from simulator.maths.roots import increasing_root, newton_steps, nonzero_slope
 from simulator.maths.slopes import ratio
 from simulator.runtime.precision import float_dtype

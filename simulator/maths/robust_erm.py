@@ -25,19 +25,11 @@ from jax import lax
 from jax.nn import sigmoid
 from jaxtyping import Array, Float
 
+from simulator.maths.robust_risk import (  # isort: skip
+    Point, RobustErm, RobustFit, certify, damage, penalty_of, size_of, start, weights_of,
+)  # fmt: skip
 from simulator.maths.newton_system import NewtonSystem
 from simulator.maths.proximal import loss_value
-from simulator.maths.robust_risk import (
-    Point,
-    RobustErm,
-    RobustFit,
-    certify,
-    damage,
-    penalty_of,
-    size_of,
-    start,
-    weights_of,
-)
 from simulator.maths.smooth_erm import smooth_erm
 from simulator.runtime.shapes import Numbers, Scalar
 

@@ -17,15 +17,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from simulator.maths.robust_path import (  # isort: skip
+    MEAN_ABSOLUTE, RULES, Problem, Setting, residual_std, stopped,
+)  # fmt: skip
 from simulator.maths import separable
-from simulator.maths.robust_path import (
-    MEAN_ABSOLUTE,
-    RULES,
-    Problem,
-    Setting,
-    residual_std,
-    stopped,
-)
 from simulator.maths.roots import increasing_root
 from simulator.maths.slopes import only_slope, ratio, square_root
 from simulator.runtime.shapes import Scalar

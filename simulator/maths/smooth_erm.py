@@ -16,17 +16,11 @@ from jax import lax
 from jax.nn import sigmoid
 from jaxtyping import Array
 
+from simulator.maths.robust_risk import (  # isort: skip
+    RobustErm, RobustFit, certificate, damage, penalty_of, pull_of, size_of,
+)  # fmt: skip
 from simulator.maths.newton_system import Factor, NewtonSystem
 from simulator.maths.proximal import loss_value
-from simulator.maths.robust_risk import (
-    RobustErm,
-    RobustFit,
-    certificate,
-    damage,
-    penalty_of,
-    pull_of,
-    size_of,
-)
 from simulator.maths.slopes import ratio
 
 _STEPS = 60

@@ -8,16 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simulator.engine.labels import (  # isort: skip
+    Arrays, Blocks, arrays_of, coordinates, estimated, filled, status_arrays,
+)  # fmt: skip
 from simulator.engine.cells import Values
-from simulator.engine.labels import (
-    Arrays,
-    Blocks,
-    arrays_of,
-    coordinates,
-    estimated,
-    filled,
-    status_arrays,
-)
 from simulator.engine.run import Run, remarks
 from simulator.engine.setting import Setting
 from simulator.engine.theory import NotConverged, theory_of_cells

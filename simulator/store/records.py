@@ -34,20 +34,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simulator.store.files import (  # isort: skip
+    PRIVATE, WAY_OUT, StoreError, entries_of, open_plain, read_file, reason, remove, write_file,
+)  # fmt: skip
 from simulator.engine.moments import Summary
 from simulator.engine.regression import STATE, state_shapes
 from simulator.engine.tally import Stalled, Tally
-from simulator.store.files import (
-    PRIVATE,
-    WAY_OUT,
-    StoreError,
-    entries_of,
-    open_plain,
-    read_file,
-    reason,
-    remove,
-    write_file,
-)
 from simulator.study import Study
 
 #: Records beyond this number are merged into one when the store is opened for writing.

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from simulator.store.plan import (  # isort: skip
+    Plan, cells_to_compute, join_store, manifest_of, plan_of, whole_plan, work,
+)  # fmt: skip
 from simulator import checks
 from simulator.defaults import REPLICATES
 from simulator.engine import sizes
@@ -30,15 +33,6 @@ from simulator.store.large import keep_arrays, tokens
 from simulator.store.layout import Results, mend
 from simulator.store.manifest import read_manifest
 from simulator.store.netcdf import attribute, check_netcdf, write_netcdf
-from simulator.store.plan import (
-    Plan,
-    cells_to_compute,
-    join_store,
-    manifest_of,
-    plan_of,
-    whole_plan,
-    work,
-)
 from simulator.store.processes import meeting
 from simulator.store.records import CellState, check_installed, locked, read_records
 from simulator.study import Study

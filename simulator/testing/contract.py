@@ -11,6 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from simulator.testing.sides import (  # isort: skip
+    UNTRACEABLE, cell_of, first_line, function_of, needs_static, runs_with, shapes_of, sides_of,
+    traced_of, values_of,
+)  # fmt: skip
 from simulator.engine.declared import undeclared
 from simulator.parameters import Parameter
 from simulator.runtime.compilation import float64_on_cpu, simulation_scope
@@ -19,18 +23,6 @@ from simulator.study import RESIDUAL, Study
 from simulator.testing.data import Tests
 from simulator.testing.evidence import survivors, wrong_values
 from simulator.testing.lowering import lowers
-from simulator.testing.sides import (
-    UNTRACEABLE,
-    cell_of,
-    first_line,
-    function_of,
-    needs_static,
-    runs_with,
-    shapes_of,
-    sides_of,
-    traced_of,
-    values_of,
-)
 
 NEAR = 1e-5  # relative step of finite differences
 SLOPES_AGREE = 2e-4

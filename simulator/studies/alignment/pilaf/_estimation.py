@@ -11,22 +11,15 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.linalg import solve_triangular
 
+from simulator.studies.alignment.pilaf._model import (  # isort: skip
+    Given, Sampling, feature_gaps, log_policy, pairs_of, policy_pairs, scores, unordered,
+)  # fmt: skip
 from simulator.maths import bradley_terry
 from simulator.maths.centred import centred_products
 from simulator.maths.preferences import divergence, reverse_divergence
 from simulator.maths.slopes import square_root
 from simulator.sampling.counts import categorical, multinomial, uniform
 from simulator.sampling.pairs import draw_pairs
-from simulator.studies.alignment.pilaf._model import (
-    Given,
-    Sampling,
-    feature_gaps,
-    log_policy,
-    pairs_of,
-    policy_pairs,
-    scores,
-    unordered,
-)
 from simulator.study import CONTROLS
 
 #: Penalty on θ as a Gaussian prior of standard deviation 100: without it there is no estimate where

@@ -26,18 +26,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from simulator.studies.alignment.pilaf._model import (  # isort: skip
+    Instance, given, loss_gradient, objective_gradient, sampling_at, scores,
+)  # fmt: skip
 from simulator.maths.bradley_terry import mean_gradient
 from simulator.parameters import parameters, traced
 from simulator.studies.alignment.pilaf import PAPER
 from simulator.studies.alignment.pilaf._estimation import draw_counts, draw_labels
-from simulator.studies.alignment.pilaf._model import (
-    Instance,
-    given,
-    loss_gradient,
-    objective_gradient,
-    sampling_at,
-    scores,
-)
 from simulator.studies.alignment.pilaf._model import validate as is_instance
 from simulator.study import Figure, Study, both, exact, theory_only
 

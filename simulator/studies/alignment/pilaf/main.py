@@ -42,17 +42,13 @@ Sampling for Reward Modeling", 2025, arXiv 2502.04270.
 
 import jax.numpy as jnp
 
+from simulator.studies.alignment.pilaf._model import (  # isort: skip
+    Instance, given, sampling_at, unordered, validate,
+)  # fmt: skip
 from simulator.maths.bradley_terry import triangle
 from simulator.parameters import parameters, traced
 from simulator.studies.alignment.pilaf import PAPER
 from simulator.studies.alignment.pilaf import _estimation as estimation
-from simulator.studies.alignment.pilaf._model import (
-    Instance,
-    given,
-    sampling_at,
-    unordered,
-    validate,
-)
 from simulator.study import Dispersion, Figure, Output, Study, asymptotic, both, theory_only
 
 

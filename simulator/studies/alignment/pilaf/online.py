@@ -17,19 +17,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from simulator.studies.alignment.pilaf._model import (  # isort: skip
+    Instance, given, loss_gradient, sampling_at, scores, validate,
+)  # fmt: skip
 from simulator.maths.bradley_terry import mean_gradient
 from simulator.outputs import Unrelated
 from simulator.parameters import parameters, static, traced
 from simulator.studies.alignment.pilaf import PAPER
 from simulator.studies.alignment.pilaf._estimation import draw_counts, draw_labels, regret
-from simulator.studies.alignment.pilaf._model import (
-    Instance,
-    given,
-    loss_gradient,
-    sampling_at,
-    scores,
-    validate,
-)
 from simulator.study import Figure, Study, asymptotic, both
 
 

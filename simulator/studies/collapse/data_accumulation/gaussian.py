@@ -33,22 +33,14 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import digamma
 
+from simulator.study import (  # isort: skip
+    CONTROLS, Dispersion, Figure, Output, Study, asymptotic, both, exact, theory_only,
+)  # fmt: skip
 from simulator.maths.slopes import square_root
 from simulator.parameters import choice, parameters, static, traced
 from simulator.studies.collapse.data_accumulation import PAPER, _gaussian_simulation
 from simulator.studies.collapse.data_accumulation import _policies as policies
 from simulator.studies.collapse.data_accumulation._log_gamma_means import log_and_root
-from simulator.study import (
-    CONTROLS,
-    Dispersion,
-    Figure,
-    Output,
-    Study,
-    asymptotic,
-    both,
-    exact,
-    theory_only,
-)
 
 CHAINS = ("replace", "accumulate")
 MOST_CONTROLS = 12  # generations: of long chains the trace has heavy tails

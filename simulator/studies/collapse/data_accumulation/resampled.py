@@ -34,6 +34,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from simulator.studies.collapse.data_accumulation._linear_simulation import (  # isort: skip
+    Chain, chain, determined, errors,
+)  # fmt: skip
 from simulator.data_set import ACCURACY, DataSet
 from simulator.maths.resolvent import ErrorForm, no_fit, ridge_fit
 from simulator.parameters import parameters, static, traced
@@ -41,12 +44,6 @@ from simulator.sampling.resampled import LAWS, check_data_set, data_set_of, draw
 from simulator.sampling.row_factor import CHUNK
 from simulator.studies.collapse.data_accumulation import PAPER
 from simulator.studies.collapse.data_accumulation import _policies as policies
-from simulator.studies.collapse.data_accumulation._linear_simulation import (
-    Chain,
-    chain,
-    determined,
-    errors,
-)
 from simulator.studies.collapse.data_accumulation._marchenko_pastur import weighted_equivalent
 from simulator.study import Figure, Study, approximate, both, theory_only
 

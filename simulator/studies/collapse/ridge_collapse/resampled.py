@@ -25,18 +25,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from simulator.sampling.resampled import (  # isort: skip
+    LAWS, check_data_set, data_set_of, normal_equations, squared_norms,
+)  # fmt: skip
 from simulator.data_set import ACCURACY, DataSet
 from simulator.maths.generations import last_errors
 from simulator.maths.resolvent import ridge_fit
 from simulator.maths.spectra import Spectrum
 from simulator.parameters import parameters, static, traced
-from simulator.sampling.resampled import (
-    LAWS,
-    check_data_set,
-    data_set_of,
-    normal_equations,
-    squared_norms,
-)
 from simulator.studies.collapse.ridge_collapse import PAPER
 from simulator.study import Figure, Study, approximate, both, theory_only
 

@@ -20,16 +20,12 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.linalg import cho_factor, cho_solve
 
+from simulator.studies.collapse.strong_collapse._model import (  # isort: skip
+    counts_of, geometric_mean, noise_of, sample_weights, shift_of,
+)  # fmt: skip
 from simulator.eigenbasis import is_given, spectrum_of
 from simulator.maths.least_squares import smallest_norm
 from simulator.sampling.trapezoid import active_rows, trapezoidal_factor
-from simulator.studies.collapse.strong_collapse._model import (
-    counts_of,
-    geometric_mean,
-    noise_of,
-    sample_weights,
-    shift_of,
-)
 
 
 class Experiment(NamedTuple):

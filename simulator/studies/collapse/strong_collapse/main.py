@@ -48,18 +48,14 @@ from dataclasses import replace
 import jax.numpy as jnp
 from jax import lax
 
+from simulator.studies.collapse.strong_collapse._simulation import (  # isort: skip
+    averaged_errors, drawn_fit, experiment, sampled_errors, trapezoidal_fit,
+)  # fmt: skip
 from simulator.eigenbasis import dimension
 from simulator.maths.slopes import only_slope
 from simulator.parameters import choice, parameters, traced
 from simulator.studies.collapse.strong_collapse import PAPER, _controls
 from simulator.studies.collapse.strong_collapse import _model as mixture
-from simulator.studies.collapse.strong_collapse._simulation import (
-    averaged_errors,
-    drawn_fit,
-    experiment,
-    sampled_errors,
-    trapezoidal_fit,
-)
 from simulator.studies.collapse.strong_collapse._theory import mixture_theory
 from simulator.study import CONTROLS, Figure, Study, asymptotic, both, exact, theory_only
 

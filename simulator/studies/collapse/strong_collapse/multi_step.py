@@ -31,19 +31,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from simulator.studies.collapse.strong_collapse._simulation import (  # isort: skip
+    draw_noise, draw_teacher, drawn_fit, experiment, trapezoidal_fit, unit_responses,
+)  # fmt: skip
 from simulator.eigenbasis import spectrum_of
 from simulator.maths.resolvent import ridge_fit
 from simulator.parameters import parameters, static, traced
 from simulator.studies.collapse.strong_collapse import PAPER, _controls
 from simulator.studies.collapse.strong_collapse import _model as mixture
-from simulator.studies.collapse.strong_collapse._simulation import (
-    draw_noise,
-    draw_teacher,
-    drawn_fit,
-    experiment,
-    trapezoidal_fit,
-    unit_responses,
-)
 from simulator.studies.collapse.strong_collapse._theory import interpolation_threshold
 from simulator.study import CONTROLS, Figure, Output, Study, asymptotic
 

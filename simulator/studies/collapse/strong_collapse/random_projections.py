@@ -30,16 +30,13 @@ Reference: E. Dohmatob, Y. Feng, A. Subramonian, J. Kempe, "Strong Model Collaps
 arXiv 2410.04840.
 """
 
+from simulator.studies.collapse.strong_collapse._simulation import (  # isort: skip
+    averaged_errors, drawn_fit, sampled_errors, trapezoidal_fit,
+)  # fmt: skip
 from simulator.parameters import parameters, traced
 from simulator.studies.collapse.strong_collapse import PAPER
 from simulator.studies.collapse.strong_collapse import _model as _mixture
 from simulator.studies.collapse.strong_collapse import main as classical
-from simulator.studies.collapse.strong_collapse._simulation import (
-    averaged_errors,
-    drawn_fit,
-    sampled_errors,
-    trapezoidal_fit,
-)
 from simulator.studies.collapse.strong_collapse._theory import mixture_theory
 from simulator.study import Figure, Output, Study, asymptotic
 

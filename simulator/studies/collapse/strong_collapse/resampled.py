@@ -26,17 +26,13 @@ arXiv 2410.04840.
 import jax
 import jax.numpy as jnp
 
+from simulator.sampling.resampled import (  # isort: skip
+    LAWS, check_data_set, data_set_of, normal_equations, squared_norms,
+)  # fmt: skip
 from simulator.data_set import ACCURACY, EXAMPLE, DataSet
 from simulator.maths.mixture_error import mixture_errors
 from simulator.maths.mixture_resolvent import mixture_fit
 from simulator.parameters import array, parameters, traced
-from simulator.sampling.resampled import (
-    LAWS,
-    check_data_set,
-    data_set_of,
-    normal_equations,
-    squared_norms,
-)
 from simulator.studies.collapse.strong_collapse import PAPER
 from simulator.studies.collapse.strong_collapse._model import counts_of, fractions_of, realised
 from simulator.study import Figure, Study, approximate, both, theory_only

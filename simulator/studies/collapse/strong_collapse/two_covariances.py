@@ -31,6 +31,9 @@ Collapse", ICLR 2025, arXiv 2410.04840.
 
 import jax.numpy as jnp
 
+from simulator.studies.collapse.strong_collapse._simulation import (  # isort: skip
+    averaged_errors, drawn_fit, experiment, sampled_errors, trapezoidal_fit,
+)  # fmt: skip
 from simulator import eigenbasis
 from simulator.eigenbasis import is_given, spectrum_of
 from simulator.maths.slopes import ratio
@@ -39,13 +42,6 @@ from simulator.parameters import choice, parameters, traced, unpadded
 from simulator.studies.collapse.strong_collapse import PAPER, _controls
 from simulator.studies.collapse.strong_collapse import _model as _mixture
 from simulator.studies.collapse.strong_collapse import _model as mixture
-from simulator.studies.collapse.strong_collapse._simulation import (
-    averaged_errors,
-    drawn_fit,
-    experiment,
-    sampled_errors,
-    trapezoidal_fit,
-)
 from simulator.studies.collapse.strong_collapse._theory import interpolation_threshold
 from simulator.studies.collapse.strong_collapse._two_covariances_fit import two_covariances_fit
 from simulator.study import CONTROLS, RESIDUAL, Figure, Study, asymptotic, both

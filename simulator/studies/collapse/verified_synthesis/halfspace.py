@@ -24,6 +24,9 @@ Reference: arXiv 2406.07515 (rates of agreement; the sharp limit is this package
 import jax
 import jax.numpy as jnp
 
+from simulator.studies.collapse.verified_synthesis._model import (  # isort: skip
+    SelectionParams, accuracy, bernoulli, empirical, fitted,
+)  # fmt: skip
 from simulator.maths.gaussian import normal_cdf
 from simulator.maths.least_squares import smallest_norm
 from simulator.maths.slopes import ratio
@@ -31,13 +34,6 @@ from simulator.maths.special_directions import infinite_data
 from simulator.parameters import parameters, traced
 from simulator.studies.collapse.verified_synthesis import PAPER
 from simulator.studies.collapse.verified_synthesis import _halfspace as halfspaces
-from simulator.studies.collapse.verified_synthesis._model import (
-    SelectionParams,
-    accuracy,
-    bernoulli,
-    empirical,
-    fitted,
-)
 from simulator.study import Figure, Study, asymptotic, both, exact, theory_only
 
 

@@ -29,19 +29,15 @@ theorem; the sharp limit is this package's own). The paper's loss has ``1/N``: i
 import jax
 import jax.numpy as jnp
 
+from simulator.studies.collapse.verified_synthesis._model import (  # isort: skip
+    SelectionParams, bernoulli, empirical, fitted, mixture_accuracy,
+)  # fmt: skip
 from simulator.maths.gaussian import normal_cdf
 from simulator.maths.least_squares import smallest_norm
 from simulator.parameters import parameters, traced
 from simulator.sampling.counts import multinomial
 from simulator.sampling.row_types import ridge_fit, rows_of_types
 from simulator.studies.collapse.verified_synthesis import PAPER
-from simulator.studies.collapse.verified_synthesis._model import (
-    SelectionParams,
-    bernoulli,
-    empirical,
-    fitted,
-    mixture_accuracy,
-)
 from simulator.study import Figure, Study, asymptotic, both, exact, theory_only
 
 

@@ -32,19 +32,15 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from simulator.studies.data.group_aware_prior._perturbed import (  # isort: skip
+    Quadratic, full_gradient_minimum, quadratic_solution, root, smooth_solution,
+)  # fmt: skip
 from simulator.maths.gaussian import normal_cdf, normal_pdf
 from simulator.maths.logistic_normal import logistic_averages
 from simulator.maths.slopes import square_root
 from simulator.parameters import choice, parameters, static, traced
 from simulator.studies.data.group_aware_prior import PAPER
 from simulator.studies.data.group_aware_prior import _model as groups
-from simulator.studies.data.group_aware_prior._perturbed import (
-    Quadratic,
-    full_gradient_minimum,
-    quadratic_solution,
-    root,
-    smooth_solution,
-)
 from simulator.study import CONTROLS, Figure, Output, Study, asymptotic, both, theory_only
 
 _DIRECTIONS, _REFINEMENTS = 48, 3  # in which the logistic group loss must grow

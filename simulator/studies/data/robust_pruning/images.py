@@ -19,17 +19,14 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 
+from simulator.studies.data.robust_pruning._classifiers import (  # isort: skip
+    TrainingParams, labelled, outputs, pruned_and_retrained,
+)  # fmt: skip
 from simulator.data.classes import ClassTable
 from simulator.data.classes import labelled as with_classes
 from simulator.data.datasets import digits, mnist
 from simulator.parameters import choice, parameters
 from simulator.studies.data.robust_pruning import PAPER
-from simulator.studies.data.robust_pruning._classifiers import (
-    TrainingParams,
-    labelled,
-    outputs,
-    pruned_and_retrained,
-)
 from simulator.study import Figure, Study
 
 _HELD = 400 / 1797  # of all rows, for validation, and as many for the test

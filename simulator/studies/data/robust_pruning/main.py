@@ -27,14 +27,11 @@ Reference: A. Vysogorets, K. Ahuja, J. Kempe, "DRoP: Distributionally Robust Dat
 
 import jax.numpy as jnp
 
+from simulator.studies.data.robust_pruning._model import (  # isort: skip
+    ClassParams, check_classes, minimax_risk, pruned,
+)  # fmt: skip
 from simulator.parameters import parameters
 from simulator.studies.data.robust_pruning import PAPER
-from simulator.studies.data.robust_pruning._model import (
-    ClassParams,
-    check_classes,
-    minimax_risk,
-    pruned,
-)
 from simulator.study import Figure, Study, theory_only
 
 

@@ -20,14 +20,11 @@ Reference: A. Vysogorets, K. Ahuja, J. Kempe, "DRoP", ICLR 2025, arXiv 2404.0557
 import jax
 import jax.numpy as jnp
 
+from simulator.studies.data.robust_pruning._classifiers import (  # isort: skip
+    TrainingParams, labelled, outputs, pruned_and_retrained,
+)  # fmt: skip
 from simulator.parameters import parameters, static, traced
 from simulator.studies.data.robust_pruning import PAPER
-from simulator.studies.data.robust_pruning._classifiers import (
-    TrainingParams,
-    labelled,
-    outputs,
-    pruned_and_retrained,
-)
 from simulator.study import Figure, Study
 
 

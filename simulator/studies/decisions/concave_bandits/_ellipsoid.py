@@ -12,15 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from simulator.studies.decisions.concave_bandits._model import (  # isort: skip
+    Optimum, gini_weights, slope, smoothness, value,
+)  # fmt: skip
 from simulator.maths.concave_ascent import maximise
 from simulator.maths.quadrature import panel_table
-from simulator.studies.decisions.concave_bandits._model import (
-    Optimum,
-    gini_weights,
-    slope,
-    smoothness,
-    value,
-)
 
 _EXACT = 64  # terms of sums over rounds that are added one by one
 _ZETA_THIRD = -0.9733602483507827  # zeta(1/3)

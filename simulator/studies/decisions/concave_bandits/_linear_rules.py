@@ -12,17 +12,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from simulator.studies.decisions.concave_bandits._model import (  # isort: skip
+    Optimum, nothing, played, playing_slope, record,
+)  # fmt: skip
 from simulator.maths.gaussian import largest_of_normals
 from simulator.sampling import short_rows
 from simulator.sampling.counts import uniform
 from simulator.studies.decisions.concave_bandits._ellipsoid import gram_of, largest_normal
-from simulator.studies.decisions.concave_bandits._model import (
-    Optimum,
-    nothing,
-    played,
-    playing_slope,
-    record,
-)
 
 
 class LinearAverages(NamedTuple):

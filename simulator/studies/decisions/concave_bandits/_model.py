@@ -16,20 +16,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from simulator.maths.welfare import (  # isort: skip
+    alpha_fair, alpha_fair_curvature, alpha_fair_divergence, alpha_fair_slope, generalised_gini,
+    generalised_gini_weights, smoothed_gini_slope, soft_minimum, soft_minimum_divergence,
+    soft_minimum_slope,
+)  # fmt: skip
 from simulator.maths.permutahedron import geometric_weights
 from simulator.maths.rounds import check_checkpoints, log_spaced, play
-from simulator.maths.welfare import (
-    alpha_fair,
-    alpha_fair_curvature,
-    alpha_fair_divergence,
-    alpha_fair_slope,
-    generalised_gini,
-    generalised_gini_weights,
-    smoothed_gini_slope,
-    soft_minimum,
-    soft_minimum_divergence,
-    soft_minimum_slope,
-)
 from simulator.parameters import parameters, static, traced
 from simulator.study import Figure
 

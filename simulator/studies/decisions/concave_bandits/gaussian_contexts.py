@@ -34,39 +34,22 @@ package's own).
 import jax
 import jax.numpy as jnp
 
+from simulator.studies.decisions.concave_bandits._ellipsoid import (  # isort: skip
+    exploration_regret, gram_of, largest_normal, linear_rule, loop, optimum,
+)  # fmt: skip
+from simulator.studies.decisions.concave_bandits.main import (  # isort: skip
+    FIXED, NOISE, OPTIMUM, REGRETS, SEEN, ggf_loop,
+)  # fmt: skip
+from simulator.study import (  # isort: skip
+    NO_RELATION, RESIDUAL, Dispersion, Output, Study, asymptotic, exact, theory_only,
+)  # fmt: skip
 from simulator.maths.slopes import square_root
 from simulator.parameters import choice, parameters, static, traced
 from simulator.sampling import short_rows
 from simulator.sampling.shared import once
 from simulator.studies.decisions.concave_bandits import PAPER
 from simulator.studies.decisions.concave_bandits import _model as bandit
-from simulator.studies.decisions.concave_bandits._ellipsoid import (
-    exploration_regret,
-    gram_of,
-    largest_normal,
-    linear_rule,
-    loop,
-    optimum,
-)
 from simulator.studies.decisions.concave_bandits._linear_rules import linear_averages
-from simulator.studies.decisions.concave_bandits.main import (
-    FIXED,
-    NOISE,
-    OPTIMUM,
-    REGRETS,
-    SEEN,
-    ggf_loop,
-)
-from simulator.study import (
-    NO_RELATION,
-    RESIDUAL,
-    Dispersion,
-    Output,
-    Study,
-    asymptotic,
-    exact,
-    theory_only,
-)
 
 LINEAR = ("oracle", "stationary", "scalarized")  # the best action for some gradient
 

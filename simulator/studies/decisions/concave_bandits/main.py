@@ -41,34 +41,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from simulator.studies.decisions.concave_bandits._arms import (  # isort: skip
+    best_mixture, counted, covariance_of, laws_of_arms, learning_bound, loop_curvature, means_of,
+    nonsmooth_coefficient,
+)  # fmt: skip
+from simulator.study import (  # isort: skip
+    NO_RELATION, RESIDUAL, Dispersion, Output, Study, asymptotic, exact, simulation_only,
+    theory_only, upper_bound,
+)  # fmt: skip
 from simulator.maths.slopes import square_root
 from simulator.parameters import array, choice, parameters, static, traced
 from simulator.sampling import short_rows
 from simulator.sampling.shared import once
 from simulator.studies.decisions.concave_bandits import PAPER
 from simulator.studies.decisions.concave_bandits import _model as bandit
-from simulator.studies.decisions.concave_bandits._arms import (
-    best_mixture,
-    counted,
-    covariance_of,
-    laws_of_arms,
-    learning_bound,
-    loop_curvature,
-    means_of,
-    nonsmooth_coefficient,
-)
-from simulator.study import (
-    NO_RELATION,
-    RESIDUAL,
-    Dispersion,
-    Output,
-    Study,
-    asymptotic,
-    exact,
-    simulation_only,
-    theory_only,
-    upper_bound,
-)
 
 ESTIMATING = ("greedy", "ucb", "epsilon_greedy", "squarecb")
 FIXED = ("stationary", "scalarized", "uniform")

@@ -26,15 +26,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from simulator.maths.permutahedron import (  # isort: skip
+    largest_product, position_weights, sort_to_exposure, top_to_exposure,
+)  # fmt: skip
 from simulator.maths.circle import closeness
 from simulator.maths.concave_ascent import maximise
 from simulator.maths.gini_ascent import maximise_gini
-from simulator.maths.permutahedron import (
-    largest_product,
-    position_weights,
-    sort_to_exposure,
-    top_to_exposure,
-)
 from simulator.parameters import choice, parameters, static, traced
 from simulator.sampling.shared import once
 from simulator.studies.decisions.concave_bandits import PAPER

@@ -30,6 +30,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from simulator.study import (  # isort: skip
+    NO_RELATION, RESIDUAL, Figure, Output, Study, asymptotic, exact, theory_only,
+)  # fmt: skip
 from simulator.maths.permutahedron import top_to_exposure
 from simulator.maths.rounds import log_spaced
 from simulator.parameters import choice, parameters, traced
@@ -40,16 +43,6 @@ from simulator.studies.decisions.fair_ranking._constrained import constrained_ut
 from simulator.studies.decisions.fair_ranking._optimum import described, optimum, sorted_rows
 from simulator.studies.decisions.fair_ranking._play import averages_over_time, seen, value_at
 from simulator.studies.decisions.fair_ranking.main import OUTPUTS, SEEN, epochs
-from simulator.study import (
-    NO_RELATION,
-    RESIDUAL,
-    Figure,
-    Output,
-    Study,
-    asymptotic,
-    exact,
-    theory_only,
-)
 
 
 @parameters

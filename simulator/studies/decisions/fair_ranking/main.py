@@ -38,6 +38,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from simulator.study import (  # isort: skip
+    NO_RELATION, RESIDUAL, Dispersion, Figure, Output, Study, asymptotic, exact, simulation_only,
+    theory_only, upper_bound,
+)  # fmt: skip
 from simulator.maths.permutahedron import top_to_exposure
 from simulator.maths.rounds import log_spaced
 from simulator.maths.welfare import alpha_fair_curvature
@@ -47,19 +51,6 @@ from simulator.studies.decisions.fair_ranking import PAPER
 from simulator.studies.decisions.fair_ranking import _model as ranking
 from simulator.studies.decisions.fair_ranking._optimum import described, optimum
 from simulator.studies.decisions.fair_ranking._play import averages_over_time, seen, value_at
-from simulator.study import (
-    NO_RELATION,
-    RESIDUAL,
-    Dispersion,
-    Figure,
-    Output,
-    Study,
-    asymptotic,
-    exact,
-    simulation_only,
-    theory_only,
-    upper_bound,
-)
 
 
 @parameters

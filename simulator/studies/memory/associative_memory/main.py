@@ -34,6 +34,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from simulator.study import (  # isort: skip
+    Figure, Output, Study, approximate, exact, lower_bound, theory_only, upper_bound,
+)  # fmt: skip
 from simulator.maths.quadrature import log_panel_rule
 from simulator.maths.slopes import square_root
 from simulator.maths.zeta import hurwitz_zeta
@@ -43,16 +46,6 @@ from simulator.studies.memory.associative_memory import PAPER
 from simulator.studies.memory.associative_memory import _simulation as _sampling
 from simulator.studies.memory.associative_memory import _theory as _errors
 from simulator.studies.memory.associative_memory._theory import Noise
-from simulator.study import (
-    Figure,
-    Output,
-    Study,
-    approximate,
-    exact,
-    lower_bound,
-    theory_only,
-    upper_bound,
-)
 
 
 @parameters

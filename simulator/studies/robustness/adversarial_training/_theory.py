@@ -4,20 +4,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from simulator.maths.replica.order_parameters import (  # isort: skip
+    Fit, Hats, Order, WeightLaw, averages, conjugates, l2_damage, linf_damage, solve,
+)  # fmt: skip
 from simulator.maths.gaussian import attacked_error
 from simulator.maths.proximal import loss_value
 from simulator.maths.replica.channels import CHANNELS, SLOPE_AT_ZERO, train_error
-from simulator.maths.replica.order_parameters import (
-    Fit,
-    Hats,
-    Order,
-    WeightLaw,
-    averages,
-    conjugates,
-    l2_damage,
-    linf_damage,
-    solve,
-)
 from simulator.study import RESIDUAL
 
 

@@ -39,29 +39,18 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from simulator.maths.replica.order_parameters import (  # isort: skip
+    PATH_POINTS, Fit, averages, sample_ratio_path, solve_path,
+)  # fmt: skip
+from simulator.studies.robustness.implicit_bias._model import (  # isort: skip
+    TEACHERS, cosine, draw_teacher, gaussian_errors, margin_directions, norm_ratio, num_samples,
+    signed_gaussian_inputs, validate,
+)  # fmt: skip
 from simulator.maths.gaussian import attacked_error
 from simulator.maths.replica.channels import hard_margin
-from simulator.maths.replica.order_parameters import (
-    PATH_POINTS,
-    Fit,
-    averages,
-    sample_ratio_path,
-    solve_path,
-)
 from simulator.maths.replica.weights import soft_weights
 from simulator.parameters import SIMULATIONS, choice, parameters, traced
 from simulator.studies.robustness.implicit_bias import PAPER
-from simulator.studies.robustness.implicit_bias._model import (
-    TEACHERS,
-    cosine,
-    draw_teacher,
-    gaussian_errors,
-    margin_directions,
-    norm_ratio,
-    num_samples,
-    signed_gaussian_inputs,
-    validate,
-)
 from simulator.study import RESIDUAL, Figure, Output, Study, asymptotic
 
 

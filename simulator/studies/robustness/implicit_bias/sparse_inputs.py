@@ -28,18 +28,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from simulator.studies.robustness.implicit_bias._model import (  # isort: skip
+    TEACHERS, cosine, draw_teacher, norm_ratio, num_samples, validate,
+)  # fmt: skip
 from simulator.maths.margins import max_margin
 from simulator.maths.norms import lp_norm
 from simulator.parameters import SIMULATIONS, choice, parameters, static, traced
 from simulator.studies.robustness.implicit_bias import PAPER
-from simulator.studies.robustness.implicit_bias._model import (
-    TEACHERS,
-    cosine,
-    draw_teacher,
-    norm_ratio,
-    num_samples,
-    validate,
-)
 from simulator.study import RESIDUAL, Figure, Output, Study
 
 

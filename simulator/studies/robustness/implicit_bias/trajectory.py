@@ -28,18 +28,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax, nn
 
+from simulator.studies.robustness.implicit_bias._model import (  # isort: skip
+    TEACHERS, draw_teacher, gaussian_errors, signed_gaussian_inputs, validate,
+)  # fmt: skip
 from simulator.maths.margins import max_margin, robust_margin
 from simulator.maths.norms import soft_threshold, steepest_direction
 from simulator.maths.steepest_descent import log_exponential_loss
 from simulator.parameters import SIMULATIONS, choice, parameters, static, traced
 from simulator.studies.robustness.implicit_bias import PAPER
-from simulator.studies.robustness.implicit_bias._model import (
-    TEACHERS,
-    draw_teacher,
-    gaussian_errors,
-    signed_gaussian_inputs,
-    validate,
-)
 from simulator.study import RESIDUAL, Figure, Output, Study, simulation_only, upper_bound
 
 ORDERS = {

@@ -36,20 +36,12 @@ constants are this package's own.
 import jax
 import jax.numpy as jnp
 
+from simulator.maths.robust_regression import (  # isort: skip
+    Predictor, adversarial_risk, attack, null, radius_high, radius_low, robust, shrunk, truth,
+)  # fmt: skip
 from simulator.attacked import completed, inputs, problem_of, validate_truth
 from simulator.maths.centred import centred_size
 from simulator.maths.robust_path import residual_std
-from simulator.maths.robust_regression import (
-    Predictor,
-    adversarial_risk,
-    attack,
-    null,
-    radius_high,
-    radius_low,
-    robust,
-    shrunk,
-    truth,
-)
 from simulator.maths.slopes import square_root
 from simulator.parameters import parameters, traced
 from simulator.sampling.shared import once

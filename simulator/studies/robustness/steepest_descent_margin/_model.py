@@ -10,15 +10,12 @@ import numpy as np
 import optax
 from jax import lax
 
+from simulator.maths.steepest_descent import (  # isort: skip
+    OPTIMIZER_ORDERS, all_geometries, log_exponential_loss, scale_by_loss_decrease,
+    steepest_descent,
+)  # fmt: skip
 from simulator.maths.margins import max_margin
 from simulator.maths.norms import GEOMETRIES, ORDERS
-from simulator.maths.steepest_descent import (
-    OPTIMIZER_ORDERS,
-    all_geometries,
-    log_exponential_loss,
-    scale_by_loss_decrease,
-    steepest_descent,
-)
 
 DATASET_A = ((2.0, 1.0, 0.0), (1.0, 3.0, 1.0), (1.0, 0.0, 2.0)), (1, 1, 1)
 DATASET_B = (

@@ -40,17 +40,13 @@ import jax.numpy as jnp
 from jax import lax
 from jax.scipy.special import ndtri
 
+from simulator.maths.replica.order_parameters import (  # isort: skip
+    Fit, Order, conjugates, sample_ratio_path, solve_path,
+)  # fmt: skip
 from simulator.maths.gaussian import normal_cdf, normal_pdf
 from simulator.maths.margins import max_margin
 from simulator.maths.norms import GEOMETRIES, ORDERS
 from simulator.maths.replica.channels import hard_margin
-from simulator.maths.replica.order_parameters import (
-    Fit,
-    Order,
-    conjugates,
-    sample_ratio_path,
-    solve_path,
-)
 from simulator.maths.replica.weights import bounded_weights, soft_weights
 from simulator.maths.roots import increasing_root, relative_error
 from simulator.parameters import SIMULATIONS, choice, parameters, traced

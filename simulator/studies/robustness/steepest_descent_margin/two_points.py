@@ -21,13 +21,11 @@ Reference: arXiv 2410.22069 (stationarity); the exact values are this package's 
 import jax
 import jax.numpy as jnp
 
+from simulator.studies.robustness.steepest_descent_margin._model import (  # isort: skip
+    descend, relu_network, unit_step_descent,
+)  # fmt: skip
 from simulator.parameters import parameters, static, traced
 from simulator.studies.robustness.steepest_descent_margin import PAPER
-from simulator.studies.robustness.steepest_descent_margin._model import (
-    descend,
-    relu_network,
-    unit_step_descent,
-)
 from simulator.study import Figure, Output, Study, upper_bound
 
 
