@@ -192,15 +192,11 @@ STUDY = Study(
             harm_erlhf="harmful mass of the E-RLHF optimum; simulated: of the E-DPO fit",
         ),
         Output(
-            "harm_std_dpo",
-            "standard deviation of the DPO fit's harmful mass over data sets",
-            _SPREAD,
-            dispersion=Dispersion("std", "harm_rlhf"),
+            "harm_std_dpo", "standard deviation of the DPO fit's harmful mass over data sets",
+            _SPREAD, dispersion=Dispersion("std", "harm_rlhf"),
         ),
         Output(
-            "harm_std_edpo",
-            "the same of the E-DPO fit",
-            _SPREAD,
+            "harm_std_edpo", "the same of the E-DPO fit", _SPREAD,
             dispersion=Dispersion("std", "harm_erlhf"),
         ),
         *theory_only(

@@ -166,8 +166,7 @@ STUDY = Study(
         Output(
             "regret_variance_coefficient",
             "limit of Var[n regret]; simulated: variance over replicates",
-            asymptotic("O(1/n) relative"),
-            dispersion=Dispersion("variance", "regret_coefficient"),
+            asymptotic("O(1/n) relative"), dispersion=Dispersion("variance", "regret_coefficient"),
         ),
         *both(asymptotic("O(1/n) relative"), kl_coefficient="limit of n E KL(π* | π̂)"),
         *theory_only(

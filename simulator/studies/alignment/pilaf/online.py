@@ -101,8 +101,7 @@ figures = {
         title="Regret along online preference learning",
         x="num_steps", y=("online_regret",), series="sampler", replicates=50,
         grid={"num_steps": [1, 2, 5, 10, 20, 40], "sampler": ["pilaf", "vanilla", "uniform"]},
-        params={"batch_size": 100_000},
-        caption="η = 1, 100,000 pairs per step, prompts tilted.",
+        params={"batch_size": 100_000}, caption="η = 1, 100,000 pairs per step, prompts tilted.",
     ),
 }  # fmt: skip
 

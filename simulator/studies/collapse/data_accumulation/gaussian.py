@@ -278,11 +278,8 @@ STUDY = Study(
             trace_ratio="trace of the covariance over the true one",
         ),
         Output(
-            "trace_std",
-            "standard deviation of trace_ratio over replicates",
-            _spread_relation,
-            dims=("generation",),
-            dispersion=Dispersion("std", of="trace_ratio"),
+            "trace_std", "standard deviation of trace_ratio over replicates", _spread_relation,
+            dims=("generation",), dispersion=Dispersion("std", of="trace_ratio"),
         ),
         *_along(
             _log_det_relation,

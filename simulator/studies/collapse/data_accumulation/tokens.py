@@ -179,15 +179,13 @@ figures = {
     "distinct": Figure(
         title="Distinct tokens that a generation still knows",
         x="generation", y=("num_distinct_tokens",), series="policy", xscale="linear",
-        grid=_POLICIES_GRID,
-        params={"num_generations": 20, "sampling": "poisson"},
+        grid=_POLICIES_GRID, params={"num_generations": 20, "sampling": "poisson"},
         caption="A thousand Zipf tokens (β = 1.5) per generation.",
     ),
     "entropy": Figure(
         title="Entropy of the model's tokens",
         x="generation", y=("entropy",), series="policy", xscale="linear", yscale="linear",
-        grid=_POLICIES_GRID,
-        params={"num_generations": 20, "sampling": "poisson"},
+        grid=_POLICIES_GRID, params={"num_generations": 20, "sampling": "poisson"},
         caption="A thousand Zipf tokens (β = 1.5) per generation.",
     ),
 }  # fmt: skip

@@ -178,10 +178,8 @@ STUDY = Study(
     paper=PAPER, params=Params,
     outputs=(
         Output(
-            "test_error",
-            "excess error on real labels after each step",
-            asymptotic("O(1/dim), O(1/df2) for power laws"),
-            dims=("step",),
+            "test_error", "excess error on real labels after each step",
+            asymptotic("O(1/dim), O(1/df2) for power laws"), dims=("step",),
         ),
     ),
     theory=theory, simulate_direct=simulate_direct, simulate_fast=simulate_fast,

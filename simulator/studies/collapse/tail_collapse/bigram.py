@@ -154,10 +154,8 @@ STUDY = Study(
     outputs=(
         Output("l1_error", "mean L1 distance of predicted and real next-token laws", exact()),
         Output(
-            "l1_error_asymptotic",
-            "two-term law; with a cut its limit 2 m_k, approached as T^-1/2",
-            _asymptotic_relation,
-            where="theory",
+            "l1_error_asymptotic", "two-term law; with a cut its limit 2 m_k, approached as T^-1/2",
+            _asymptotic_relation, where="theory",
         ),
         Output("plateau_error", "limit 2 m_k under a cut, 0 without", where="theory"),
     ),

@@ -150,8 +150,7 @@ figures = {
         title="A little real data brings the tail back",
         x="num_samples", y=("test_error",), series="real_fraction",
         grid={"num_samples": _SAMPLES, "real_fraction": [0.0, 0.01, 0.1, 1.0]},
-        params={"cutoff": 12.0},
-        caption="The same corpus, cut at rank 12.",
+        params={"cutoff": 12.0}, caption="The same corpus, cut at rank 12.",
     ),
 }  # fmt: skip
 
@@ -167,15 +166,11 @@ STUDY = Study(
     paper=PAPER, params=Params,
     outputs=(
         Output(
-            "test_error",
-            "probability that a token of the corpus was not in the training sample",
-            exact(),
-            model_std="test_error_std",
+            "test_error", "probability that a token of the corpus was not in the training sample",
+            exact(), model_std="test_error_std",
         ),
         Output(
-            "test_error_std",
-            "standard deviation of test_error over training samples",
-            exact(),
+            "test_error_std", "standard deviation of test_error over training samples", exact(),
             dispersion=Dispersion("std", "test_error"),
         ),
         *theory_only(plateau_error="mass m_k of the corpus beyond the cutoff"),

@@ -188,15 +188,13 @@ figures = {
         title="More tokens do not help a late generation",
         x="num_samples", y=("test_error",), series="num_generations",
         grid={"num_samples": _SAMPLES, "num_generations": [1, 2, 5, 10]},
-        params={"num_samples_generator": 1e3},
-        caption="E stops falling at T ~ T_0 = 1000.",
+        params={"num_samples_generator": 1e3}, caption="E stops falling at T ~ T_0 = 1000.",
     ),
     "two-stages": Figure(
         title="A generator that saw T₀ tokens",
         x="num_samples", y=("test_error",), series="num_samples_generator",
         grid={"num_samples": _SAMPLES, "num_samples_generator": [1e2, 1e3, 1e4, 1e5]},
-        params={"num_generations": 2},
-        caption="Plateaus K T_0^-c.",
+        params={"num_generations": 2}, caption="Plateaus K T_0^-c.",
     ),
 }  # fmt: skip
 
@@ -216,8 +214,7 @@ STUDY = Study(
         Output("num_samples_effective", "size T_eff of one equivalent real sample", where="theory"),
         Output("num_distinct_tokens", "distinct tokens in the last sample", _relation),
         Output(
-            "test_error_upper_bound",
-            "linear law K (T^-c + (n-1) T_0^-c) + m_k",
+            "test_error_upper_bound", "linear law K (T^-c + (n-1) T_0^-c) + m_k",
             upper_bound("up to the closed form's error, for T_eff above 10", of="test_error"),
             where="theory",
         ),

@@ -240,15 +240,13 @@ figures = {
         title="A little real data: plateau, then recovery",
         x="num_samples", y=("test_error",), series="real_fraction",
         grid={"num_samples": _LONG, "real_fraction": [0.0, 1e-3, 1e-2, 0.1, 1.0]},
-        params={"cutoff": 50.0},
-        caption="The plateau m_k lasts a factor 1/π in T; then K (πT)^-c.",
+        params={"cutoff": 50.0}, caption="The plateau m_k lasts a factor 1/π in T; then K (πT)^-c.",
     ),
     "vocabulary": Figure(
         title="Distinct tokens in the training sample",
         x="num_samples", y=("num_distinct_tokens",), series="real_fraction",
         grid={"num_samples": _SAMPLES, "real_fraction": [0.0, 1e-2, 0.1, 1.0]},
-        params={"cutoff": 100.0},
-        caption="Heaps' law T^(1/β), stopped at k tokens by the cut.",
+        params={"cutoff": 100.0}, caption="Heaps' law T^(1/β), stopped at k tokens by the cut.",
     ),
 }  # fmt: skip
 
@@ -266,9 +264,7 @@ STUDY = Study(
     paper=PAPER, params=Params,
     outputs=(
         Output(
-            "test_error",
-            "probability that a real token was not in the training sample",
-            exact(),
+            "test_error", "probability that a real token was not in the training sample", exact(),
             model_std="test_error_std",
         ),
         Output(
@@ -278,9 +274,7 @@ STUDY = Study(
             where="theory",
         ),
         Output(
-            "test_error_std",
-            "standard deviation of test_error over training samples",
-            exact(),
+            "test_error_std", "standard deviation of test_error over training samples", exact(),
             dispersion=Dispersion("std", "test_error"),
         ),
         Output("plateau_error", "mass m_k of the real law beyond the cutoff", where="theory"),

@@ -69,8 +69,7 @@ figures = {
         title="A better verifier makes more of the same candidates",
         x="num_candidates", y=("kept_label_accuracy",), series="score_gap", yscale="linear",
         grid={"num_candidates": [1, 2, 4, 8, 16, 32, 64], "score_gap": [0.5, 1.0, 2.0, 4.0]},
-        params={"generator_accuracy": 0.3, "num_prompts": 1000},
-        caption="Generator accuracy 0.3.",
+        params={"generator_accuracy": 0.3, "num_prompts": 1000}, caption="Generator accuracy 0.3.",
     ),
 }  # fmt: skip
 

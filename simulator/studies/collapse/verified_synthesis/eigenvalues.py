@@ -86,8 +86,7 @@ STUDY = Study(
         ),
         Output(
             "kept_label_accuracy",
-            "share of correct labels among the kept; undefined where none is",
-            where="simulation",
+            "share of correct labels among the kept; undefined where none is", where="simulation",
             nan_where_undefined=True,
         ),
         *simulation_only(

@@ -129,10 +129,8 @@ figures = {
     "generations": Figure(
         title="Verified retraining converges to the verifier",
         x="generation", y=("test_accuracy",), series="num_samples_synthetic", replicates=50,
-        xscale="linear", yscale="linear",
-        grid={"num_samples_synthetic": [400, 1500, 20000]},
-        params={"dim": 100, "num_generations": 8},
-        caption="d = 100, verifier's accuracy 0.857.",
+        xscale="linear", yscale="linear", grid={"num_samples_synthetic": [400, 1500, 20000]},
+        params={"dim": 100, "num_generations": 8}, caption="d = 100, verifier's accuracy 0.857.",
     ),
 }  # fmt: skip
 

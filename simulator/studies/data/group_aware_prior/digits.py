@@ -126,8 +126,7 @@ figures = {
     "prior-weight": Figure(
         title="The prior on marked digits: the minority gains, up to a point",
         x="group_prior_weight", y=("majority_error", "minority_error"), replicates=20,
-        yscale="linear",
-        grid={"group_prior_weight": [0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0]},
+        yscale="linear", grid={"group_prior_weight": [0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0]},
         caption="Parity of handwritten digits with a mark, 5 % minority, 80 group samples.",
     ),
 }  # fmt: skip

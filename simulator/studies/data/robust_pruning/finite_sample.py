@@ -225,15 +225,11 @@ STUDY = Study(
     outputs=(
         Output("threshold", "the fitted threshold", _in_threshold),
         Output(
-            "threshold_sd",
-            "its standard deviation over replicates",
-            _in_spread,
+            "threshold_sd", "its standard deviation over replicates", _in_spread,
             dispersion=Dispersion("std", "threshold"),
         ),
         Output(
-            "class_risk",
-            "risk of each class at the fitted threshold",
-            _in_threshold,
+            "class_risk", "risk of each class at the fitted threshold", _in_threshold,
             dims=("class",),
         ),
         Output("average_risk", "their mean with the original priors", _in_threshold),

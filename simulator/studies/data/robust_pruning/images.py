@@ -104,8 +104,7 @@ figures = {
     "digits": Figure(
         title="A limit of the method: few validation images",
         x="density", y=("worst_recall", "average_recall"), series="quota", replicates=20,
-        yscale="linear",
-        grid={"density": [0.1, 0.2, 0.4, 0.8], "quota": ["none", "drop"]},
+        yscale="linear", grid={"density": [0.1, 0.2, 0.4, 0.8], "quota": ["none", "drop"]},
         caption="Handwritten digits, samples kept at random.",
     ),
     "imbalanced": Figure(

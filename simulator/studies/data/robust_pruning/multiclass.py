@@ -92,16 +92,14 @@ figures = {
     "wider": Figure(
         title="Nearly error-free classes: quotas need smoothed recalls",
         x="density", y=("worst_recall", "average_recall"), series="recall_smoothing", replicates=10,
-        yscale="linear",
-        grid={"density": [0.1, 0.3, 0.5], "recall_smoothing": [0.0, 1.0]},
+        yscale="linear", grid={"density": [0.1, 0.3, 0.5], "recall_smoothing": [0.0, 1.0]},
         params={"mean_norm": 2.6, "std_min": 0.5, "std_max": 1.5, "num_samples_test": 4000},
         caption="Means of length 2.6, deviations from 0.5 to 1.5, drop.",
     ),
     "long-tail": Figure(
         title="Long-tailed classes: quotas by error and by size",
         x="density", y=("worst_recall", "average_recall"), series="quota", replicates=10,
-        yscale="linear",
-        grid={"density": [0.1, 0.3, 0.6], "quota": ["none", "balanced", "drop"]},
+        yscale="linear", grid={"density": [0.1, 0.3, 0.6], "quota": ["none", "balanced", "drop"]},
         params={"imbalance_ratio": 10.0, "num_samples_test": 4000},
         caption="The easiest class has ten times the samples of the hardest; kept at random.",
     ),

@@ -301,9 +301,7 @@ STUDY = Study(
         ),
         Output("nonsmooth_coefficient", "limit of sqrt(T) E regret (ggf)", ggf_loop),
         Output(
-            "regret_noise_std",
-            "standard deviation of regret_controlled - regret",
-            exact(),
+            "regret_noise_std", "standard deviation of regret_controlled - regret", exact(),
             dispersion=Dispersion("std", "regret_noise_std"),
         ),
         NOISE,

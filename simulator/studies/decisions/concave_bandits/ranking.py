@@ -267,10 +267,8 @@ STUDY = Study(
     outputs=(
         *OPTIMUM,
         Output(
-            "optimality_gap",
-            "certificate: f* exceeds optimal_value by at most this",
-            where="theory",
-            certificate=True,
+            "optimality_gap", "certificate: f* exceeds optimal_value by at most this",
+            where="theory", certificate=True,
         ),
         *REGRETS,
         *simulation_only(dims=("round",), bregman="curvature of f between s* and the averages"),

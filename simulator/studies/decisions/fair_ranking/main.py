@@ -197,9 +197,7 @@ STUDY = Study(
         *OUTPUTS,
         Output("regret", "f* less f of the averages", upper_bound(), dims=("round",)),
         Output(
-            "regret_controlled",
-            "bregman + gap: the same mean, little noise",
-            upper_bound(),
+            "regret_controlled", "bregman + gap: the same mean, little noise", upper_bound(),
             dims=("round",),
         ),
         *simulation_only(
@@ -209,14 +207,11 @@ STUDY = Study(
         ),
         *SEEN,
         Output(
-            "regret_noise_std",
-            "standard deviation of regret_controlled - regret",
-            exact(),
+            "regret_noise_std", "standard deviation of regret_controlled - regret", exact(),
             dispersion=Dispersion("std", "regret_noise_std"),
         ),
         Output(
-            "regret_std",
-            "standard deviation of regret",
+            "regret_std", "standard deviation of regret",
             lambda params: _NEAR_NORMAL if _noise(params) else NO_RELATION,
             dispersion=Dispersion("std", "regret_std"),
         ),

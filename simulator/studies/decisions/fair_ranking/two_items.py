@@ -249,15 +249,11 @@ STUDY = Study(
             exposure="how often item 2 was shown",
         ),
         Output(
-            "regret_noise_std",
-            "standard deviation of regret_controlled - regret",
-            exact(),
+            "regret_noise_std", "standard deviation of regret_controlled - regret", exact(),
             dispersion=Dispersion("std", "regret_noise_std"),
         ),
         Output(
-            "regret_std",
-            "standard deviation of regret",
-            asymptotic("T → ∞, T ≫ β"),
+            "regret_std", "standard deviation of regret", asymptotic("T → ∞, T ≫ β"),
             dispersion=Dispersion("std", "regret_std"),
         ),
     ),

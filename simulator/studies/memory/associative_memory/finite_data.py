@@ -160,8 +160,7 @@ figures = {
         title="An associative memory learns from T tokens",
         x="num_samples", y=("test_error",), series="dim", replicates=100,
         grid={"num_samples": [10.0, 30.0, 100.0, 300.0, 1e3, 1e4], "dim": [10, 50, 250]},
-        params={"num_tokens": 100},
-        caption="T^-(1-1/α) until the dimension limits it.",
+        params={"num_tokens": 100}, caption="T^-(1-1/α) until the dimension limits it.",
     ),
     "triplet": Figure(
         title="Training data that lost their tail",
@@ -186,11 +185,8 @@ STUDY = Study(
     outputs=(
         Output("test_error", "probability of a wrong class for a token of the real law", _relation),
         Output(
-            "per_token_error",
-            "probability of a wrong class, by token",
-            _per_token_relation,
-            dims=("token",),
-            model_std="per_token_error_std",
+            "per_token_error", "probability of a wrong class, by token", _per_token_relation,
+            dims=("token",), model_std="per_token_error_std",
         ),
         Output("per_token_error_std", "standard deviation of one recall", dims=("token",),
                where="theory"),

@@ -227,22 +227,19 @@ figures = {
     "schemes": Figure(
         title="Error of a d x d memory: weights p^ρ",
         x="dim", y=("test_error",), series="scheme_exponent", replicates=100,
-        grid={"dim": _DIMS, "scheme_exponent": [0.0, 0.5, 1.0]},
-        params={"num_tokens": 300},
+        grid={"dim": _DIMS, "scheme_exponent": [0.0, 0.5, 1.0]}, params={"num_tokens": 300},
         caption="ρ = 1: d^-(α-1)/(2α). ρ = 0 without a threshold overflows until d ~ N/M.",
     ),
     "thresholds": Figure(
         title="Store only the head: the best threshold grows with d",
         x="dim", y=("test_error", "optimal_test_error"), series="threshold", replicates=100,
-        grid={"dim": _DIMS, "threshold": [3, 12, 37, 125]},
-        params={"num_tokens": 300},
+        grid={"dim": _DIMS, "threshold": [3, 12, 37, 125]}, params={"num_tokens": 300},
         caption="Envelope (d / log d)^-(α-1).",
     ),
     "remembered": Figure(
         title="Which tokens are remembered",
         x="token", y=("per_token_error",), series="dim", replicates=400, xscale="linear",
-        yscale="linear",
-        grid={"dim": [10, 50, 250]},
+        yscale="linear", grid={"dim": [10, 50, 250]},
         params={"num_tokens": 200, "scheme_exponent": 1.0},
     ),
 }  # fmt: skip
@@ -285,14 +282,12 @@ STUDY = Study(
         Output(
             "test_error_lower_bound",
             "theorem 1 (Gaussian e, u on the sphere, M >= 4, d > 8 log M); 0 elsewhere",
-            lower_bound(of="test_error"),
-            where="theory",
+            lower_bound(of="test_error"), where="theory",
         ),
         Output(
             "test_error_upper_bound",
             "theorem 1 (Gaussian e, u on the sphere, M >= 4, d > 8 log M); 1 elsewhere",
-            upper_bound(of="test_error"),
-            where="theory",
+            upper_bound(of="test_error"), where="theory",
         ),
         *theory_only(
             optimal_threshold="best P in 1..N at ρ = 0, the smallest of equals",
@@ -301,9 +296,7 @@ STUDY = Study(
             "simulation (orthonormal u: its tokens are independent)",
         ),
         Output(
-            "per_token_error_std",
-            "standard deviation of one recall",
-            dims=("token",),
+            "per_token_error_std", "standard deviation of one recall", dims=("token",),
             where="theory",
         ),
     ),

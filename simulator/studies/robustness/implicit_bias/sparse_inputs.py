@@ -136,8 +136,7 @@ figures = {
         x="attack_radius_fraction", y=("adversarial_error",), series="sample_ratio", replicates=12,
         xscale="linear", yscale="linear",
         grid={"attack_radius_fraction": [0.0, 0.25, 0.5, 0.75], "sample_ratio": [0.5, 1.0]},
-        params={"num_samples_test": 5000},
-        caption="d = 200, s = 4, dense Gaussian teacher.",
+        params={"num_samples_test": 5000}, caption="d = 200, s = 4, dense Gaussian teacher.",
     ),
 }  # fmt: skip
 

@@ -155,10 +155,8 @@ STUDY = Study(
     paper=PAPER, params=Params,
     outputs=(
         Output(
-            "robust_margin_fraction",
-            "robust margin in the optimiser's norm over its optimum",
-            upper_bound("attained as t -> inf"),
-            dims=("step",),
+            "robust_margin_fraction", "robust margin in the optimiser's norm over its optimum",
+            upper_bound("attained as t -> inf"), dims=("step",),
         ),
         *simulation_only(
             dims=("step",),

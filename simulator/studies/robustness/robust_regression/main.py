@@ -147,8 +147,7 @@ figures = {
         caption="β = 2, d = 10,000, no label noise. E_opt falls like r^(2(1-(1-δ)/β)) for δ < 1.",
     ),
     "predictors": Figure(
-        title="What comes close to the optimum",
-        x="attack_radius", y=_RISKS, replicates=4000,
+        title="What comes close to the optimum", x="attack_radius", y=_RISKS, replicates=4000,
         grid={"attack_radius": [0.03, 0.1, 0.3, 1.0, 3.0]},
         params={"attack_norm": "linf", "signal": "harmonic", "spectrum": "isotropic"},
         caption="Attacks on every coordinate (linf), w0_k = 1/k, isotropic inputs, d = 200.",

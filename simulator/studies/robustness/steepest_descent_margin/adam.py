@@ -73,8 +73,7 @@ figures = {
         title="Adam moves from the linf to the l2 geometry as its stability constant grows",
         x="stability_constant", y=("margin_fraction",), replicates=1, yscale="linear",
         grid={"stability_constant": [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0]},
-        params={"num_steps": 20000},
-        caption="Data set B; 1 is the largest margin in each norm.",
+        params={"num_steps": 20000}, caption="Data set B; 1 is the largest margin in each norm.",
     ),
 }  # fmt: skip
 
@@ -89,10 +88,8 @@ STUDY = Study(
     paper=PAPER, params=Params,
     outputs=(
         Output(
-            "margin_fraction",
-            "margin over the largest one in that norm",
-            upper_bound("attained in the norm that Adam follows"),
-            dims=("geometry",),
+            "margin_fraction", "margin over the largest one in that norm",
+            upper_bound("attained in the norm that Adam follows"), dims=("geometry",),
         ),
     ),
     theory=theory, simulate_direct=simulate_direct, deterministic=True, validate=validate,

@@ -91,8 +91,7 @@ figures = {
     "steps": Figure(
         title="Margins of the three steepest descents against training time",
         x="num_steps", y=("linear_margin", "diagonal_margin_l2"), replicates=5, xscale="log",
-        yscale="linear",
-        grid={"num_steps": [100, 300, 1000, 3000, 10000]},
+        yscale="linear", grid={"num_steps": [100, 300, 1000, 3000, 10000]},
         caption="Data set A. Lines: the largest margins, which each optimiser approaches.",
     ),
 }  # fmt: skip
@@ -108,25 +107,19 @@ STUDY = Study(
     paper=PAPER, params=Params,
     outputs=(
         Output(
-            "linear_margin",
-            "margin of the linear model, each optimiser in its own norm",
-            upper_bound("attained, gap O(log T / √T)"),
-            dims=("geometry",),
+            "linear_margin", "margin of the linear model, each optimiser in its own norm",
+            upper_bound("attained, gap O(log T / √T)"), dims=("geometry",),
         ),
         Output(
-            "linear_alignment",
-            "stationarity at the end of the run (1 at a KKT point)",
-            upper_bound("attained"),
-            dims=("geometry",),
+            "linear_alignment", "stationarity at the end of the run (1 at a KKT point)",
+            upper_bound("attained"), dims=("geometry",),
         ),
         Output(
-            "diagonal_margin_l2",
-            "l2 margin of the diagonal network under gradient descent",
+            "diagonal_margin_l2", "l2 margin of the diagonal network under gradient descent",
             upper_bound("attained"),
         ),
         Output(
-            "diagonal_margin_linf",
-            "linf margin of the diagonal network under sign descent",
+            "diagonal_margin_linf", "linf margin of the diagonal network under sign descent",
             upper_bound("not always attained: other KKT points"),
         ),
     ),

@@ -200,8 +200,7 @@ figures = {
     "error": Figure(
         title="Generalisation of the three max-margin directions",
         x="sample_ratio", y=("generalization_error",), replicates=100,
-        grid={"sample_ratio": [0.125, 0.25, 0.5, 1.0, 2.0, 4.0]},
-        params={"dim": 80},
+        grid={"sample_ratio": [0.125, 0.25, 0.5, 1.0, 2.0, 4.0]}, params={"dim": 80},
         caption="Dense Gaussian teacher: the l2 margin of gradient descent generalises best.",
     ),
 }  # fmt: skip
@@ -217,15 +216,11 @@ STUDY = Study(
     paper=PAPER, params=Params,
     outputs=(
         Output(
-            "margin",
-            "normalised margins M_1, M_2, M_inf",
-            asymptotic("bias below the O(d^-1/2) fluctuations of one data set"),
-            dims=("geometry",),
+            "margin", "normalised margins M_1, M_2, M_inf",
+            asymptotic("bias below the O(d^-1/2) fluctuations of one data set"), dims=("geometry",),
         ),
         Output(
-            "generalization_error",
-            "test error of the max-margin directions",
-            _error_relation,
+            "generalization_error", "test error of the max-margin directions", _error_relation,
             dims=("geometry",),
         ),
     ),

@@ -119,11 +119,8 @@ STUDY = Study(
         ),
         Output("bregman", "1 - alignment: distance to a KKT point", lower_bound(), dims=_STEPS),
         Output(
-            "slackness",
-            "complementary slackness (undefined before separation)",
-            dims=_STEPS,
-            where="simulation",
-            nan_where_undefined=True,
+            "slackness", "complementary slackness (undefined before separation)", dims=_STEPS,
+            where="simulation", nan_where_undefined=True,
         ),
         Output("log_loss", "log sum_i exp(-m_i)", dims=("step",), where="simulation"),
         Output("parameter_norm", "norm of all parameters", dims=_STEPS, where="simulation"),

@@ -128,11 +128,8 @@ STUDY = Study(
             bregman="1 - alignment",
         ),
         Output(
-            "slackness",
-            "complementary slackness (undefined before separation)",
-            dims=_STEPS,
-            where="simulation",
-            nan_where_undefined=True,
+            "slackness", "complementary slackness (undefined before separation)", dims=_STEPS,
+            where="simulation", nan_where_undefined=True,
         ),
         Output("parameter_norm", "norm of all parameters", dims=_STEPS, where="simulation"),
         Output("log_loss", "log sum_i exp(-m_i)", dims=("step",), where="simulation"),

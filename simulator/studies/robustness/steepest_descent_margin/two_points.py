@@ -97,8 +97,7 @@ STUDY = Study(
     paper=PAPER, params=Params,
     outputs=(
         Output(
-            "relu_margin_l2",
-            "l2 margin: global maximum; best of the starts",
+            "relu_margin_l2", "l2 margin: global maximum; best of the starts",
             upper_bound("attained by the best start"),
         ),
     ),
