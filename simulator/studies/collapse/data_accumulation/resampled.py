@@ -204,13 +204,8 @@ STUDY = Study(
     tolerance=0.01,  # beyond the accuracy
     check_cells=tuple(
         {
-            "law": law,
-            "num_samples": 60,
-            "num_samples_synthetic": 50,
-            "num_generations": 3,
-            "noise_scale": 0.8,
-            "noise_scale_synthetic": 1.2,
-            "synthetic_weight": 0.7,
+            "law": law, "num_samples": 60, "num_samples_synthetic": 50, "num_generations": 3,
+            "noise_scale": 0.8, "noise_scale_synthetic": 1.2, "synthetic_weight": 0.7,
             "policy": policy,
         }
         for law, policy in (("targets", "accumulate"), ("features", "replace"))
