@@ -6,7 +6,7 @@ replicates and later extensions never change a bit.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -20,6 +20,7 @@ from simulator.engine.cells import Values, draws_key
 from simulator.engine.declared import refuse_undeclared
 from simulator.engine.setting import Setting
 from simulator.large_array import content_key
+from simulator.runtime import threefry
 from simulator.runtime.compilation import compiler_options, local_devices, simulation_scope
 from simulator.study import CONTROLS, RESIDUAL, Outputs, Sampler, Simulation, Study
 
@@ -190,8 +191,9 @@ def one_lane(
     params_class: Any,
     static: Static,
     controls: Callable[[Any], Outputs] | None = None,
+    platform: str | None = None,
 ) -> Callable:
-    """One replicate of one cell, as the engine runs it.
+    """One replicate of one cell, as the engine runs it (on a platform, unless on any).
 
     Control variates come out as one vector, in the order of the study's means, minus these.
     """
@@ -202,9 +204,16 @@ def one_lane(
         scalars: Mapping[str, Any],
         shared: Mapping[str, Any],
     ) -> Any:
-        key = jax.random.wrap_key_data(raw_key, impl="threefry2x32")
         params = params_class(**dict(static), **scalars, **shared)
-        outputs = simulate(jax.random.fold_in(key, replicate), params)
+
+        def simulated(implementation: Hashable) -> Outputs:
+            key = jax.random.wrap_key_data(raw_key, impl=implementation)
+            return simulate(jax.random.fold_in(key, replicate), params)
+
+        try:
+            outputs = simulated(threefry.key_implementation(platform))
+        except NotImplementedError:  # `jax.random.poisson` takes JAX's own keys only
+            outputs = simulated(threefry.JAX)
         if CONTROLS not in outputs:
             return outputs
         found, means = outputs[CONTROLS], {} if controls is None else controls(params)
@@ -226,11 +235,12 @@ def _compiled(
     devices: tuple[jax.Device, ...],
 ) -> Any:
     """One lane, and a batch of lanes on each device; the inner `jit` lets both share one trace."""
-    one = jax.jit(one_lane(simulate, params_class, static, controls))
+    platform = devices[0].platform
+    one = jax.jit(one_lane(simulate, params_class, static, controls, platform))
     batch = jax.vmap(one, in_axes=(0, 0, 0, None))
     if len(devices) > 1:  # the very program of one device on each: no bit depends on their number
         lanes, everywhere = jax.sharding.PartitionSpec("lanes"), jax.sharding.PartitionSpec()
         mesh = jax.sharding.Mesh(np.array(devices), ("lanes",))
         specs = (lanes, lanes, lanes, everywhere)
         batch = jax.shard_map(batch, mesh=mesh, in_specs=specs, out_specs=lanes, check_vma=False)
-    return one, jax.jit(batch, compiler_options=compiler_options(devices[0].platform))
+    return one, jax.jit(batch, compiler_options=compiler_options(platform))
