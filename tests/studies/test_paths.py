@@ -12,6 +12,7 @@ from tests.studies.battery import STUDIES
 FIT = {"dim": 30, "num_samples": 48, "ridge": 0.23, "noise_std": 0.4}
 STEEP = {"spectrum": "power_law", "spectrum_exponent": 1.3, "source_exponent": 0.6}
 GENERATORS = {"num_samples_generator": 20, "ridge_generator": 0.07, "num_generations": 3}
+MIXTURE = {"dim": 24, "num_samples": 48, "ridge": 0.23, "synthetic_fraction": 0.3}
 CELLS = [
     ("ridge-regression", FIT),
     ("ridge-regression", FIT | STEEP | {"num_samples": 21}),
@@ -21,6 +22,12 @@ CELLS = [
     ("ridge-collapse", FIT | STEEP | {"num_generations": 2, "num_samples": 21}),
     ("ridge-collapse", FIT | STEEP | GENERATORS | {"ridge": 3e-6}),
     ("ridge-collapse", FIT | GENERATORS | {"design": "same", "num_samples": 30}),
+    ("strong-collapse", MIXTURE),
+    ("strong-collapse", MIXTURE | STEEP | {"num_samples": 21, "shift_correlation": -0.6}),
+    ("strong-collapse", MIXTURE | STEEP | {"ridge": 3e-6, "shift_profile": "signal"}),
+    ("strong-collapse", MIXTURE | {"ridge": 0.0, "weighting": "mixing", "mixing_weight": 0.3}),
+    ("strong-collapse", MIXTURE | {"ridge": 0.0, "num_samples": 20, "shift_correlation": 0.3}),
+    ("strong-collapse", MIXTURE | {"weighting": "mixing", "mixing_weight": 1.0}),
     # No matrix:
     ("ridge-collapse", FIT | {"num_samples_generator": 40, "num_generations": 3}),
     ("ridge-collapse", FIT | {"num_samples": 21, "num_generations": 3, "design": "same"}),
@@ -41,13 +48,17 @@ def test_a_path_gives_what_single_fits_give_from_the_same_draws(name, given):
             jax.vmap(study.sampler(method, params), in_axes=(0, None))(keys, params)
             for method in ("conditional", "path")
         )
-    for name, expected in (single | single.pop("controls")).items():
-        found = path[name] if name in path else path["controls"][name]
-        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-14, err_msg=name)
+    for found, expected in ((path.pop("controls"), single.pop("controls")), (path, single)):
+        assert found.keys() == expected.keys()
+        for name in expected:
+            np.testing.assert_allclose(
+                found[name], expected[name], rtol=1e-8, atol=1e-14, err_msg=name
+            )
 
 
 @pytest.mark.parametrize(
-    ("name", "more"), [("ridge-collapse", {"num_generations": 0}), ("ridge-regression", {})]
+    ("name", "more"),
+    [("ridge-collapse", {"num_generations": 0}), ("ridge-regression", {}), ("strong-collapse", {})],
 )
 def test_a_path_falls_back_to_single_fits_where_eigenvalues_are_not_resolved(name, more):
     """Power laws so steep that eigenvalues of the matrix are lost beside the largest one."""

@@ -10,14 +10,17 @@ at the penalty itself, which serves as well as the effective one.
 import jax.numpy as jnp
 
 from simulator.maths.wishart import mean_products, products
-from simulator.studies.collapse.strong_collapse._simulation import Experiment
+from simulator.studies.collapse.strong_collapse._simulation import Experiment, weighted_grams
 
 
 def statistics(problem: Experiment, rows):
     """The statistics of rows (2, rows, d) whose inactive ones are zero."""
-    share = problem.weights / jnp.sum(problem.counts)
-    per_source = share[:, None, None] * jnp.einsum("jrk,jrl->jkl", rows, rows)
-    synthetic, both = per_source[1], per_source[0] + per_source[1]
+    return of_grams(problem, weighted_grams(problem, rows))
+
+
+def of_grams(problem: Experiment, grams):
+    """The same of ``W_j`` (2, d, d)."""
+    synthetic, both = grams[1], grams[0] + grams[1]
     fitted, bias, shift = _weights(problem)
     return {
         "fitted": fitted @ jnp.diag(both),

@@ -92,7 +92,7 @@ def sampled_errors(key, problem: Experiment, draw_fit) -> dict[str, Array]:
         [fit.rows @ labels, draw_noise(key_noise, problem, fit)[:, :, None]], axis=2
     )
     fitted, shifted, noise = fit.respond(labels).T
-    return _summed(
+    return summed(
         bias=jnp.sum((fitted - truth) ** 2),
         variance=jnp.sum(noise**2),
         synthetic_error=jnp.sum(shifted**2),
@@ -109,16 +109,20 @@ def averaged_errors(problem: Experiment, fit: Fit) -> dict[str, Array]:
     """
     response, kept = unit_responses(fit)
     error = kept[0] + kept[1] - jnp.eye(kept.shape[-1], dtype=float)
-    both, rho = geometric_mean(problem.signal, problem.shift), problem.correlation
-    if problem.signs is not None and problem.whitened_shift is not None:
-        both = jnp.sqrt(problem.signal) * problem.signs * problem.whitened_shift
-        rho = jnp.ones(())
-    return _summed(
+    both, rho = common_signal(problem)
+    return summed(
         bias=jnp.sum(problem.signal * error**2),
         variance=jnp.sum(problem.noise_std[:, None, None] ** 2 * response**2),
         synthetic_error=jnp.sum(problem.shift * kept[1] ** 2),
         cross_error=2 * rho * jnp.sum(both * error * kept[1]),
     )
+
+
+def common_signal(problem: Experiment) -> tuple[Array, Array]:
+    """``sqrt(s_k g_k)`` (d,) and ``rho``: their product is the mean of teacher times shift."""
+    if problem.signs is not None and problem.whitened_shift is not None:
+        return jnp.sqrt(problem.signal) * problem.signs * problem.whitened_shift, jnp.ones(())
+    return geometric_mean(problem.signal, problem.shift), problem.correlation
 
 
 def unit_responses(fit: Fit) -> tuple[Array, Array]:
@@ -130,7 +134,13 @@ def unit_responses(fit: Fit) -> tuple[Array, Array]:
     return response, response @ fit.rows
 
 
-def _summed(**parts):
+def weighted_grams(problem: Experiment, rows: Array) -> Array:
+    """``W_j = a_j R_j^T R_j / n`` (2, d, d) of rows (2, rows, d) whose inactive ones are zero."""
+    share = problem.weights / jnp.sum(problem.counts)
+    return share[:, None, None] * jnp.einsum("jrk,jrl->jkl", rows, rows)
+
+
+def summed(**parts):
     return {"test_error": sum(parts.values())} | parts
 
 
