@@ -15,10 +15,8 @@ from simulator.studies.collapse.strong_collapse._simulation import Experiment
 
 def statistics(problem: Experiment, rows):
     """The statistics of rows (2, rows, d) whose inactive ones are zero."""
-    share = problem.weights / jnp.sum(problem.counts)
-    per_source = share[:, None, None] * jnp.einsum("jrk,jrl->jkl", rows, rows)
-    synthetic, both = per_source[1], per_source[0] + per_source[1]
-    fitted, bias, shift = _weights(problem)
+    synthetic, both = designs(problem, rows)
+    fitted, bias, shift = weights(problem)
     return {
         "fitted": fitted @ jnp.diag(both),
         "fitted_squares": products(fitted, both, both, fitted),
@@ -39,7 +37,7 @@ def means(problem: Experiment):
     """Their means."""
     real, synthetic = _mean_diagonals(problem)
     both = real + synthetic
-    fitted, bias, shift = _weights(problem)
+    fitted, bias, shift = weights(problem)
 
     def of_synthetic(left, right):
         return _mean_squares(problem, 1, left, right)
@@ -69,6 +67,22 @@ def means(problem: Experiment):
     }
 
 
+def designs(problem: Experiment, rows):
+    """``W_2`` and ``W`` of rows whose inactive ones are zero."""
+    share = problem.weights / jnp.sum(problem.counts)
+    real, synthetic = share[:, None, None] * jnp.einsum("jrk,jrl->jkl", rows, rows)
+    return synthetic, real + synthetic
+
+
+def weights(problem: Experiment):
+    """Of the directions: of the fit, of the bias and of the shift."""
+    eigenvalues = problem.input_std[0] ** 2
+    mean = jnp.sum(_mean_diagonals(problem), axis=0)
+    fitted = eigenvalues / (eigenvalues * mean + problem.ridge)
+    missed = problem.ridge / (eigenvalues * mean + problem.ridge)
+    return fitted, problem.signal * missed**2, problem.shift * fitted**2
+
+
 def _mean_diagonals(problem: Experiment):
     """``E W_j`` (2, d), whose other entries are zero."""
     share = problem.weights * problem.counts / jnp.sum(problem.counts)
@@ -82,11 +96,3 @@ def _mean_squares(problem: Experiment, source, left, right):
     variance = problem.label_std[source] ** 2
     spread = weight**2 * count / n**2
     return mean_products(left * variance, right * variance, mean**2, spread)
-
-
-def _weights(problem: Experiment):
-    eigenvalues = problem.input_std[0] ** 2
-    mean = jnp.sum(_mean_diagonals(problem), axis=0)
-    fitted = eigenvalues / (eigenvalues * mean + problem.ridge)
-    missed = problem.ridge / (eigenvalues * mean + problem.ridge)
-    return fitted, problem.signal * missed**2, problem.shift * fitted**2
