@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 def products(left, first, second, right):
     """``sum_kl left_k first_kl second_kl right_l``."""
-    return left @ (first * second) @ right
+    return left @ ((first * second) @ right)
 
 
 def mean_products(left, right, product_of_means, variance):

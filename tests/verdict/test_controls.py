@@ -28,7 +28,21 @@ CELLS = {
         },
     ),
     "strong-collapse.multi-step": (
+        {"dim": 6, "num_samples": 100_000, "synthetic_fraction": 0.3, "num_steps": 1},
         {"dim": 6, "num_samples": 21, "synthetic_fraction": 0.3, "num_steps": 1},
+    ),
+    "strong-collapse.random-projections": (
+        {"dim": 6, "width": 4, "num_samples": 21, "synthetic_fraction": 0.3, "ridge": 0.2},
+        {
+            "dim": 6,
+            "width": 13,
+            "num_samples": 14,
+            "synthetic_fraction": 0.4,
+            "ridge": 0.05,
+            "spectrum": "power_law",
+            "weighting": "mixing",
+            "mixing_weight": 0.25,
+        },
     ),
     "strong-collapse.two-covariances": (
         {
@@ -162,6 +176,10 @@ GAINS = {
     "strong-collapse.multi-step": (
         {"dim": 32, "num_samples": 320, "synthetic_fraction": 0.3, "num_steps": 1},
         {"test_error": 10},
+    ),
+    "strong-collapse.random-projections": (
+        {"dim": 32, "width": 256, "num_samples": 320, "synthetic_fraction": 0.3},
+        {"test_error": 10, "bias": 5, "variance": 10, "synthetic_error": 10},
     ),
     "strong-collapse.two-covariances": (
         {"dim": 32, "num_samples": 320, "synthetic_fraction": 0.3},

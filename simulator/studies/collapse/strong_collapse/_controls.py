@@ -21,7 +21,7 @@ def statistics(problem: Experiment, rows):
 def of_grams(problem: Experiment, grams):
     """The same of ``W_j`` (2, d, d)."""
     synthetic, both = grams[1], grams[0] + grams[1]
-    fitted, bias, shift = _weights(problem)
+    fitted, bias, shift = weights(problem)
     return {
         "fitted": fitted @ jnp.diag(both),
         "fitted_squares": products(fitted, both, both, fitted),
@@ -42,7 +42,7 @@ def means(problem: Experiment):
     """Their means."""
     real, synthetic = _mean_diagonals(problem)
     both = real + synthetic
-    fitted, bias, shift = _weights(problem)
+    fitted, bias, shift = weights(problem)
 
     def of_synthetic(left, right):
         return _mean_squares(problem, 1, left, right)
@@ -72,6 +72,15 @@ def means(problem: Experiment):
     }
 
 
+def weights(problem: Experiment):
+    """Of the directions: of the fit, of the bias and of the shift."""
+    eigenvalues = problem.input_std[0] ** 2
+    mean = jnp.sum(_mean_diagonals(problem), axis=0)
+    fitted = eigenvalues / (eigenvalues * mean + problem.ridge)
+    missed = problem.ridge / (eigenvalues * mean + problem.ridge)
+    return fitted, problem.signal * missed**2, problem.shift * fitted**2
+
+
 def _mean_diagonals(problem: Experiment):
     """``E W_j`` (2, d), whose other entries are zero."""
     share = problem.weights * problem.counts / jnp.sum(problem.counts)
@@ -81,15 +90,6 @@ def _mean_diagonals(problem: Experiment):
 def _mean_squares(problem: Experiment, source, left, right):
     """Of ``sum_kl left_k W_kl^2 right_l`` of one source."""
     weight, count = problem.weights[source], problem.counts[source]
-    mean, n = weight * count / jnp.sum(problem.counts), jnp.sum(problem.counts)
+    share = weight / jnp.sum(problem.counts)
     variance = problem.label_std[source] ** 2
-    spread = weight**2 * count / n**2
-    return mean_products(left * variance, right * variance, mean**2, spread)
-
-
-def _weights(problem: Experiment):
-    eigenvalues = problem.input_std[0] ** 2
-    mean = jnp.sum(_mean_diagonals(problem), axis=0)
-    fitted = eigenvalues / (eigenvalues * mean + problem.ridge)
-    missed = problem.ridge / (eigenvalues * mean + problem.ridge)
-    return fitted, problem.signal * missed**2, problem.shift * fitted**2
+    return mean_products(left * variance, right * variance, (share * count) ** 2, share**2 * count)

@@ -51,6 +51,7 @@ class Fit(NamedTuple):
     rows: Array  # (2, rows, d): labels of theta are rows @ theta
     active: Array  # (2, rows) rows that carry data
     respond: Callable[[Array], Array]  # labels (2, rows, columns) -> theta_hat (d, columns)
+    projection: Array | None = None  # S (d, columns) of random features
 
 
 def experiment(params, weighting="uniform", mixing_weight=0.0, correlation=0.0) -> Experiment:
@@ -201,7 +202,7 @@ def trapezoidal_fit(width=None):
     """``draw_fit`` through trapezoidal factors: ``n_j`` and ``width`` may be traced."""
 
     def draw_fit(key, problem: Experiment) -> Fit:
-        dim = problem.signal.size
+        dim, projection = problem.signal.size, None
         key_projection, *keys = jax.random.split(key, 3)
         rows = jax.vmap(lambda k, n: trapezoidal_factor(k, n, dim))(jnp.stack(keys), problem.counts)
         active = jax.vmap(lambda n: active_rows(n, dim))(problem.counts)
@@ -217,10 +218,10 @@ def trapezoidal_fit(width=None):
 
         def respond(labels):
             coefficients = solve(scale * labels)
-            weights = coefficients if width is None else projection @ coefficients
+            weights = coefficients if projection is None else projection @ coefficients
             return problem.input_std[0][:, None] * weights
 
-        return Fit(rows * problem.label_std[:, None, :], active, respond)
+        return Fit(rows * problem.label_std[:, None, :], active, respond, projection)
 
     return draw_fit
 
