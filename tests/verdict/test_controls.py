@@ -101,6 +101,21 @@ CELLS = {
             ("fresh_mix", "maximum_likelihood"),
         )
     ),
+    "tail-collapse.bigram": (
+        {"zipf_exponent": 1.7, "num_samples": 90.0, "cutoff": 23.0},
+        {"num_samples": 4.0, "num_contexts": 2, "zipf_exponent_context": 1.6},  # one may be unseen
+    ),
+    "tail-collapse.generations": tuple(
+        {
+            "zipf_exponent": 1.7,
+            "num_samples": 90.0,
+            "num_samples_generator": 50.0,
+            "num_generations": 3,
+            "cutoff": cutoff,
+            "sampling": sampling,
+        }
+        for cutoff, sampling in ((20.0, "poisson"), (float("inf"), "multinomial"))
+    ),
     "jailbreaking": (
         {"num_explanations": 7, "num_harmful": 3, "dirichlet_harmful": 0.2, "dirichlet_safe": 1.4},
     ),
@@ -196,6 +211,11 @@ GAINS = {
     "data-accumulation.gaussian": (
         {"num_samples": 100, "num_generations": 10},
         {"log_determinant": 4, "trace_ratio": 8},
+    ),
+    "tail-collapse.bigram": ({"zipf_exponent": 1.7, "num_samples": 900.0}, {"l1_error": 6}),
+    "tail-collapse.generations": (
+        {"num_generations": 3, "num_samples": 1500.0},
+        {"test_error": 8, "num_distinct_tokens": 20},
     ),
     "jailbreaking": (
         {"num_explanations": 20, "num_harmful": 5, "attack_radius": 0.15, "concentration": 1.3},
