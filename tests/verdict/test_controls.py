@@ -150,9 +150,6 @@ CELLS = {
     "robust-pruning.finite-sample": (
         {"num_samples": 20, "estimator": "plug_in", "priors": (0.7, 0.3), "density": 0.6},
     ),
-    "robust-pruning.high-dim": (
-        {"dim": 3, "num_samples": 20, "density": 0.3, "priors": (0.6, 0.4), "pruner": "drop"},
-    ),
     "jailbreaking": (
         {"num_explanations": 7, "num_harmful": 3, "dirichlet_harmful": 0.2, "dirichlet_safe": 1.4},
     ),
@@ -266,10 +263,6 @@ GAINS = {
     "robust-pruning.finite-sample": (
         {"num_samples": 2000, "estimator": "plug_in", "priors": (0.7, 0.3), "density": 0.6},
         {"threshold": 1000, "class_risk": 1000, "excess_risk": 50},
-    ),
-    "robust-pruning.high-dim": (
-        {"dim": 64, "num_samples": 800, "density": 0.3, "priors": (0.6, 0.4), "pruner": "drop"},
-        {"effective_mean_gap": 1000, "class_risk": 1000},
     ),
     "jailbreaking": (
         {"num_explanations": 20, "num_harmful": 5, "attack_radius": 0.15, "concentration": 1.3},
