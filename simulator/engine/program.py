@@ -13,9 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simulator.engine.batch_size import (  # isort: skip
-    Cost, batch_size, cost_of_lane, fits_in_memory, open_loops,
-)  # fmt: skip
+from simulator.engine.batch_size import Cost, batch_size, cost_of_lane, fits_in_memory, open_loops
 from simulator.engine.cells import Values, draws_key
 from simulator.engine.declared import refuse_undeclared
 from simulator.engine.setting import Setting
@@ -193,9 +191,10 @@ def one_lane(
     controls: Callable[[Any], Outputs] | None = None,
     platform: str | None = None,
 ) -> Callable:
-    """One replicate of one cell, as the engine runs it (on a platform, unless on any).
+    """One replicate of one cell, as the engine runs it.
 
-    Control variates come out as one vector, in the order of the study's means, minus these.
+    Control variates come out as one vector, in the order of the study's means, minus these. Of the
+    numbers drawn, ``platform`` changes how fast their program is compiled, and no bit.
     """
 
     def one(
@@ -212,7 +211,8 @@ def one_lane(
 
         try:
             outputs = simulated(threefry.key_implementation(platform))
-        except NotImplementedError:  # `jax.random.poisson` takes JAX's own keys only
+        except NotImplementedError:  # of `jax.random.poisson`, for keys that are not JAX's own;
+            # any other is raised again.
             outputs = simulated(threefry.JAX)
         if CONTROLS not in outputs:
             return outputs

@@ -3,14 +3,12 @@
 import math
 from typing import Any
 
-from simulator.engine.results import (  # isort: skip
-    SimulationResult, simulation_result,
-)  # fmt: skip
 from simulator import checks
 from simulator.defaults import REPLICATES
 from simulator.engine import sizes
 from simulator.engine.cells import broadcast_cells, single_cells
 from simulator.engine.progress import reported
+from simulator.engine.results import SimulationResult, simulation_result
 from simulator.engine.run import Run
 from simulator.engine.setting import checked_setting
 from simulator.study import Study

@@ -9,9 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from simulator.pictures import (  # isort: skip
-    KEY, below, colours, few_log_ticks, house_style, panels, theory_line,
-)  # fmt: skip
+from simulator.pictures import KEY, below, colours, few_log_ticks, house_style, panels, theory_line
 
 BLUE, ORANGE = "#0072B2", "#D55E00"
 SHADES = {"0.95": 0.18, "0.8": 0.3}

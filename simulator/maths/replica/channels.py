@@ -15,9 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from simulator.maths.gaussian import (  # isort: skip
-    normal_cdf, normal_pdf, skew_normal_cdf, skew_normal_moments,
-)  # fmt: skip
+from simulator.maths.gaussian import normal_cdf, normal_pdf, skew_normal_cdf, skew_normal_moments
 from simulator.maths.proximal import logistic_proximal, loss_value
 from simulator.maths.quadrature import panel_rule
 from simulator.maths.replica.order_parameters import Averages, Order

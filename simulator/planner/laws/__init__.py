@@ -1,13 +1,9 @@
 """The laws that can be fitted, by name."""
 
-from simulator.planner.laws.scaling import (  # isort: skip
-    CHINCHILLA, REPETITION, REPETITION_UNTIED, TIED, power,
-)  # fmt: skip
-from simulator.planner.laws.synthetic import (  # isort: skip
-    SYNTHETIC_SHARE, SYNTHETIC_SHARE_ADDITIVE, tail_mixture,
-)  # fmt: skip
 from simulator.planner.laws.chains import ACCUMULATE, GENERATIONS, GENERATIONS_TAIL
 from simulator.planner.laws.law import Law, Outer
+from simulator.planner.laws.scaling import CHINCHILLA, REPETITION, REPETITION_UNTIED, TIED, power
+from simulator.planner.laws.synthetic import SYNTHETIC_SHARE, SYNTHETIC_SHARE_ADDITIVE, tail_mixture
 from simulator.spelling import suggestion
 
 __all__ = ["LAWS", "Law", "Outer", "law_named"]

@@ -8,10 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from simulator.studies.decisions.fair_ranking._model import (  # isort: skip
-    Market, item_part, unfairness, user_part,
-)  # fmt: skip
 from simulator.maths.rounds import log_spaced, play
+from simulator.studies.decisions.fair_ranking._model import Market, item_part, unfairness, user_part
 
 _LONG = 1024  # rounds
 
