@@ -11,8 +11,12 @@ from jaxtyping import install_import_hook
 
 import tests.checked  # noqa: F401  the hook finds it by its name
 
-# The suite compiles hundreds of small programs and runs each for a moment.
-FAST_COMPILATION = ["--xla_backend_optimization_level=0"]
+# The suite compiles hundreds of small programs and runs each for a moment. Parts of a program that
+# are compiled in parallel cost more in all, and its workers are as many as the cores.
+FAST_COMPILATION = [
+    "--xla_backend_optimization_level=0",
+    "--xla_cpu_parallel_codegen_split_count=1",
+]
 if version("jaxlib").startswith("0.10."):  # XLA aborts on a flag that a version does not know
     FAST_COMPILATION.append("--xla_cpu_use_fusion_emitters=false")
 
@@ -92,6 +96,16 @@ def seed(request):
     value = request.config.getoption("--seed")
     print(f"--seed {value}")
     return value
+
+
+@pytest.fixture
+def optimised(monkeypatch):
+    """For a test whose simulations run longer than it takes to optimise their programs."""
+    from simulator.engine import program
+    from simulator.runtime.compilation import CPU_OPTIONS
+
+    options = CPU_OPTIONS | {"xla_backend_optimization_level": 1}
+    monkeypatch.setattr(program, "compiler_options", lambda platform: options)
 
 
 _tests = itertools.count()

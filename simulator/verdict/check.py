@@ -199,12 +199,12 @@ def judge(
 
 
 def _tests(study: Study, run: Run, ladder: Sequence[Rung]) -> int:
-    """Tests in a cell: of an asymptotic theory there are two, and one is taken."""
+    """Tests in a cell: of an asymptotic theory there are two, with control variates or without."""
     relations = [relation for _, relation, _ in comparable(study, ladder[-1].values)]
     controls = [run.summary(rung.position).get(CONTROLS) for rung in ladder]
-    return sum(2 if isinstance(relation, Asymptotic) else 1 for relation in relations) + sum(
-        summary.mean.size for summary in controls if summary is not None
-    )
+    means = sum(2 if isinstance(relation, Asymptotic) else 1 for relation in relations)
+    known = [summary.mean.size for summary in controls if summary is not None]
+    return means * (2 if known else 1) + sum(known)
 
 
 def _rounded(study: Study, evidence: Evidence) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from simulator.verdict.scores import POWER_QUANTILE, critical_ratio, normal_scor
 Theories = Mapping[int, Mapping[str, np.ndarray]]  # by the position of a simulated cell
 SMALL_ENTRY = 0.1  # entries of an array below this share of its largest need no resolution
 NO_ERROR = "no standard error"
+PLAIN = "plain mean: what control variates leave has heavier tails"
 MOST_GROWTH = 1e9  # of the number of replicates: beyond, the answer is "far too many"
 ANY_ERROR = 1e6  # a relative error: whatever is finite
 FEW = 512  # replicates to begin with, where not even a standard error is known
@@ -41,17 +42,32 @@ def compare_ladder(
     threshold: float,
     tolerance: float,
 ) -> list[Comparison]:
-    """A comparison for every output that has both sides in this cell."""
+    """A comparison for every output that has both sides in this cell.
+
+    Control variates may leave a rest that is all in rare replicates, of which as many must be seen
+    before its error is believed: the plain mean is taken where it ends the question sooner.
+    """
     summaries = [run.summary(rung.position) for rung in ladder]
     sizes = [rung.size for rung in ladder]
     cell = ladder[-1].values
-    found = []
-    for output, relation, simulated in comparable(study, cell):
+
+    def compared(
+        output: Output, relation: Relation, simulated: Output, controls: bool = True
+    ) -> Comparison:
+        dtype = run.setting.dtype
         points = [
-            point(study, output, simulated, theories[rung.position], summary, run.setting.dtype)
+            point(study, output, simulated, theories[rung.position], summary, dtype, controls)
             for rung, summary in zip(ladder, summaries, strict=True)
         ]
-        found.append(_compared(output, relation, cell, sizes, points, threshold, tolerance))
+        found = _compared(output, relation, cell, sizes, points, threshold, tolerance)
+        if found.status != "inconclusive" or not any(p.controls for p in points):
+            return found
+        plain = compared(output, relation, simulated, controls=False)
+        if plain.status == "inconclusive" and plain.missing >= found.missing:
+            return found
+        return replace(plain, note=", ".join(filter(None, (plain.note, PLAIN))))
+
+    found = [compared(*compare) for compare in comparable(study, cell)]
     known = [summary[CONTROLS] for summary in summaries if CONTROLS in summary]
     return [*found, _controls_compared(cell, known, threshold)] if known else found
 

@@ -58,15 +58,19 @@ def point(
     theory: Mapping[str, np.ndarray],
     summary: Mapping[str, Summary],
     dtype: str,
+    controls: bool = True,
 ) -> Point:
-    """What the verdict knows of ``output``, whose simulation is that of ``simulated``."""
+    """What the verdict knows of ``output``, whose simulation is that of ``simulated``.
+
+    Without ``controls``, from the plain mean of replicates.
+    """
     values = np.atleast_1d(theory[output.name]).ravel()
     scale = _scale(study, theory, values)
     floor = ROUNDING * float(np.finfo(dtype).eps) * scale
     dispersion = simulated.dispersion
     source = summary[simulated.name if dispersion is None else dispersion.of]
     if dispersion is None:
-        source = source.best
+        source = source.best if controls else source
         estimate = _of_mean(source)
     else:
         estimate = estimate_of_spread(source, dispersion.statistic)

@@ -74,6 +74,7 @@ CONDITIONAL = {
         for label, cell in CONDITIONAL.items()
     ],
 )
+@pytest.mark.usefixtures("optimised")
 def test_averages_over_noise_given_the_designs(cell):
     verdict = simulator.check(
         "data-accumulation", method="conditional", tolerance=0.02, seed=3, num_generations=3,

@@ -16,8 +16,10 @@ TOLERANCE = 0.05
 
 
 @each(WITH_BOTH)
-def test_theory_agrees_and_mutants_are_rejected(name):
+def test_theory_agrees_and_mutants_are_rejected(name, request):
     """One cell after the other, until no mutant survives; slow tests take them all."""
+    if name == "jailbreaking.alignment":  # long loops
+        request.getfixturevalue("optimised")
     tests, study = load(name), STUDIES[name]
     mutants = [mutant for mutant in tests.mutants if not mutant.slow]
     survive_none(study, mutants, cells(study), tests.resolution(TOLERANCE))
