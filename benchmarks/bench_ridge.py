@@ -169,7 +169,7 @@ def _flat_in_samples() -> Iterator[Row]:
 
 def _effective_penalty() -> Iterator[Row]:
     """With all eigenvalues of a power law, and with the few that stand for them, found anew."""
-    for dim, count, promised in ((1000, 256, 8.0), (10**6, 32, 100.0)):
+    for dim, count, promised in ((1000, 256, 10.0), (10**6, 32, 100.0)):
         eigen, ridges = np.arange(1, dim + 1) ** -1.3, np.geomspace(1e-6, 1.0, count)
         theirs = partial(_brentq_penalties, eigen, dim / 2, ridges)
         with jax.enable_x64(True):
@@ -179,7 +179,7 @@ def _effective_penalty() -> Iterator[Row]:
             else:
                 ours = partial(_few_penalties, solve, dim, jax.device_put(ridges))
             error = np.max(np.abs(np.asarray(ours()) / theirs() - 1))
-            own = seconds(ours, repeats=21)
+            own = seconds(ours, repeats=101)
         if error > 1e-9:
             raise AssertionError(f"the two solvers differ by {error:.1e}")
         yield Row(

@@ -22,6 +22,8 @@ from simulator.maths.roots import MAX_ITERATIONS, nonzero_slope
 from simulator.maths.slopes import ratio
 from simulator.runtime.shapes import Numbers, Scalar
 
+HARDLY = 1 / 400  # a relative move after which two Newton steps leave rounding only
+
 
 # ------------------------------------------------------------------------------------------------
 # The effective penalty
@@ -78,24 +80,24 @@ def effective_penalty(
     (Jensen), so that the root with it in place of ``df1``, of a quadratic equation, lies below
     ``kappa``, and above the point before: from ``kappa = ridge`` the iteration increases to the
     root, exactly in one step where the eigenvalues are equal, and within 3 for most spectra.
-    It stops after a move of ``eps^(1/4)``, which leaves an error of about the square of that. Two
+    It stops after a move of `HARDLY`, which leaves an error of about the square of that. Two
     recorded Newton steps make it rounding, and give exact first derivatives,
-    ``d kappa / d ridge = 1 / (1 - df2/T)`` (see `roots`).
+    ``d kappa / d ridge = 1 / (1 - df2/T)`` (see `roots`), and second ones to 1e-9.
     """
     eigenvalues = jnp.asarray(eigenvalues, float)
     weights = _multiplicity(eigenvalues, weights)
     num_samples = jnp.asarray(num_samples, float)
     ridge = jnp.asarray(ridge, float)
+    positive = _positive(eigenvalues, weights)
     frozen = lax.stop_gradient((eigenvalues, weights, num_samples, ridge))
-    hardly = float(jnp.finfo(ridge.dtype).eps) ** (1 / 4)
 
     def unfinished(carry):
         iteration, kappa, previous = carry
-        return (iteration < MAX_ITERATIONS) & (kappa - previous > hardly * kappa)
+        return (iteration < MAX_ITERATIONS) & (kappa - previous > HARDLY * kappa)
 
     def step(carry):
         iteration, kappa, _ = carry
-        return iteration + 1, _single_eigenvalue_step(kappa, *frozen), kappa
+        return iteration + 1, _single_eigenvalue_step(kappa, *frozen, positive), kappa
 
     start = frozen[-1]
     carry = (jnp.int32(0), start, jnp.full_like(start, -jnp.inf))
@@ -107,13 +109,18 @@ def effective_penalty(
     return _newton_step(kappa, keep, lose, eigenvalues, weights, num_samples, ridge)
 
 
-def _single_eigenvalue_step(kappa, eigenvalues, weights, num_samples, ridge):
+def _single_eigenvalue_step(kappa, eigenvalues, weights, num_samples, ridge, positive):
     """The root with ``df1 = a / (b + kappa)``, which has the value and slope of ``df1`` here."""
-    inverse, keep, lose = _inverse(eigenvalues, kappa)
-    single = ratio(jnp.sum(weights * keep**2), jnp.sum(weights * keep * inverse))  # b
-    fraction = _fraction(_positive(eigenvalues, weights), num_samples, keep, lose)
-    # kappa^2 - excess kappa - mean^2 = 0
+    inverse = ratio(1, eigenvalues + kappa)
+    keep = eigenvalues * inverse
+    df2, slope = jnp.sum(weights * keep**2), jnp.sum(weights * keep * inverse)
+    single = ratio(df2, slope)  # b
+    df1, lost = df2 + kappa * slope, kappa * jnp.sum(positive * inverse)
+    surplus = num_samples - jnp.sum(positive)
+    left = jnp.where(surplus >= 0, surplus + lost, num_samples - df1)
+    fraction = jnp.where(jnp.isfinite(num_samples), left / num_samples, 1)
     excess = ridge + kappa - (kappa + single) * fraction
+    # kappa^2 - excess kappa - mean^2 = 0
     mean = jnp.sqrt(ridge) * jnp.sqrt(single)
     root = jnp.hypot(excess, 2 * mean)
     found = jnp.where(excess > 0, (excess + root) / 2, 2 * mean * ratio(mean, root - excess))
