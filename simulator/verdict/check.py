@@ -199,7 +199,10 @@ def judge(
 
 
 def _tests(study: Study, run: Run, ladder: Sequence[Rung]) -> int:
-    """Tests in a cell: of an asymptotic theory there are two, with control variates or without."""
+    """Tests in a cell: of an asymptotic theory there are two, and one is taken.
+
+    As with control variates, and without.
+    """
     relations = [relation for _, relation, _ in comparable(study, ladder[-1].values)]
     controls = [run.summary(rung.position).get(CONTROLS) for rung in ladder]
     means = sum(2 if isinstance(relation, Asymptotic) else 1 for relation in relations)
