@@ -15,7 +15,7 @@ FAMILY = ("data-accumulation", "data-accumulation.gaussian", "data-accumulation.
           "data-accumulation.tokens")  # fmt: skip
 #: The cells of `check` that cost a few seconds.
 QUICK = {("data-accumulation", 0), ("data-accumulation.gaussian", 1),
-         ("data-accumulation.resampled", 0), ("data-accumulation.tokens", 0)}  # fmt: skip
+         ("data-accumulation.tokens", 0)}  # fmt: skip
 
 
 def cells():
