@@ -102,7 +102,7 @@ def effective_penalty(
     start = frozen[-1]
     carry = (jnp.int32(0), start, jnp.full_like(start, -jnp.inf))
     kappa = lax.while_loop(unfinished, step, carry)[1]
-    _, keep, lose = _inverse(eigenvalues, kappa)
+    keep, lose = _kept_and_lost(eigenvalues, kappa)
     kappa = _newton_step(kappa, keep, lose, eigenvalues, weights, num_samples, ridge)
     # Derivatives of quotients are rounded better than those of products with an inverse.
     keep, lose = survival(eigenvalues, kappa), shrinkage(eigenvalues, kappa)
@@ -115,6 +115,7 @@ def _single_eigenvalue_step(kappa, eigenvalues, weights, num_samples, ridge, pos
     keep = eigenvalues * inverse
     df2, slope = jnp.sum(weights * keep**2), jnp.sum(weights * keep * inverse)
     single = ratio(df2, slope)  # b
+    # `_fraction`, mostly of sums that are there already: this is where the time goes.
     df1, lost = df2 + kappa * slope, kappa * jnp.sum(positive * inverse)
     surplus = num_samples - jnp.sum(positive)
     left = jnp.where(surplus >= 0, surplus + lost, num_samples - df1)
@@ -134,11 +135,11 @@ def _newton_step(kappa, keep, lose, eigenvalues, weights, num_samples, ridge):
     return numerator / nonzero_slope(slope)
 
 
-def _inverse(eigenvalues, kappa):
-    """``1 / (lambda_k + kappa)``, and `survival` and `shrinkage` without more divisions."""
+def _kept_and_lost(eigenvalues, kappa):
+    """`survival` and `shrinkage` by one division."""
     inverse, finite = ratio(1, eigenvalues + kappa), jnp.isfinite(kappa)
     lose = jnp.where(finite, jnp.where(finite, kappa, 1) * inverse, 1)
-    return inverse, eigenvalues * inverse, lose
+    return eigenvalues * inverse, lose
 
 
 def residual_fraction(

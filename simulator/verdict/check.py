@@ -201,7 +201,7 @@ def judge(
 def _tests(study: Study, run: Run, ladder: Sequence[Rung]) -> int:
     """Tests in a cell: of an asymptotic theory there are two, and one is taken.
 
-    As with control variates, and without.
+    So many again with control variates, for the plain mean may be taken instead.
     """
     relations = [relation for _, relation, _ in comparable(study, ladder[-1].values)]
     controls = [run.summary(rung.position).get(CONTROLS) for rung in ladder]

@@ -149,6 +149,20 @@ def test_second_derivatives():
         np.testing.assert_allclose(exact, (high - low) / 0.002, rtol=1e-6)
 
 
+def test_second_derivatives_in_the_ridge():
+    """``-F''/F'^3`` for ``F(kappa) = kappa (1 - df1/T) = ridge``, near the threshold too."""
+    eigen = np.arange(1, 201) ** -1.2
+    curvature = jax.jit(jax.grad(jax.grad(effective_penalty, 2), 2))
+    for num_samples, ridge in ((120.0, 1e-4), (199.0, 1e-3), (201.0, 1e-6), (900.0, 0.3)):
+        with jax.enable_x64(True):
+            kappa = PENALTY(eigen, num_samples, ridge)
+            found = curvature(eigen, num_samples, ridge)
+        keep = eigen / (eigen + kappa)
+        slope = 1 - np.sum(keep**2) / num_samples
+        second = 2 * np.sum(keep**2 / (eigen + kappa)) / num_samples
+        np.testing.assert_allclose(found, -second / slope**3, rtol=1e-8)
+
+
 def test_gradients_at_the_double_root_are_not_nan():
     with jax.enable_x64(True):
         gradient = SLOPES(np.arange(1.0, 21), 20.0, 0.0)
