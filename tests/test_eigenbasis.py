@@ -22,6 +22,7 @@ from tests.studies.test_compilation import compilations
 RIDGE = simulator.get("ridge-collapse")
 WITH_SPECTRUM = [name for name, study in STUDIES.items() if "covariance" in study.declarations]
 PADDED = [name for name, study in STUDIES.items() if counted_fields(study.declarations)]
+QUICK = ("ridge-regression", "strong-collapse.multi-step", "strong-collapse.two-covariances")
 LAMBDA = np.array([2.0, 1.0, 0.5, 0.2, 0.05])
 TEACHER = np.array([0.5, -1.2, 0.3, 0.8, 1.5])
 FIT = {"num_samples": 12, "num_samples_generator": 9, "num_generations": 2}
@@ -192,7 +193,12 @@ def test_a_smaller_problem_has_fewer_directions_of_the_same_law():
     assert np.sum(smaller["teacher"] ** 2) == pytest.approx(40)
 
 
-@pytest.mark.parametrize("name", PADDED)
+@pytest.mark.parametrize(
+    "name",
+    [  # `make test` takes the three with the shortest programs: padding is one function for all
+        pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in PADDED
+    ],
+)
 def test_padding_changes_no_value(name):
     """Theory as the engine computes it, padded, and at the very dimension."""
     study, seen = STUDIES[name], set()
@@ -231,6 +237,7 @@ def test_the_checked_theory_is_differentiable_in_the_arrays():
     """`simulator.theory`: the dimension follows inside a transformation, too."""
     risk = simulator.theory(RIDGE)
 
+    @jax.jit
     def error(eigenvalues):
         return risk(eigenvalues=eigenvalues, teacher=TEACHER, **FIT)["test_error"]
 

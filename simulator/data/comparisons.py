@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.sparse.csgraph import connected_components
@@ -222,13 +223,8 @@ def fit(comparisons: Comparisons, *, prior: float | None = None, level: float = 
         features = np.eye(len(wins))
         precision = 1 / number("prior", prior, np.finfo(float).tiny) ** 2
     with float64_on_cpu():
-        zero = jnp.zeros(features.shape[1])
-        phi, base = jnp.asarray(features)[None], jnp.zeros((1, len(wins)))
         ridge = max(precision / total, _NO_PRIOR)
-        found, _ = bradley_terry.fit(jnp.asarray(wins)[None], phi, base, zero, zero, ridge)
-        rewards = features @ np.asarray(found)
-        scores = jnp.asarray(rewards)[None]
-        curvature = np.asarray(bradley_terry.hessian(jnp.asarray(wins)[None], scores, phi))
+        rewards, curvature = map(np.asarray, _most_likely(wins, features, ridge))
     inverse = np.linalg.inv(curvature + precision * np.eye(len(curvature)))
     centre = np.eye(len(wins)) - 1 / len(wins)
     covariance = centre @ features @ inverse @ features.T @ centre
@@ -242,6 +238,18 @@ def fit(comparisons: Comparisons, *, prior: float | None = None, level: float = 
         (rewards + reach)[order],
         covariance[np.ix_(order, order)],
     )
+
+
+@jax.jit
+def _most_likely(
+    wins: jax.Array, features: jax.Array, ridge: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Rewards, and the curvature of their log-likelihood in the coefficients of the features."""
+    wins, phi = wins[None], features[None]
+    zero, base = jnp.zeros(features.shape[1]), jnp.zeros((1, len(features)))
+    coefficients, _ = bradley_terry.fit(wins, phi, base, zero, zero, ridge)
+    rewards = features @ coefficients
+    return rewards, bradley_terry.hessian(wins, rewards[None], phi)
 
 
 def _check_connected(comparisons: Comparisons) -> None:

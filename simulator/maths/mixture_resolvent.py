@@ -226,6 +226,7 @@ def _equation(kappa, problem: _Problem) -> Array:
     return value - problem.ridge
 
 
+@jax.jit
 def _omega(kappa, problem: _Problem) -> Array:
     """Positive root of ``sum_j p_j a_j / (omega + a_j x) = 1``, a quadratic for two sources.
 

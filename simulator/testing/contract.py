@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulator.testing.sides import (  # isort: skip
-    UNTRACEABLE, cell_of, first_line, function_of, needs_static, runs_with, shapes_of, sides_of,
+    UNTRACEABLE, cell_of, first_line, function_of, runs_with, shapes_of, sides_of, static_by_need,
     traced_of, values_of,
 )  # fmt: skip
 from simulator.engine.declared import undeclared
@@ -126,11 +126,12 @@ def _sides(study: Study) -> Complaints:
 # --------------------------------------------------------------------------------------------
 # What tracing tells
 # --------------------------------------------------------------------------------------------
-def _traceable(study: Study) -> Complaints:
-    """Every traced parameter can be traced, on every side."""
+def _traced(study: Study) -> Complaints:
+    """Every traced parameter can be traced, and both sides return the declared outputs and dims."""
+    shapes: dict[str, Mapping[str, tuple[int, ...]]] = {}
     for side in sides_of(study):
         try:
-            shapes_of(study, side)
+            shapes[side] = shapes_of(study, side)
         except UNTRACEABLE as error:
             traced = [name for name, p in study.declarations.items() if not p.is_static(side)]
             culprits = [name for name in traced if runs_with(study, side, name)]
@@ -143,33 +144,25 @@ def _traceable(study: Study) -> Complaints:
                 yield f"{side} cannot be traced: {first_line(error)}"
         except Exception as error:  # whatever an author's function raises is the complaint
             yield f"{side} fails at {cell_of(study)}: {type(error).__name__}: {first_line(error)}"
-
-
-def _needlessly_static(study: Study) -> Complaints:
-    """A static number compiles anew for every value: is that needed anywhere?"""
-    for name, parameter in study.declarations.items():
-        number = parameter.static and parameter.is_scalar_number and not parameter.traced_in
-        if number and not any(needs_static(study, side, name) for side in sides_of(study)):
-            yield f"parameter {name} is static, but nothing needs it to be: declare it traced"
-        for side in parameter.static_in:
-            if side in sides_of(study) and not needs_static(study, side, name):
-                yield f"parameter {name} is static in {side}, but nothing there needs it to be"
-
-
-def _returned(study: Study) -> Complaints:
-    """The declared outputs, with the declared dims, the same on both sides."""
-    shapes: dict[str, Mapping[str, tuple[int, ...]]] = {}
-    for side in sides_of(study):
-        try:
-            shapes[side] = shapes_of(study, side)
-        except Exception:
-            continue
-        yield from undeclared(study, side, shapes[side])
+        else:
+            yield from undeclared(study, side, shapes[side])
     for side, found in shapes.items():
         for name, shape in found.items():
             reference = shapes.get("theory", {}).get(name)
             if reference is not None and reference != shape:
                 yield f"{side} returns {name} with shape {shape}, the theory with {reference}"
+
+
+def _needlessly_static(study: Study) -> Complaints:
+    """A static number compiles anew for every value: is that needed anywhere?"""
+    needed = {side: static_by_need(study, side) for side in sides_of(study)}
+    for name, parameter in study.declarations.items():
+        number = parameter.static and parameter.is_scalar_number and not parameter.traced_in
+        if number and not any(by_need(name) for by_need in needed.values()):
+            yield f"parameter {name} is static, but nothing needs it to be: declare it traced"
+        for side in parameter.static_in:
+            if side in needed and not needed[side](name):
+                yield f"parameter {name} is static in {side}, but nothing there needs it to be"
 
 
 # --------------------------------------------------------------------------------------------
@@ -268,6 +261,6 @@ def _inside(parameter: Parameter, value: float) -> bool:
 Questions = tuple[Callable[[Study], Complaints], ...]
 PARAMETERS: Questions = (_parameters,)
 OUTPUTS: Questions = (_outputs, _sides)
-TRACES: Questions = (_traceable, _returned, _needlessly_static)
+TRACES: Questions = (_traced, _needlessly_static)
 PROGRAMS: Questions = (lowers,)
 VALUES: Questions = (_pure, _numbers, _single_precision, _differentiable)

@@ -1,5 +1,6 @@
 """One side of a study, its theory or a simulation, traced or run at its first check cell."""
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -110,18 +111,32 @@ def runs_with(study: Study, side: str, name: str) -> bool:
         return True
 
 
-def needs_static(study: Study, side: str, name: str) -> bool:
-    """Does this static parameter fix a shape, a branch, or the length of a loop there?
+def static_by_need(study: Study, side: str) -> Callable[[str], bool]:
+    """Tells of a static parameter whether it fixes a shape, a branch, or the length of a loop.
 
     At the first check cell, or at that cell with another choice. A side that traces at none of
     them says nothing, and has another complaint.
     """
-    answers = []
-    for cell in _with_choices(study, side):
-        answers.append(_needs_static_at(study, side, name, cell))
-        if answers[-1]:
-            return True
-    return all(answer is None for answer in answers)
+    cells = list(_with_choices(study, side))
+    as_it_is = functools.cache(lambda position: _open_loops(study, side, cells[position]))
+
+    def needs(name: str, position: int) -> bool | None:
+        """Loops count too: by their lengths batches are sized, and time is estimated."""
+        known = as_it_is(position)
+        if known is None:
+            return None
+        freed = _open_loops(study, side, cells[position], freed=name)
+        return freed is None or freed > known
+
+    def by_need(name: str) -> bool:
+        answers = []
+        for position in range(len(cells)):
+            answers.append(needs(name, position))
+            if answers[-1]:
+                return True
+        return all(answer is None for answer in answers)
+
+    return by_need
 
 
 def _with_choices(study: Study, side: str) -> Iterator[Values]:
@@ -138,21 +153,17 @@ def _with_choices(study: Study, side: str) -> Iterator[Values]:
             yield chosen
 
 
-def _needs_static_at(study: Study, side: str, name: str, cell: Values) -> bool | None:
-    """Loops count too: by their lengths batches are sized, and time is estimated."""
+def _open_loops(study: Study, side: str, cell: Values, freed: str | None = None) -> int | None:
+    """Loops of unknown length, maybe with one static parameter traced; None if it fails."""
     with float64_on_cpu():
         traced = traced_at(study, side, cell, jnp.float64)
-        leaf = _leaf(side, study.declarations[name], cell[name], jnp.float64)
-        trace = jax.make_jaxpr(function_of(study, side, cell=cell))
+        if freed is not None:
+            traced[freed] = _leaf(side, study.declarations[freed], cell[freed], jnp.float64)
         try:
-            known = trace(traced)
-        except Exception:  # that it fails is said elsewhere
+            program = jax.make_jaxpr(function_of(study, side, cell=cell))(traced)
+        except Exception:  # that it fails is the answer; why, is said elsewhere
             return None
-        try:
-            freed = trace(traced | {name: leaf})
-        except Exception:  # any failure says that the parameter has to be static
-            return True
-    return open_loops(freed.jaxpr) > open_loops(known.jaxpr)
+    return open_loops(program.jaxpr)
 
 
 def first_line(error: BaseException) -> str:

@@ -104,7 +104,7 @@ def lost(p, outputs, factor):
     noise = d * (1 - m**2 + m**2 / (1 + t1) ** 2 + 0 * d)
     noise = ((along**2 + noise) / (1 - d) - along**2) * factor(m, d)
     normal = p.signal_norm * along / np.sqrt(along**2 + noise)
-    return {"test_accuracy": reference.norm.cdf(normal)}
+    return {"test_accuracy": reference.ndtr(normal)}
 
 
 def selected(p, outputs):

@@ -237,7 +237,8 @@ def test_gradients_of_the_best_risk_are_those_of_the_envelope():
     theory = simulator.theory(STUDY)
     given = {k: v for k, v in BASE.items() if k != "times"} | {"times": (1.0,)}
     with jax.enable_x64(True):
-        slope = jax.grad(lambda r: theory(**given, attack_radius=r)["risk_early_stopped"])(0.5)
+        risk = jax.jit(lambda r: theory(**given, attack_radius=r)["risk_early_stopped"])
+        slope = jax.grad(risk)(0.5)
     best = predict(**given, attack_radius=0.5)
     at = predict(**given | {"times": (float(best["stopping_time"]),)}, attack_radius=0.5)
     a, b = np.sqrt(at["excess_risk_path"][0]), at["dual_norm_path"][0]

@@ -46,6 +46,7 @@ def test_derivatives_where_not_all_combinations_are_allowed(name, parameter, out
     theory = simulator.theory(name)
     at = float(simulator.get(name).declarations[parameter].default) + 0.03
 
+    @jax.jit
     def value(x):
         return theory(**{parameter: x})[output].sum()
 

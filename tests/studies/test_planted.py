@@ -15,12 +15,10 @@ from tests.toy import STUDY, simulate_fast
 
 
 def simulate_conditional(key, params):
-    """The mean over directions: the norm of a Gaussian vector is taken at its mean."""
+    """The mean of two draws: less noise than one has."""
     first = simulate_fast(key, params)["test_error"]
-    others = [
-        simulate_fast(jax.random.fold_in(key, index), params)["test_error"] for index in range(3)
-    ]
-    return {"test_error": (first + sum(others)) / 4}
+    second = simulate_fast(jax.random.fold_in(key, 1), params)["test_error"]
+    return {"test_error": (first + second) / 2}
 
 
 def wrong_conditional(key, params):

@@ -14,11 +14,19 @@ from tests.studies.battery import STUDIES, WITH_BOTH, cells, each
 #: test-all` runs the fine one.
 TOLERANCE = 0.05
 
+#: Their simulations run longer than it takes to optimise their programs.
+LONG = {
+    "associative-memory", "associative-memory.finite-data", "concave-bandits",
+    "concave-bandits.gaussian-contexts", "data-accumulation", "data-accumulation.gaussian",
+    "fair-ranking.two-items", "jailbreaking.alignment", "pilaf", "pilaf.iterated",
+    "ridge-collapse", "tail-collapse",
+}  # fmt: skip
+
 
 @each(WITH_BOTH)
 def test_theory_agrees_and_mutants_are_rejected(name, request):
     """One cell after the other, until no mutant survives; slow tests take them all."""
-    if name == "jailbreaking.alignment":  # long loops
+    if name in LONG:
         request.getfixturevalue("optimised")
     tests, study = load(name), STUDIES[name]
     mutants = [mutant for mutant in tests.mutants if not mutant.slow]

@@ -10,7 +10,7 @@ import simulator
 from simulator.parameters import parameters, static, traced
 from simulator.study import NO_RELATION, Output, asymptotic, both, exact
 from simulator.testing import check_contract, diagnose
-from simulator.testing.sides import needs_static
+from simulator.testing.sides import static_by_need
 from tests.toy import STUDY as TOY
 from tests.toy import command_line
 
@@ -21,7 +21,7 @@ def test_a_sound_study_has_nothing_to_hear():
 
 
 def test_a_sound_study_of_the_package():
-    assert diagnose(simulator.get("strong-collapse.multi-step")) == []
+    assert diagnose(simulator.get("jailbreaking.attack")) == []
 
 
 def theory(**changes):
@@ -180,5 +180,5 @@ def test_what_another_choice_needs_static_is_no_fault():
     """Candidates are drawn for best-of-N only, which is not the sampler of the first cell."""
     study = simulator.get("pilaf")
     assert study.canonical(study.check_cells[0])["sampler"] != "best_of_n"
-    assert needs_static(study, "direct", "num_candidates")
-    assert not needs_static(study, "fast", "num_candidates")
+    assert static_by_need(study, "direct")("num_candidates")
+    assert not static_by_need(study, "fast")("num_candidates")
