@@ -92,7 +92,7 @@ def test_a_large_ridge_counts_effective_samples():
     found = simulator.predict(STUDY, **POINT | {"ridge": 1e9})
     effective = POINT["num_samples_synthetic"] * found["effective_sample_fraction"]
     mu = POINT["signal_norm"]
-    expected = reference.norm.cdf(mu / np.sqrt(1 + POINT["dim"] / (effective * mu**2)))
+    expected = reference.ndtr(mu / np.sqrt(1 + POINT["dim"] / (effective * mu**2)))
     assert found["test_accuracy"] == pytest.approx(expected, rel=1e-8)
 
 
