@@ -67,13 +67,8 @@ CONDITIONAL = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [
-        pytest.param(cell, id=label, marks=() if "fresh" in label else pytest.mark.slow)
-        for label, cell in CONDITIONAL.items()
-    ],
-)
+@pytest.mark.slow  # fits of few rows are among the cells of the battery's verdict, too
+@pytest.mark.parametrize("cell", CONDITIONAL.values(), ids=CONDITIONAL)
 @pytest.mark.usefixtures("optimised")
 def test_averages_over_noise_given_the_designs(cell):
     verdict = simulator.check(

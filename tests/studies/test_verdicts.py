@@ -22,6 +22,9 @@ LONG = {
     "ridge-collapse", "tail-collapse",
 }  # fmt: skip
 
+#: Mutants show after less work than at the cell that is first, since it is small.
+SMALL_LAST = {"ridge-collapse", "steepest-descent-margin"}
+
 
 @each(WITH_BOTH)
 def test_theory_agrees_and_mutants_are_rejected(name, request):
@@ -30,7 +33,10 @@ def test_theory_agrees_and_mutants_are_rejected(name, request):
         request.getfixturevalue("optimised")
     tests, study = load(name), STUDIES[name]
     mutants = [mutant for mutant in tests.mutants if not mutant.slow]
-    survive_none(study, mutants, cells(study), tests.resolution(TOLERANCE))
+    points = cells(study)
+    if name in SMALL_LAST:
+        points = points[1:] + points[:1]
+    survive_none(study, mutants, points, tests.resolution(TOLERANCE))
 
 
 @pytest.mark.slow
