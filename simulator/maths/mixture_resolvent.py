@@ -226,7 +226,7 @@ def _equation(kappa, problem: _Problem) -> Array:
     return value - problem.ridge
 
 
-@jax.jit
+@jax.jit  # traced once for all the Newton steps, which take longer to trace than to run
 def _omega(kappa, problem: _Problem) -> Array:
     """Positive root of ``sum_j p_j a_j / (omega + a_j x) = 1``, a quadratic for two sources.
 

@@ -132,16 +132,6 @@ TESTS = Tests(
             "noise_std": 0.7,
             "signal_variance": 1.6,
         },
-        "power law": {
-            "dim": 32,
-            "num_samples": 640,
-            "ridge": 0.02,
-            "noise_std": 0.001,
-            "spectrum": "power_law",
-            "spectrum_exponent": 0.8,
-            "source_exponent": 0.4,
-            "signal_variance": 1.6,
-        },
         "power law, few samples": {
             "dim": 96,
             "num_samples": 40,

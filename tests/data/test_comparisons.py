@@ -5,6 +5,7 @@ import pytest
 from scipy import optimize, stats
 
 from simulator.data.comparisons import DataError, fit, from_pairs, load_comparisons
+from tests.studies.test_compilation import compilations
 
 RNG = np.random.default_rng(11)
 TRUTH = np.array([0.9, 0.2, -0.1, -1.0])
@@ -40,6 +41,13 @@ def test_rewards_and_errors_are_those_of_a_minimiser():
     centre = (np.eye(4) - 1 / 4)[:, 1:]
     spread = np.sqrt(np.diagonal(centre @ np.linalg.inv(hessian) @ centre.T))
     np.testing.assert_allclose((found.high - found.low) / 2, 1.959964 * spread[order], rtol=1e-4)
+
+
+def test_a_second_fit_of_as_many_items_compiles_nothing():
+    fit(from_pairs(labelled(60)))
+    with compilations() as compiled:
+        fit(from_pairs(labelled(90)))
+    assert not compiled
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():

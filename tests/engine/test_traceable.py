@@ -199,7 +199,7 @@ def test_a_study_without_theory_says_so():
             {"dim": 30, "num_samples": 70, "width": 20},
         ),
         (
-            lambda f: jax.grad(jax.grad(jax.jit(f))),
+            lambda f: jax.grad(jax.grad(f)),
             *("verified-synthesis.halfspace", "test_accuracy", "verifier_angle", 0.45),
             {},
         ),
